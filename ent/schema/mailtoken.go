@@ -1,0 +1,49 @@
+package schema
+
+import (
+	"entgo.io/ent"
+	"entgo.io/ent/schema/edge"
+	"entgo.io/ent/schema/field"
+	"entgo.io/ent/schema/index"
+	"github.com/google/uuid"
+
+	"github.com/picaspot/picaspot/ent/mixin"
+)
+
+// MailToken is the secret in a link that was mailed: kept as a hash, used
+// once, for one purpose, for a limited time.
+type MailToken struct{ ent.Schema }
+
+// Mixin gives mail tokens their id and times.
+func (MailToken) Mixin() []ent.Mixin {
+	return []ent.Mixin{mixin.ID{}, mixin.Time{}}
+}
+
+// Fields of a mail token.
+func (MailToken) Fields() []ent.Field {
+	return []ent.Field{
+		field.UUID("user_id", uuid.UUID{}).Immutable(),
+		field.Enum("purpose").Values("verify_email").Immutable(),
+		field.String("email").SchemaType(citext).MaxLen(254).Immutable().
+			Comment("The address that the token proves, as it was when the mail was sent."),
+		field.Bytes("token_hash").SchemaType(bytea).Sensitive().Immutable(),
+		field.Time("expires_at").Immutable(),
+		field.Time("used_at").Optional().Nillable(),
+	}
+}
+
+// Edges of a mail token.
+func (MailToken) Edges() []ent.Edge {
+	return []ent.Edge{
+		edge.From("user", User.Type).Ref("mail_tokens").Field("user_id").Unique().Required().Immutable(),
+	}
+}
+
+// Indexes of a mail token.
+func (MailToken) Indexes() []ent.Index {
+	return []ent.Index{
+		index.Fields("token_hash").Unique(),
+		index.Fields("user_id"),
+		index.Fields("expires_at"),
+	}
+}

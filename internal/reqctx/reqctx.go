@@ -1,0 +1,45 @@
+// Package reqctx carries what is known about a request through contexts: its
+// id, where it comes from, the zone that it wants times in. Logs, audit rows
+// and problems read it from here.
+package reqctx
+
+import (
+	"context"
+	"time"
+)
+
+// Request is what is known about a request before anybody looked at it.
+type Request struct {
+	// ID is unique to the request and returned as X-Request-ID.
+	ID string
+	// Address is the client's IP address, without port.
+	Address string
+	// UserAgent is what the client calls itself, cut to 512 bytes.
+	UserAgent string
+	// Location is the zone of the times in the answer; nil means UTC.
+	Location *time.Location
+}
+
+type key struct{}
+
+// With returns a context that carries the request.
+func With(ctx context.Context, r Request) context.Context {
+	return context.WithValue(ctx, key{}, r)
+}
+
+// From returns the request of the context; the zero value outside of one.
+func From(ctx context.Context) Request {
+	r, _ := ctx.Value(key{}).(Request)
+	return r
+}
+
+// RequestID returns the id of the context's request, or the empty string.
+func RequestID(ctx context.Context) string { return From(ctx).ID }
+
+// In returns t in the zone that the request asks for, UTC by default.
+func In(ctx context.Context, t time.Time) time.Time {
+	if loc := From(ctx).Location; loc != nil {
+		return t.In(loc)
+	}
+	return t.UTC()
+}

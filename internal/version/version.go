@@ -1,0 +1,54 @@
+// Package version compares the version of a row with the one that a caller saw,
+// so that no change is lost when two people edit the same thing.
+package version
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/picaspot/picaspot/internal/fault"
+)
+
+// ETag is the strong entity tag (RFC 9110, section 8.8.3) of a row that was
+// last changed at this time.
+func ETag(updatedAt time.Time) string {
+	return `"` + strconv.FormatInt(updatedAt.UnixMicro(), 36) + `"`
+}
+
+// Precondition refuses a change unless the row is the version that was named.
+// The zero value accepts every version.
+type Precondition struct{ ifMatch string }
+
+// IfMatch makes a precondition of an If-Match header; nil makes none.
+func IfMatch(header *string) Precondition {
+	if header == nil {
+		return Precondition{}
+	}
+	return Precondition{ifMatch: *header}
+}
+
+// Check returns a [fault.PreconditionFailed] when a row changed at updatedAt is
+// not the version that the caller saw.
+func (p Precondition) Check(updatedAt time.Time) error {
+	if p.ifMatch == "" || Matches(p.ifMatch, ETag(updatedAt), false) {
+		return nil
+	}
+	return fault.New(fault.PreconditionFailed, "version_changed", "It was changed in the meantime. Fetch it again and repeat the change.")
+}
+
+// Matches reports whether a list of entity tags, as If-Match and If-None-Match
+// carry it, contains etag. weak compares W/"x" and "x" as equal, which
+// If-None-Match wants and If-Match does not.
+func Matches(list, etag string, weak bool) bool {
+	for tag := range strings.SplitSeq(list, ",") {
+		tag = strings.TrimSpace(tag)
+		if weak {
+			tag = strings.TrimPrefix(tag, "W/")
+		}
+		if tag == "*" || tag == etag {
+			return true
+		}
+	}
+	return false
+}
