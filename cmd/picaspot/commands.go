@@ -1,0 +1,185 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/picaspot/picaspot/internal/app"
+	"github.com/picaspot/picaspot/internal/authz"
+	"github.com/picaspot/picaspot/internal/config"
+	"github.com/picaspot/picaspot/internal/geo"
+	"github.com/picaspot/picaspot/internal/photo/sample"
+	"github.com/picaspot/picaspot/internal/store"
+	"github.com/picaspot/picaspot/policy"
+)
+
+type devCmd struct{}
+
+// Run starts what a laptop lacks, and the whole application on top of it.
+func (devCmd) Run(ctx context.Context, c *config.Config) error { return app.Dev(ctx, *c, os.Stdout) }
+
+type serveCmd struct {
+	SkipMigrations bool `help:"Do not migrate the database at start."`
+	WithWorker     bool `help:"Run the workers in this process too."`
+}
+
+// Run serves the API until it is told to stop.
+func (s serveCmd) Run(ctx context.Context, c *config.Config) error {
+	if err := c.Complete(); err != nil {
+		return err
+	}
+	if !s.SkipMigrations {
+		if err := store.Migrate(ctx, c.DatabaseURL); err != nil {
+			return err
+		}
+	}
+	return run(ctx, *c, app.Roles{API: true, Worker: s.WithWorker})
+}
+
+type workerCmd struct{}
+
+// Run works jobs off until it is told to stop.
+func (workerCmd) Run(ctx context.Context, c *config.Config) error {
+	if err := c.Complete(); err != nil {
+		return err
+	}
+	return run(ctx, *c, app.Roles{Worker: true})
+}
+
+func run(ctx context.Context, c config.Config, roles app.Roles) error {
+	a, err := app.New(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer a.Close()
+	return a.Run(ctx, roles)
+}
+
+type migrateCmd struct{}
+
+// Run migrates; replicas that start at the same time wait for each other.
+func (migrateCmd) Run(ctx context.Context, c *config.Config) error {
+	if c.DatabaseURL == "" {
+		return errors.New("PICASPOT_DATABASE_URL is not set")
+	}
+	return store.Migrate(ctx, c.DatabaseURL)
+}
+
+type seedCmd struct{}
+
+// Run fills a migrated database; what is there already stays as it is.
+func (seedCmd) Run(ctx context.Context, c *config.Config) error {
+	if err := c.Complete(); err != nil {
+		return err
+	}
+	a, err := app.New(ctx, *c)
+	if err != nil {
+		return err
+	}
+	defer a.Close()
+	return a.Seed(ctx)
+}
+
+type policyCmd struct {
+	Test policyTestCmd `cmd:"" help:"Hold a policy against a table of who may do what."`
+}
+
+type policyTestCmd struct {
+	Policy string `arg:"" optional:"" type:"existingfile" help:"Policy file; the built-in one by default."`
+	Table  string `type:"existingfile" help:"Table of who may do what; the built-in one by default."`
+}
+
+// Run prints what the policy decides otherwise than the table says.
+func (p policyTestCmd) Run() error {
+	text, table := policy.CSV, policy.Table
+	if p.Policy != "" {
+		content, err := os.ReadFile(p.Policy)
+		if err != nil {
+			return err
+		}
+		text = string(content)
+	}
+	if p.Table != "" {
+		content, err := os.ReadFile(p.Table)
+		if err != nil {
+			return err
+		}
+		table = content
+	}
+	snapshot, err := authz.NewSnapshot(1, policy.Model, text)
+	if err != nil {
+		return err
+	}
+	failures, err := authz.RunTable(snapshot, table)
+	if err != nil {
+		return err
+	}
+	for _, failure := range failures {
+		fmt.Println(failure)
+	}
+	if len(failures) > 0 {
+		return fmt.Errorf("the policy decides %d cases otherwise than the table says", len(failures))
+	}
+	fmt.Println("The policy decides as the table says.")
+	return nil
+}
+
+type samplePhotoCmd struct {
+	Latitude  float64   `required:"" help:"Latitude in the photo's EXIF, in degrees."`
+	Longitude float64   `required:"" help:"Longitude in the photo's EXIF, in degrees."`
+	TakenAt   time.Time `help:"Time in the photo's EXIF, as 2026-11-01T09:30:00Z; now by default."`
+	Output    string    `short:"o" default:"-" help:"File to write; - is standard output."`
+}
+
+// Run writes a drawn picture that carries a real position and time.
+func (s samplePhotoCmd) Run() error {
+	at, err := geo.New(s.Latitude, s.Longitude)
+	if err != nil {
+		return err
+	}
+	if s.TakenAt.IsZero() {
+		s.TakenAt = time.Now()
+	}
+	data, err := sample.JPEG(sample.Options{Position: &at, TakenAt: s.TakenAt, Seed: s.TakenAt.UnixNano()})
+	if err != nil {
+		return err
+	}
+	if s.Output == "-" {
+		_, err = os.Stdout.Write(data)
+		return err
+	}
+	return os.WriteFile(s.Output, data, 0o600)
+}
+
+type healthcheckCmd struct{}
+
+// Run asks /readyz of the server that listens on the configured address.
+func (healthcheckCmd) Run(ctx context.Context, c *config.Config) error {
+	host, port, err := net.SplitHostPort(c.HTTPAddr)
+	if err != nil {
+		return err
+	}
+	if host == "" || net.ParseIP(host).IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(host, port)+"/readyz", nil)
+	if err != nil {
+		return err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("not ready: status %d", response.StatusCode)
+	}
+	return nil
+}

@@ -1,0 +1,259 @@
+// Package area is about areas: groups of landmarks that nest, ten levels at most.
+package area
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/picaspot/picaspot/ent"
+	entarea "github.com/picaspot/picaspot/ent/area"
+	entlandmark "github.com/picaspot/picaspot/ent/landmark"
+	"github.com/picaspot/picaspot/ent/mixin"
+	"github.com/picaspot/picaspot/internal/authz"
+	"github.com/picaspot/picaspot/internal/fault"
+	"github.com/picaspot/picaspot/internal/page"
+	"github.com/picaspot/picaspot/internal/picture"
+	"github.com/picaspot/picaspot/internal/store"
+	"github.com/picaspot/picaspot/internal/version"
+)
+
+// MaxDepth is how deep areas nest; an area without a parent is at depth 1.
+const MaxDepth = 10
+
+var (
+	errNotFound      = fault.New(fault.NotFound, "not_found", "There is no such area.")
+	errNameTaken     = fault.New(fault.Conflict, "area_name_taken", "There is an area of this name beneath the same parent.")
+	errParentUnknown = fault.New(fault.Unprocessable, "parent_area_unknown", "There is no such parent area.").
+				With(fault.Field{Pointer: "/parent_area_id", Code: "unknown", Message: "There is no such area."})
+	errTooDeep = fault.New(fault.Unprocessable, "area_too_deep", fmt.Sprintf("Areas nest %d levels at most.", MaxDepth)).
+			With(fault.Field{Pointer: "/parent_area_id", Code: "too_deep", Message: "The area would lie too deep."})
+	errCircle = fault.New(fault.Unprocessable, "area_circle", "An area can't lie beneath itself.").
+			With(fault.Field{Pointer: "/parent_area_id", Code: "circle", Message: "This area lies beneath the one that is to be moved."})
+	errNameBlank = fault.New(fault.Unprocessable, "name_blank", "The name is blank.").
+			With(fault.Field{Pointer: "/name", Code: "blank", Message: "A name has at least one visible character."})
+)
+
+// The permission that lets somebody create what counts as verified at once.
+const permissionVerify authz.Permission = "area:verify"
+
+// Service does what can be done with areas.
+type Service struct {
+	store    *store.Store
+	authz    *authz.Authorizer
+	pictures *picture.Gallery
+	cursors  *page.Codec
+}
+
+// NewService makes the service.
+func NewService(s *store.Store, a *authz.Authorizer, pictures *picture.Gallery, cursors *page.Codec) *Service {
+	return &Service{store: s, authz: a, pictures: pictures, cursors: cursors}
+}
+
+// Create is what a new area is made of.
+type Create struct {
+	Name        string
+	Description string
+	ParentID    *uuid.UUID
+	// ExternalID says where it was imported from; empty for areas made by hand.
+	ExternalID string
+}
+
+// Create adds an area of the caller's. It is verified at once when the caller
+// may verify areas. A name that is taken beneath the same parent is a conflict,
+// an unknown parent or one at [MaxDepth] is unprocessable.
+func (s *Service) Create(ctx context.Context, in Create) (*ent.Area, error) {
+	name, err := cleanName(in.Name)
+	if err != nil {
+		return nil, err
+	}
+	caller, _ := authz.CallerFrom(ctx)
+	verified := s.authz.May(ctx, permissionVerify) == authz.Any
+	var created *ent.Area
+	err = s.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if in.ParentID != nil {
+			if err := LockTree(ctx, tx, Shared); err != nil {
+				return err
+			}
+			if err := checkParent(ctx, tx, uuid.Nil, *in.ParentID, 1); err != nil {
+				return err
+			}
+		}
+		builder := tx.Area.Create().
+			SetName(name).SetDescription(in.Description).SetNillableParentAreaID(in.ParentID).
+			SetCreatedBy(caller.UserID).SetIsVerified(verified)
+		if in.ExternalID != "" {
+			builder.SetExternalID(in.ExternalID)
+		}
+		created, err = builder.Save(ctx)
+		return nameFault(err)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return created, nil
+}
+
+// Get returns a living area or [fault.NotFound].
+func (s *Service) Get(ctx context.Context, id uuid.UUID) (*ent.Area, error) {
+	found, err := s.store.Ent.Area.Get(ctx, id)
+	return found, missing(err)
+}
+
+// Update is a change of an area; nil leaves a field as it is.
+type Update struct {
+	Name        *string
+	Description *string
+	// MoveTo is the new parent: absent when nil, and when it points to nil the
+	// area moves to the top.
+	MoveTo **uuid.UUID
+}
+
+// Update changes an area that the caller may change.
+func (s *Service) Update(ctx context.Context, id uuid.UUID, in Update, pre version.Precondition) (*ent.Area, error) {
+	var name *string
+	if in.Name != nil {
+		clean, err := cleanName(*in.Name)
+		if err != nil {
+			return nil, err
+		}
+		name = &clean
+	}
+	return s.change(ctx, id, pre, func(ctx context.Context, tx *store.Tx, found *ent.Area, update *ent.AreaUpdateOne) error {
+		update.SetNillableName(name).SetNillableDescription(in.Description)
+		if in.MoveTo == nil {
+			return nil
+		}
+		parent := *in.MoveTo
+		if parent == nil {
+			update.ClearParentAreaID()
+			return nil
+		}
+		levels, err := height(ctx, tx, found.ID)
+		if err != nil {
+			return err
+		}
+		if err := checkParent(ctx, tx, found.ID, *parent, levels); err != nil {
+			return err
+		}
+		update.SetParentAreaID(*parent)
+		return nil
+	}, lockFor(in))
+}
+
+// lockFor is the lock that a change needs: moving an area changes the tree.
+func lockFor(in Update) TreeLock {
+	if in.MoveTo != nil {
+		return Exclusive
+	}
+	return None
+}
+
+// SetVerified marks an area as checked, or withdraws that.
+func (s *Service) SetVerified(ctx context.Context, id uuid.UUID, verified bool) (*ent.Area, error) {
+	return s.change(ctx, id, version.Precondition{}, func(_ context.Context, _ *store.Tx, _ *ent.Area, update *ent.AreaUpdateOne) error {
+		update.SetIsVerified(verified)
+		return nil
+	}, None)
+}
+
+// change locks a living area, asks whether the caller may change it and whether
+// it is the version that the caller saw, and saves what fn sets.
+func (s *Service) change(
+	ctx context.Context, id uuid.UUID, pre version.Precondition,
+	fn func(context.Context, *store.Tx, *ent.Area, *ent.AreaUpdateOne) error, lock TreeLock,
+) (*ent.Area, error) {
+	var changed *ent.Area
+	err := s.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if err := LockTree(ctx, tx, lock); err != nil {
+			return err
+		}
+		found, err := s.lock(ctx, tx, id, pre)
+		if err != nil {
+			return err
+		}
+		update := tx.Area.UpdateOneID(id)
+		if err := fn(ctx, tx, found, update); err != nil {
+			return err
+		}
+		changed, err = update.Save(ctx)
+		return nameFault(err)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return changed, nil
+}
+
+// lock reads a living area for a change by the caller.
+func (s *Service) lock(ctx context.Context, tx *store.Tx, id uuid.UUID, pre version.Precondition) (*ent.Area, error) {
+	found, err := tx.Area.Query().Where(entarea.ID(id)).ForUpdate().Only(ctx)
+	if err != nil {
+		return nil, missing(err)
+	}
+	if err := authz.RequireOwner(ctx, found.CreatedBy, true); err != nil {
+		return nil, err
+	}
+	return found, pre.Check(found.UpdatedAt)
+}
+
+// deletionBatch bounds how many landmarks are deleted, and read for the audit
+// log, at a time.
+const deletionBatch = 1000
+
+// Delete deletes an area, its descendants and all their landmarks, as one
+// deletion. It is not undone half: everything carries the same deletion id.
+func (s *Service) Delete(ctx context.Context, id uuid.UUID, pre version.Precondition) error {
+	return s.store.InTx(mixin.WithDeletion(ctx), func(ctx context.Context, tx *store.Tx) error {
+		if err := LockTree(ctx, tx, Exclusive); err != nil {
+			return err
+		}
+		if _, err := s.lock(ctx, tx, id, pre); err != nil {
+			return err
+		}
+		areas, err := Descendants(ctx, tx.Client, id)
+		if err != nil {
+			return err
+		}
+		for {
+			batch, err := tx.Landmark.Query().Where(entlandmark.AreaIDIn(areas...)).Limit(deletionBatch).IDs(ctx)
+			if err != nil {
+				return fmt.Errorf("landmarks of area: %w", err)
+			}
+			if len(batch) == 0 {
+				break
+			}
+			if _, err := tx.Landmark.Delete().Where(entlandmark.IDIn(batch...)).Exec(ctx); err != nil {
+				return fmt.Errorf("delete landmarks of area: %w", err)
+			}
+		}
+		if _, err := tx.Area.Delete().Where(entarea.IDIn(areas...)).Exec(ctx); err != nil {
+			return fmt.Errorf("delete areas: %w", err)
+		}
+		return nil
+	})
+}
+
+func cleanName(name string) (string, error) {
+	name = strings.TrimSpace(name)
+	if name == "" {
+		return "", errNameBlank
+	}
+	return name, nil
+}
+
+func missing(err error) error {
+	if store.IsNotFound(err) {
+		return errNotFound
+	}
+	return err
+}
+
+func nameFault(err error) error {
+	if store.IsUnique(err, "area_parent_name") || store.IsUnique(err, "area_root_name") {
+		return errNameTaken.With(fault.Field{Pointer: "/name", Code: "taken", Message: "The name is taken."})
+	}
+	return missing(err)
+}

@@ -1,0 +1,129 @@
+package area
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"github.com/picaspot/picaspot/ent"
+	"github.com/picaspot/picaspot/internal/store"
+)
+
+// TreeLock says how a transaction depends on the shape of the tree of areas.
+type TreeLock int
+
+const (
+	// None does not depend on it.
+	None TreeLock = iota
+	// Shared adds something to the tree, which must not move or vanish meanwhile.
+	Shared
+	// Exclusive moves or deletes a part of it.
+	Exclusive
+)
+
+// treeLockKey is the advisory lock of the tree of areas.
+const treeLockKey = 0x7069636100000001
+
+// LockTree takes the lock on the tree of areas until the transaction ends.
+// Additions wait for moves and deletions, and those for everything: without it
+// an area could be added beneath one that is being deleted, or two moves could
+// make a circle.
+func LockTree(ctx context.Context, tx *store.Tx, lock TreeLock) error {
+	statement := map[TreeLock]string{
+		Shared:    "SELECT pg_advisory_xact_lock_shared($1)",
+		Exclusive: "SELECT pg_advisory_xact_lock($1)",
+	}[lock]
+	if statement == "" {
+		return nil
+	}
+	if _, err := tx.ExecContext(ctx, statement, int64(treeLockKey)); err != nil {
+		return fmt.Errorf("lock the tree of areas: %w", err)
+	}
+	return nil
+}
+
+// Descendants returns the ids of a living area and of all living areas beneath
+// it. Served by area_parent_name.
+func Descendants(ctx context.Context, client *ent.Client, id uuid.UUID) ([]uuid.UUID, error) {
+	return ids(ctx, client, `
+WITH RECURSIVE tree AS (
+  SELECT id, 1 AS level FROM areas WHERE id = $1 AND deleted_at IS NULL
+  UNION ALL
+  SELECT a.id, t.level + 1 FROM areas a JOIN tree t ON a.parent_area_id = t.id
+  WHERE a.deleted_at IS NULL AND t.level < 2 * $2
+)
+SELECT id FROM tree`, id, MaxDepth)
+}
+
+// ancestors returns the ids of a living area and of the living areas above it,
+// nearest first. Served by the primary key.
+func ancestors(ctx context.Context, client *ent.Client, id uuid.UUID) ([]uuid.UUID, error) {
+	return ids(ctx, client, `
+WITH RECURSIVE chain AS (
+  SELECT id, parent_area_id, 1 AS level FROM areas WHERE id = $1 AND deleted_at IS NULL
+  UNION ALL
+  SELECT a.id, a.parent_area_id, c.level + 1 FROM areas a JOIN chain c ON a.id = c.parent_area_id
+  WHERE a.deleted_at IS NULL AND c.level < 2 * $2
+)
+SELECT id FROM chain ORDER BY level`, id, MaxDepth)
+}
+
+// height returns how many levels an area and what lies beneath it take.
+func height(ctx context.Context, tx *store.Tx, id uuid.UUID) (int, error) {
+	levels, err := query[int](ctx, tx.Client, `
+WITH RECURSIVE tree AS (
+  SELECT id, 1 AS level FROM areas WHERE id = $1 AND deleted_at IS NULL
+  UNION ALL
+  SELECT a.id, t.level + 1 FROM areas a JOIN tree t ON a.parent_area_id = t.id
+  WHERE a.deleted_at IS NULL AND t.level < 2 * $2
+)
+SELECT max(level) FROM tree`, id, MaxDepth)
+	if err != nil {
+		return 0, err
+	}
+	return levels[0], nil
+}
+
+// checkParent asks whether an area that takes some levels may lie beneath parent.
+// moving is the area's own id, or nil when it is new.
+func checkParent(ctx context.Context, tx *store.Tx, moving, parent uuid.UUID, levels int) error {
+	chain, err := ancestors(ctx, tx.Client, parent)
+	if err != nil {
+		return err
+	}
+	if len(chain) == 0 {
+		return errParentUnknown
+	}
+	for _, above := range chain {
+		if above == moving {
+			return errCircle
+		}
+	}
+	if len(chain)+levels > MaxDepth {
+		return errTooDeep
+	}
+	return nil
+}
+
+func ids(ctx context.Context, client *ent.Client, statement string, args ...any) ([]uuid.UUID, error) {
+	return query[uuid.UUID](ctx, client, statement, args...)
+}
+
+// query returns the one column that a statement selects.
+func query[T any](ctx context.Context, client *ent.Client, statement string, args ...any) ([]T, error) {
+	rows, err := client.QueryContext(ctx, statement, args...)
+	if err != nil {
+		return nil, fmt.Errorf("walk the tree of areas: %w", err)
+	}
+	defer rows.Close()
+	var found []T
+	for rows.Next() {
+		var value T
+		if err := rows.Scan(&value); err != nil {
+			return nil, fmt.Errorf("walk the tree of areas: %w", err)
+		}
+		found = append(found, value)
+	}
+	return found, rows.Err()
+}

@@ -1,0 +1,130 @@
+// Package audit writes the record of who changed what. Rows are written in the
+// transaction of the change that they tell of, so that neither is there without
+// the other; the database refuses to alter them afterwards.
+package audit
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/picaspot/picaspot/internal/authz"
+	"github.com/picaspot/picaspot/internal/reqctx"
+)
+
+// Action names what was done.
+type Action string
+
+// The actions on rows, and the events that services record.
+const (
+	Create      Action = "create"
+	Update      Action = "update"
+	Delete      Action = "delete"
+	Restore     Action = "restore"
+	Purge       Action = "purge"
+	Login       Action = "login"
+	LoginFailed Action = "login_failed"
+)
+
+// Change is a field's value before and after, as JSON. A created row has no
+// before, a purged one no after.
+type Change struct {
+	Before json.RawMessage `json:"before,omitempty"`
+	After  json.RawMessage `json:"after,omitempty"`
+}
+
+// Event is one row of the record. The actor, the address, the user agent and
+// the request id come from the context.
+type Event struct {
+	Action     Action
+	EntityType string
+	EntityID   uuid.UUID
+	Changes    map[string]Change
+	// Actor overrides the context's caller, as for a login, which has none yet.
+	Actor uuid.UUID
+}
+
+// Execer runs a statement inside a transaction: an ent client on one, a *sql.Tx.
+type Execer interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+}
+
+// Statement inserts the rows that [Encode] makes; it has that one parameter.
+// Importing tools that hold a driver's own transaction use the two directly.
+const Statement = `
+INSERT INTO audit_logs (id, created_at, actor_id, action, entity_type, entity_id, changes, ip_address, user_agent, request_id)
+SELECT id, created_at, actor_id, action, entity_type, entity_id, changes, ip_address, user_agent, request_id
+FROM jsonb_to_recordset($1::jsonb) AS r(
+  id uuid, created_at timestamptz, actor_id uuid, action text, entity_type text, entity_id uuid,
+  changes jsonb, ip_address text, user_agent text, request_id text)`
+
+type row struct {
+	ID         uuid.UUID         `json:"id"`
+	CreatedAt  time.Time         `json:"created_at"`
+	ActorID    *uuid.UUID        `json:"actor_id"`
+	Action     Action            `json:"action"`
+	EntityType string            `json:"entity_type"`
+	EntityID   *uuid.UUID        `json:"entity_id"`
+	Changes    map[string]Change `json:"changes"`
+	Address    string            `json:"ip_address"`
+	UserAgent  string            `json:"user_agent"`
+	RequestID  string            `json:"request_id"`
+}
+
+// Insert records the events through ex, which has to be the transaction of the change.
+func Insert(ctx context.Context, ex Execer, events ...Event) error {
+	if len(events) == 0 {
+		return nil
+	}
+	rows, err := Encode(ctx, events...)
+	if err != nil {
+		return err
+	}
+	if _, err := ex.ExecContext(ctx, Statement, rows); err != nil {
+		return fmt.Errorf("write audit log: %w", err)
+	}
+	return nil
+}
+
+// Encode makes the parameter of [Statement].
+func Encode(ctx context.Context, events ...Event) (string, error) {
+	req := reqctx.From(ctx)
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	caller, _ := authz.CallerFrom(ctx)
+	rows := make([]row, len(events))
+	for i, e := range events {
+		id, err := uuid.NewV7()
+		if err != nil {
+			return "", fmt.Errorf("audit id: %w", err)
+		}
+		actor := e.Actor
+		if actor == uuid.Nil {
+			actor = caller.UserID
+		}
+		changes := e.Changes
+		if changes == nil {
+			changes = map[string]Change{}
+		}
+		rows[i] = row{
+			ID: id, CreatedAt: now, ActorID: known(actor), Action: e.Action,
+			EntityType: e.EntityType, EntityID: known(e.EntityID), Changes: changes,
+			Address: req.Address, UserAgent: req.UserAgent, RequestID: req.ID,
+		}
+	}
+	data, err := json.Marshal(rows)
+	if err != nil {
+		return "", fmt.Errorf("encode audit log: %w", err)
+	}
+	return string(data), nil
+}
+
+func known(id uuid.UUID) *uuid.UUID {
+	if id == uuid.Nil {
+		return nil
+	}
+	return &id
+}

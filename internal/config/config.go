@@ -1,0 +1,110 @@
+// Package config is what an operator can set: flags and PICASPOT_* variables
+// with working defaults, checked at start as a whole.
+package config
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/mail"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Config is the whole configuration. The tags make the flags, the variables and
+// the text of --help.
+type Config struct {
+	HTTPAddr  string `name:"http-addr" env:"PICASPOT_HTTP_ADDR" default:"127.0.0.1:8080" help:"Address that the API listens on."`
+	OpsAddr   string `name:"ops-addr" env:"PICASPOT_OPS_ADDR" default:"127.0.0.1:9090" help:"Address of the private listener with profiles; empty for none."`
+	PublicURL string `name:"public-url" env:"PICASPOT_PUBLIC_URL" help:"Where people reach the server; links in mails start with it. http://HTTP-ADDR by default."`
+
+	DatabaseURL      string        `name:"database-url" env:"PICASPOT_DATABASE_URL" help:"PostgreSQL with PostGIS, as postgres://user:password@host:5432/picaspot."`
+	DatabaseMaxConns int32         `name:"database-max-conns" env:"PICASPOT_DATABASE_MAX_CONNS" default:"20" help:"Most connections to the database of one process."`
+	StatementTimeout time.Duration `name:"statement-timeout" env:"PICASPOT_STATEMENT_TIMEOUT" default:"30s" help:"Ends a database statement that runs longer."`
+	RedisURL         string        `name:"redis-url" env:"PICASPOT_REDIS_URL" help:"Redis, as redis://host:6379/0. Everything works without, slower."`
+	StorageURL       string        `name:"storage-url" env:"PICASPOT_STORAGE_URL" help:"Where photos are kept: file:///folder, or s3://bucket?endpoint=… for an S3-compatible store."`
+	SMTPURL          string        `name:"smtp-url" env:"PICASPOT_SMTP_URL" help:"Mail server, as smtp://user:password@host:587."`
+	MailFrom         string        `name:"mail-from" env:"PICASPOT_MAIL_FROM" default:"PicASpot <no-reply@picaspot.example>" help:"Sender of mails."`
+
+	SecretKey     string `name:"secret-key" env:"PICASPOT_SECRET_KEY" help:"The installation's secret, 32 characters or more; the same for every process."`
+	SecretKeyFile string `name:"secret-key-file" env:"PICASPOT_SECRET_KEY_FILE" help:"File that holds the secret, instead of --secret-key."`
+
+	AccessTokenTTL time.Duration `name:"access-token-ttl" env:"PICASPOT_ACCESS_TOKEN_TTL" default:"15m" help:"Life of an access token."`
+	SessionTTL     time.Duration `name:"session-ttl" env:"PICASPOT_SESSION_TTL" default:"720h" help:"Longest life of a session."`
+	PhotoMaxAge    time.Duration `name:"photo-max-age" env:"PICASPOT_PHOTO_MAX_AGE" default:"24h" help:"An older photo goes to a moderator; 0 lifts the limit."`
+
+	Workers         int           `name:"workers" env:"PICASPOT_WORKERS" default:"4" help:"Jobs that one process runs at once."`
+	ShutdownTimeout time.Duration `name:"shutdown-timeout" env:"PICASPOT_SHUTDOWN_TIMEOUT" default:"20s" help:"How long requests and jobs may take to finish when the process stops."`
+
+	DataDir     string `name:"data-dir" env:"PICASPOT_DATA_DIR" default:".data" help:"Folder for what picaspot dev keeps."`
+	DevPassword string `name:"dev-password" env:"PICASPOT_DEV_PASSWORD" default:"picaspot-on-a-laptop" help:"Password of the seeded accounts; used by dev and seed only."`
+
+	LogLevel  slog.Level `name:"log-level" env:"PICASPOT_LOG_LEVEL" default:"info" help:"debug, info, warn or error."`
+	LogFormat string     `name:"log-format" env:"PICASPOT_LOG_FORMAT" enum:"text,json" default:"json" help:"text or json."`
+}
+
+// minSecret is the least length of a secret, in bytes: 256 bits when it is random.
+const minSecret = 32
+
+// Complete fills in what follows from the rest, and reports every fault at
+// once, each with the variable that it is about.
+func (c *Config) Complete() error {
+	var faults []error
+	check := func(ok bool, variable, format string, args ...any) {
+		if !ok {
+			faults = append(faults, fmt.Errorf("%s: %s", variable, fmt.Sprintf(format, args...)))
+		}
+	}
+	for variable, addr := range map[string]string{"PICASPOT_HTTP_ADDR": c.HTTPAddr, "PICASPOT_OPS_ADDR": c.OpsAddr} {
+		_, _, err := net.SplitHostPort(addr)
+		check(err == nil || addr == "" && variable == "PICASPOT_OPS_ADDR", variable, "%q is not host:port", addr)
+	}
+	if c.PublicURL == "" {
+		c.PublicURL = "http://" + c.HTTPAddr
+	}
+	c.PublicURL = strings.TrimRight(c.PublicURL, "/")
+	checkURL := func(variable, value string, schemes ...string) {
+		u, err := url.Parse(value)
+		// Neither the value nor the parser's error is shown: either may hold a password.
+		check(err == nil && slices.Contains(schemes, u.Scheme), variable, "a URL of scheme %s is expected", strings.Join(schemes, " or "))
+	}
+	checkURL("PICASPOT_PUBLIC_URL", c.PublicURL, "http", "https")
+	checkURL("PICASPOT_DATABASE_URL", c.DatabaseURL, "postgres", "postgresql")
+	checkURL("PICASPOT_STORAGE_URL", c.StorageURL, "file", "s3")
+	checkURL("PICASPOT_SMTP_URL", c.SMTPURL, "smtp", "smtps")
+	if c.RedisURL != "" {
+		checkURL("PICASPOT_REDIS_URL", c.RedisURL, "redis", "rediss")
+	}
+	_, err := mail.ParseAddress(c.MailFrom)
+	check(err == nil, "PICASPOT_MAIL_FROM", "%q is not a mail address", c.MailFrom)
+	if c.SecretKeyFile != "" {
+		check(c.SecretKey == "", "PICASPOT_SECRET_KEY_FILE", "PICASPOT_SECRET_KEY is set too; set one of them")
+		content, err := os.ReadFile(c.SecretKeyFile)
+		check(err == nil, "PICASPOT_SECRET_KEY_FILE", "%v", err)
+		c.SecretKey = strings.TrimSpace(string(content))
+	}
+	check(len(c.SecretKey) >= minSecret, "PICASPOT_SECRET_KEY", "at least %d characters are needed, as from: openssl rand -base64 32", minSecret)
+	for variable, value := range map[string]time.Duration{
+		"PICASPOT_ACCESS_TOKEN_TTL": c.AccessTokenTTL, "PICASPOT_SESSION_TTL": c.SessionTTL,
+		"PICASPOT_STATEMENT_TIMEOUT": c.StatementTimeout, "PICASPOT_SHUTDOWN_TIMEOUT": c.ShutdownTimeout,
+	} {
+		check(value > 0, variable, "%s is not a positive duration", value)
+	}
+	check(c.PhotoMaxAge >= 0, "PICASPOT_PHOTO_MAX_AGE", "%s is negative", c.PhotoMaxAge)
+	check(c.Workers > 0, "PICASPOT_WORKERS", "at least one is needed")
+	check(c.DatabaseMaxConns > 0, "PICASPOT_DATABASE_MAX_CONNS", "at least one is needed")
+	slices.SortFunc(faults, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	return errors.Join(faults...)
+}
+
+// Secret is the installation's secret as 32 bytes; what it is used for derives
+// a key of its own from it.
+func (c *Config) Secret() []byte {
+	digest := sha256.Sum256([]byte("picaspot secret key\x00" + c.SecretKey))
+	return digest[:]
+}

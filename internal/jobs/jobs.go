@@ -1,0 +1,144 @@
+// Package jobs runs what is done outside of a request: River's workers. Each
+// kind states its timeout and how often it is tried; what fails for good is
+// discarded and kept, for somebody to look at and to retry. Every job may run
+// more than once and does its work once.
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"github.com/riverqueue/river/rivertype"
+
+	"github.com/picaspot/picaspot/internal/account"
+	"github.com/picaspot/picaspot/internal/mail"
+	"github.com/picaspot/picaspot/internal/store"
+	"github.com/picaspot/picaspot/internal/unlock"
+)
+
+// Config of the workers.
+type Config struct {
+	// Parallel is how many jobs run at once.
+	Parallel int
+}
+
+// Runner works jobs off until it is stopped.
+type Runner struct {
+	client *river.Client[pgx.Tx]
+}
+
+// NewRunner makes a runner of all kinds of jobs.
+func NewRunner(s *store.Store, accounts *account.Service, unlocks *unlock.Service, c Config) (*Runner, error) {
+	workers := river.NewWorkers()
+	river.AddWorker(workers, &verifyWorker{unlocks: unlocks})
+	river.AddWorker(workers, &mailWorker{accounts: accounts})
+	client, err := river.NewClient(riverpgxv5.New(s.Pool), &river.Config{
+		Queues:      map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: c.Parallel}},
+		Workers:     workers,
+		RetryPolicy: retryPolicy{},
+		MaxAttempts: 25,
+		Logger:      slog.Default(),
+		// Dead letters stay until somebody decides what becomes of them.
+		DiscardedJobRetentionPeriod: -1,
+		ErrorHandler:                errorHandler{},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("job runner: %w", err)
+	}
+	return &Runner{client: client}, nil
+}
+
+// Start begins to work; the context's end does not stop it, [Runner.Stop] does.
+func (r *Runner) Start(ctx context.Context) error {
+	if err := r.client.Start(context.WithoutCancel(ctx)); err != nil {
+		return fmt.Errorf("start the job runner: %w", err)
+	}
+	return nil
+}
+
+// Stop lets running jobs finish. When ctx ends first they are cancelled, and
+// run again in another process.
+func (r *Runner) Stop(ctx context.Context) error {
+	if err := r.client.Stop(ctx); err != nil {
+		cancelled, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		return r.client.StopAndCancel(cancelled)
+	}
+	return nil
+}
+
+// maxBackoff bounds the wait between two tries.
+const maxBackoff = 10 * time.Minute
+
+// retryPolicy waits 1 s, 2 s, 4 s, … up to [maxBackoff], give or take a quarter,
+// so that what failed together does not come back together.
+type retryPolicy struct{}
+
+// NextRetry implements river.ClientRetryPolicy.
+func (retryPolicy) NextRetry(job *rivertype.JobRow) time.Time {
+	wait := maxBackoff
+	if n := len(job.Errors); n < 10 {
+		wait = min(time.Second<<n, maxBackoff)
+	}
+	return time.Now().Add(time.Duration(float64(wait) * (0.75 + rand.Float64()/2))) //nolint:gosec // Jitter is no secret.
+}
+
+type errorHandler struct{}
+
+// HandleError implements river.ErrorHandler.
+func (errorHandler) HandleError(ctx context.Context, job *rivertype.JobRow, err error) *river.ErrorHandlerResult {
+	report(ctx, job, "error", err)
+	return nil
+}
+
+// HandlePanic implements river.ErrorHandler.
+func (errorHandler) HandlePanic(ctx context.Context, job *rivertype.JobRow, panicked any, trace string) *river.ErrorHandlerResult {
+	report(ctx, job, "panic", panicked, "trace", trace)
+	return nil
+}
+
+func report(ctx context.Context, job *rivertype.JobRow, attrs ...any) {
+	attrs = append(attrs, "kind", job.Kind, "job_id", job.ID, "attempt", job.Attempt)
+	if job.Attempt >= job.MaxAttempts {
+		slog.ErrorContext(ctx, "job discarded", attrs...)
+		return
+	}
+	slog.WarnContext(ctx, "job failed and will be retried", attrs...)
+}
+
+type verifyWorker struct {
+	river.WorkerDefaults[unlock.VerifyArgs]
+	unlocks *unlock.Service
+}
+
+// Timeout covers a photo of the largest size on a busy machine.
+func (*verifyWorker) Timeout(*river.Job[unlock.VerifyArgs]) time.Duration { return 2 * time.Minute }
+
+// Work implements river.Worker.
+func (w *verifyWorker) Work(ctx context.Context, job *river.Job[unlock.VerifyArgs]) error {
+	return w.unlocks.Decide(ctx, job.Args.AttemptID)
+}
+
+type mailWorker struct {
+	river.WorkerDefaults[account.MailArgs]
+	accounts *account.Service
+}
+
+// Timeout covers a mail server that takes its time to greet.
+func (*mailWorker) Timeout(*river.Job[account.MailArgs]) time.Duration { return time.Minute }
+
+// Work implements river.Worker.
+func (w *mailWorker) Work(ctx context.Context, job *river.Job[account.MailArgs]) error {
+	err := w.accounts.SendMail(ctx, job.Args)
+	if errors.Is(err, mail.ErrRejected) {
+		return river.JobCancel(err) // The server will not change its mind.
+	}
+	return err
+}

@@ -1,0 +1,290 @@
+// Package landmark is about landmarks: places to find and to photograph.
+package landmark
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/picaspot/picaspot/ent"
+	entarea "github.com/picaspot/picaspot/ent/area"
+	entlandmark "github.com/picaspot/picaspot/ent/landmark"
+	"github.com/picaspot/picaspot/ent/mixin"
+	"github.com/picaspot/picaspot/internal/area"
+	"github.com/picaspot/picaspot/internal/authz"
+	"github.com/picaspot/picaspot/internal/fault"
+	"github.com/picaspot/picaspot/internal/geo"
+	"github.com/picaspot/picaspot/internal/page"
+	"github.com/picaspot/picaspot/internal/picture"
+	"github.com/picaspot/picaspot/internal/store"
+	"github.com/picaspot/picaspot/internal/version"
+)
+
+// DuplicateMeters is how near to another a landmark of a similar name is taken
+// for the same one.
+const DuplicateMeters = 25
+
+// Defaults of what a new landmark leaves open.
+const (
+	DefaultDifficulty         = 1
+	DefaultUnlockRadiusMeters = 100
+	DefaultPhotoRadiusMeters  = 50
+)
+
+var (
+	errNotFound    = fault.New(fault.NotFound, "not_found", "There is no such landmark.")
+	errAreaUnknown = fault.New(fault.Unprocessable, "area_unknown", "There is no such area.").
+			With(fault.Field{Pointer: "/area_id", Code: "unknown", Message: "There is no such area."})
+	errNameBlank = fault.New(fault.Unprocessable, "name_blank", "The name is blank.").
+			With(fault.Field{Pointer: "/name", Code: "blank", Message: "A name has at least one visible character."})
+)
+
+// The permission that lets somebody create what counts as verified at once.
+const permissionVerify authz.Permission = "landmark:verify"
+
+// Service does what can be done with landmarks.
+type Service struct {
+	store    *store.Store
+	authz    *authz.Authorizer
+	pictures *picture.Gallery
+	cursors  *page.Codec
+}
+
+// NewService makes the service.
+func NewService(s *store.Store, a *authz.Authorizer, pictures *picture.Gallery, cursors *page.Codec) *Service {
+	return &Service{store: s, authz: a, pictures: pictures, cursors: cursors}
+}
+
+// Create is what a new landmark is made of. Zero radii and difficulty mean the defaults.
+type Create struct {
+	AreaID             uuid.UUID
+	Name               string
+	Description        string
+	Hint               string
+	Difficulty         int
+	Location           geo.Point
+	UnlockRadiusMeters float64
+	PhotoLocation      *geo.Point
+	PhotoRadiusMeters  float64
+	// AllowDuplicate creates it although a similar one stands within [DuplicateMeters].
+	AllowDuplicate bool
+	// ExternalID says where it was imported from; empty for landmarks made by hand.
+	ExternalID string
+}
+
+// Create adds a landmark of the caller's to a living area. It is verified at
+// once when the caller may verify landmarks. Another of a similar name within
+// [DuplicateMeters] in the same area is a conflict that names it.
+func (s *Service) Create(ctx context.Context, in Create) (*ent.Landmark, error) {
+	name, err := cleanName(in.Name)
+	if err != nil {
+		return nil, err
+	}
+	caller, _ := authz.CallerFrom(ctx)
+	verified := s.authz.May(ctx, permissionVerify) == authz.Any
+	var created *ent.Landmark
+	err = s.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if err := checkArea(ctx, tx, in.AreaID); err != nil {
+			return err
+		}
+		if !in.AllowDuplicate {
+			if err := checkDuplicate(ctx, tx, in.AreaID, name, in.Location); err != nil {
+				return err
+			}
+		}
+		builder := tx.Landmark.Create().
+			SetAreaID(in.AreaID).SetName(name).SetDescription(in.Description).SetHint(in.Hint).
+			SetDifficulty(cmp.Or(in.Difficulty, DefaultDifficulty)).
+			SetLocation(in.Location).SetUnlockRadiusMeters(cmp.Or(in.UnlockRadiusMeters, DefaultUnlockRadiusMeters)).
+			SetPhotoRadiusMeters(cmp.Or(in.PhotoRadiusMeters, DefaultPhotoRadiusMeters)).
+			SetCreatedBy(caller.UserID).SetIsVerified(verified)
+		if in.PhotoLocation != nil {
+			builder.SetPhotoLocation(in.PhotoLocation)
+		}
+		if in.ExternalID != "" {
+			builder.SetExternalID(in.ExternalID)
+		}
+		created, err = builder.Save(ctx)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return created, nil
+}
+
+// Get returns a living landmark or [fault.NotFound].
+func (s *Service) Get(ctx context.Context, id uuid.UUID) (*ent.Landmark, error) {
+	found, err := s.store.Ent.Landmark.Get(ctx, id)
+	return found, missing(err)
+}
+
+// Update is a change of a landmark; nil leaves a field as it is.
+type Update struct {
+	AreaID             *uuid.UUID
+	Name               *string
+	Description        *string
+	Hint               *string
+	Difficulty         *int
+	Latitude           *float64
+	Longitude          *float64
+	UnlockRadiusMeters *float64
+	PhotoRadiusMeters  *float64
+	// PhotoLocation is absent when nil, and cleared when it points to nil.
+	PhotoLocation **geo.Point
+}
+
+// Update changes a landmark that the caller may change.
+func (s *Service) Update(ctx context.Context, id uuid.UUID, in Update, pre version.Precondition) (*ent.Landmark, error) {
+	if in.Name != nil {
+		clean, err := cleanName(*in.Name)
+		if err != nil {
+			return nil, err
+		}
+		in.Name = &clean
+	}
+	return s.change(ctx, id, pre, func(ctx context.Context, tx *store.Tx, found *ent.Landmark, update *ent.LandmarkUpdateOne) error {
+		if in.AreaID != nil && *in.AreaID != found.AreaID {
+			if err := checkArea(ctx, tx, *in.AreaID); err != nil {
+				return err
+			}
+		}
+		update.SetNillableAreaID(in.AreaID).SetNillableName(in.Name).SetNillableDescription(in.Description).
+			SetNillableHint(in.Hint).SetNillableDifficulty(in.Difficulty).
+			SetNillableUnlockRadiusMeters(in.UnlockRadiusMeters).SetNillablePhotoRadiusMeters(in.PhotoRadiusMeters)
+		if in.Latitude != nil || in.Longitude != nil {
+			location, err := geo.New(*cmp.Or(in.Latitude, &found.Location.Latitude), *cmp.Or(in.Longitude, &found.Location.Longitude))
+			if err != nil {
+				return err
+			}
+			update.SetLocation(location)
+		}
+		switch {
+		case in.PhotoLocation == nil:
+		case *in.PhotoLocation == nil:
+			update.ClearPhotoLocation()
+		default:
+			update.SetPhotoLocation(*in.PhotoLocation)
+		}
+		return nil
+	})
+}
+
+// SetVerified marks a landmark as checked, or withdraws that.
+func (s *Service) SetVerified(ctx context.Context, id uuid.UUID, verified bool) (*ent.Landmark, error) {
+	return s.change(ctx, id, version.Precondition{}, func(_ context.Context, _ *store.Tx, _ *ent.Landmark, update *ent.LandmarkUpdateOne) error {
+		update.SetIsVerified(verified)
+		return nil
+	})
+}
+
+// Delete deletes a landmark that the caller may delete. Unlocks stay.
+func (s *Service) Delete(ctx context.Context, id uuid.UUID, pre version.Precondition) error {
+	return s.store.InTx(mixin.WithDeletion(ctx), func(ctx context.Context, tx *store.Tx) error {
+		if _, err := s.lock(ctx, tx, id, pre); err != nil {
+			return err
+		}
+		return tx.Landmark.DeleteOneID(id).Exec(ctx)
+	})
+}
+
+// change locks a living landmark, asks whether the caller may change it and
+// whether it is the version that the caller saw, and saves what fn sets.
+func (s *Service) change(
+	ctx context.Context, id uuid.UUID, pre version.Precondition,
+	fn func(context.Context, *store.Tx, *ent.Landmark, *ent.LandmarkUpdateOne) error,
+) (*ent.Landmark, error) {
+	var changed *ent.Landmark
+	err := s.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		found, err := s.lock(ctx, tx, id, pre)
+		if err != nil {
+			return err
+		}
+		update := tx.Landmark.UpdateOneID(id)
+		if err := fn(ctx, tx, found, update); err != nil {
+			return err
+		}
+		changed, err = update.Save(ctx)
+		return missing(err)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return changed, nil
+}
+
+// lock reads a living landmark for a change by the caller.
+func (s *Service) lock(ctx context.Context, tx *store.Tx, id uuid.UUID, pre version.Precondition) (*ent.Landmark, error) {
+	found, err := tx.Landmark.Query().Where(entlandmark.ID(id)).ForUpdate().Only(ctx)
+	if err != nil {
+		return nil, missing(err)
+	}
+	if err := authz.RequireOwner(ctx, found.CreatedBy, true); err != nil {
+		return nil, err
+	}
+	return found, pre.Check(found.UpdatedAt)
+}
+
+// checkArea asks whether an area is there to take a landmark, and keeps it
+// there until the transaction ends.
+func checkArea(ctx context.Context, tx *store.Tx, id uuid.UUID) error {
+	if err := area.LockTree(ctx, tx, area.Shared); err != nil {
+		return err
+	}
+	exists, err := tx.Area.Query().Where(entarea.ID(id)).Exist(ctx)
+	if err != nil {
+		return fmt.Errorf("find the area: %w", err)
+	}
+	if !exists {
+		return errAreaUnknown
+	}
+	return nil
+}
+
+// checkDuplicate looks for a landmark of a similar name nearby in the same area,
+// while nobody else adds one there. Served by landmark_location.
+func checkDuplicate(ctx context.Context, tx *store.Tx, areaID uuid.UUID, name string, at geo.Point) error {
+	// One at a time in an area, or two at once would not see each other.
+	if _, err := tx.ExecContext(ctx, "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", areaID.String()); err != nil {
+		return fmt.Errorf("lock the area: %w", err)
+	}
+	rows, err := tx.QueryContext(ctx, `
+SELECT id, name, ST_Distance(location, $2) FROM landmarks
+WHERE deleted_at IS NULL AND area_id = $1 AND ST_DWithin(location, $2, $4)
+  AND (lower(name) = lower($3) OR similarity(name, $3) >= 0.5)
+ORDER BY location <-> $2 LIMIT 1`, areaID, at, name, DuplicateMeters)
+	if err != nil {
+		return fmt.Errorf("look for duplicates: %w", err)
+	}
+	defer rows.Close()
+	if !rows.Next() {
+		return rows.Err()
+	}
+	var id uuid.UUID
+	var other string
+	var meters float64
+	if err := rows.Scan(&id, &other, &meters); err != nil {
+		return fmt.Errorf("look for duplicates: %w", err)
+	}
+	return fault.New(fault.Conflict, "landmark_duplicate",
+		fmt.Sprintf("%q (%s) stands %.0f m away in the same area. Set allow_duplicate if this is another one.", other, id, meters)).
+		With(fault.Field{Pointer: "/name", Code: "duplicate", Message: "It is similar to " + id.String() + "."})
+}
+
+func cleanName(name string) (string, error) {
+	name = strings.TrimSpace(name)
+	if name == "" {
+		return "", errNameBlank
+	}
+	return name, nil
+}
+
+func missing(err error) error {
+	if store.IsNotFound(err) {
+		return errNotFound
+	}
+	return err
+}

@@ -1,0 +1,77 @@
+// Package picture keeps the pictures that others may fetch: re-encoded, upright
+// and without metadata, so that no picture shows where its owner lives.
+package picture
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/picaspot/picaspot/internal/photo"
+	"github.com/picaspot/picaspot/internal/storage"
+)
+
+// MaxEdge bounds the longer edge of a picture, in pixels.
+const MaxEdge = 2048
+
+// Gallery makes, keeps and hands out pictures.
+type Gallery struct {
+	storage *storage.Store
+	decoder *photo.Decoder
+}
+
+// NewGallery makes a gallery on a storage.
+func NewGallery(s *storage.Store, d *photo.Decoder) *Gallery {
+	return &Gallery{storage: s, decoder: d}
+}
+
+// Add turns an uploaded file into a picture and stores it beneath prefix. The
+// key is new each time, so a picture never changes under its address.
+func (g *Gallery) Add(ctx context.Context, prefix string, file io.ReadSeeker, size int64) (*photo.Image, error) {
+	var made *photo.Image
+	err := g.decoder.Decode(ctx, file, size, func(decoded photo.Decoded) error {
+		var err error
+		made, err = g.Render(ctx, prefix, decoded)
+		return err
+	})
+	return made, err
+}
+
+// Render stores what is already decoded as a picture beneath prefix.
+func (g *Gallery) Render(ctx context.Context, prefix string, decoded photo.Decoded) (*photo.Image, error) {
+	data, size, err := photo.Render(decoded.Image, MaxEdge)
+	if err != nil {
+		return nil, err
+	}
+	digest := sha256.Sum256(data)
+	made := &photo.Image{
+		ContentType: "image/jpeg", Bytes: int64(len(data)),
+		Width: size.X, Height: size.Y, SHA256: hex.EncodeToString(digest[:]),
+	}
+	made.Key = fmt.Sprintf("%s/%s.jpg", prefix, made.SHA256[:32])
+	if err := g.storage.Put(ctx, made.Key, bytes.NewReader(data), made.ContentType); err != nil {
+		return nil, err
+	}
+	return made, nil
+}
+
+// Open returns the bytes of a picture; the caller closes them.
+func (g *Gallery) Open(ctx context.Context, image *photo.Image) (io.ReadCloser, error) {
+	body, _, _, err := g.storage.Get(ctx, image.Key)
+	return body, err
+}
+
+// Remove deletes the file of a picture that nothing refers to any more. A
+// failure leaves an orphan and is logged: it is no reason to fail the request.
+func (g *Gallery) Remove(ctx context.Context, image *photo.Image) {
+	if image == nil {
+		return
+	}
+	if err := g.storage.Delete(ctx, image.Key); err != nil {
+		slog.WarnContext(ctx, "picture left behind", "key", image.Key, "error", err)
+	}
+}

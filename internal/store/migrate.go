@@ -1,0 +1,100 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"entgo.io/ent/dialect"
+	entsql "entgo.io/ent/dialect/sql"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"github.com/riverqueue/river/rivermigrate"
+
+	"github.com/picaspot/picaspot/ent"
+	"github.com/picaspot/picaspot/ent/migrate"
+	"github.com/picaspot/picaspot/ent/migrate/migrations"
+)
+
+// migrationLock is the key of the advisory lock that makes replicas which
+// start at the same time migrate one after the other.
+const migrationLock = 0x7069636173706f74 // "picaspot"
+
+// Migrate brings the database to the present version: the project's versioned
+// SQL, then River's own. It waits while another process migrates, and changes
+// nothing when the database is up to date.
+func Migrate(ctx context.Context, url string) (err error) {
+	// A pool of its own: an index may take longer to build than a request may run.
+	pool, err := pgxpool.New(ctx, url)
+	if err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	defer pool.Close()
+	lock, err := pool.Acquire(ctx)
+	if err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	defer lock.Release()
+	if _, err := lock.Exec(ctx, "SELECT pg_advisory_lock($1)", int64(migrationLock)); err != nil {
+		return fmt.Errorf("migrate: take the lock: %w", err)
+	}
+	defer func() {
+		_, unlockErr := lock.Exec(context.WithoutCancel(ctx), "SELECT pg_advisory_unlock($1)", int64(migrationLock))
+		err = errors.Join(err, unlockErr)
+	}()
+
+	db := stdlib.OpenDBFromPool(pool)
+	defer func() { err = errors.Join(err, db.Close()) }()
+	provider, err := goose.NewProvider(goose.DialectPostgres, db, migrations.FS)
+	if err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	if _, err := provider.Up(ctx); err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	river, err := rivermigrate.New(riverpgxv5.New(pool), nil)
+	if err != nil {
+		return fmt.Errorf("migrate river: %w", err)
+	}
+	if _, err := river.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
+		return fmt.Errorf("migrate river: %w", err)
+	}
+	return nil
+}
+
+// Fingerprint changes with the migrations; databases made for one are no use
+// for another.
+func Fingerprint() string {
+	digest := sha256.New()
+	err := fs.WalkDir(migrations.FS, ".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		content, err := migrations.FS.ReadFile(path)
+		fmt.Fprintf(digest, "%s\x00%s\x00", path, content)
+		return err
+	})
+	if err != nil {
+		panic(err) // The files are in the binary.
+	}
+	return hex.EncodeToString(digest.Sum(nil)[:8])
+}
+
+// Drift returns the statements that would bring a migrated database to what
+// ent/schema says. It is empty when the migrations and the schema agree.
+func Drift(ctx context.Context, db *sql.DB) (string, error) {
+	client := ent.NewClient(ent.Driver(entsql.OpenDB(dialect.Postgres, db)))
+	var statements bytes.Buffer
+	err := client.Schema.WriteTo(ctx, &statements, migrate.WithDropColumn(true), migrate.WithDropIndex(true))
+	if err != nil {
+		return "", fmt.Errorf("compare the database with ent/schema: %w", err)
+	}
+	return statements.String(), nil
+}

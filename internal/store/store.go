@@ -1,0 +1,153 @@
+// Package store is the database: one pool of connections beneath ent, hand-written
+// SQL and River, and the one way to run a transaction on all three.
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"entgo.io/ent/dialect"
+	entsql "entgo.io/ent/dialect/sql"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverdatabasesql"
+
+	"github.com/picaspot/picaspot/ent"
+	"github.com/picaspot/picaspot/ent/mixin"
+
+	// The runtime package registers the hooks and interceptors of the schema;
+	// without it deletions would be real and changes unrecorded.
+	_ "github.com/picaspot/picaspot/ent/runtime"
+)
+
+// Store is the database. Pool serves hand-written SQL, Ent reads; writes go
+// through [Store.InTx].
+type Store struct {
+	Pool *pgxpool.Pool
+	Ent  *ent.Client
+
+	db     *sql.DB
+	insert *river.Client[*sql.Tx]
+}
+
+// Options of a connection pool.
+type Options struct {
+	// MaxConns bounds the pool; zero means pgx's default of max(4, CPUs).
+	MaxConns int32
+	// StatementTimeout ends a statement that runs longer; zero means 30 s.
+	StatementTimeout time.Duration
+}
+
+// Open connects to PostgreSQL at a postgres:// URL.
+func Open(ctx context.Context, url string, opts Options) (*Store, error) {
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, fmt.Errorf("database URL: %w", err)
+	}
+	if opts.MaxConns > 0 {
+		config.MaxConns = opts.MaxConns
+	}
+	if opts.StatementTimeout == 0 {
+		opts.StatementTimeout = 30 * time.Second
+	}
+	params := config.ConnConfig.RuntimeParams
+	params["application_name"] = "picaspot"
+	params["timezone"] = "UTC"
+	params["statement_timeout"] = fmt.Sprint(opts.StatementTimeout.Milliseconds())
+	params["idle_in_transaction_session_timeout"] = "60000"
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("connect to the database: %w", err)
+	}
+	if err := pool.Ping(ctx); err != nil {
+		pool.Close()
+		return nil, fmt.Errorf("connect to the database: %w", err)
+	}
+	db := stdlib.OpenDBFromPool(pool)
+	insert, err := river.NewClient(riverdatabasesql.New(db), &river.Config{Logger: slog.Default()})
+	if err != nil {
+		pool.Close()
+		return nil, fmt.Errorf("job inserter: %w", err)
+	}
+	return &Store{
+		Pool: pool, Ent: ent.NewClient(ent.Driver(entsql.OpenDB(dialect.Postgres, db))), db: db, insert: insert,
+	}, nil
+}
+
+// Close ends all connections.
+func (s *Store) Close() {
+	_ = s.db.Close() // It has no connections of its own.
+	s.Pool.Close()
+}
+
+// Tx is one transaction, seen by ent, by SQL and by River.
+type Tx struct {
+	*ent.Client
+	tx     *sql.Tx
+	insert *river.Client[*sql.Tx]
+	after  []func(context.Context)
+}
+
+// Enqueue adds a job that starts once the transaction commits, and never if it does not.
+func (t *Tx) Enqueue(ctx context.Context, args river.JobArgs, opts *river.InsertOpts) error {
+	if _, err := t.insert.InsertTx(ctx, t.tx, args, opts); err != nil {
+		return fmt.Errorf("enqueue %s: %w", args.Kind(), err)
+	}
+	return nil
+}
+
+// AfterCommit runs fn once the transaction has committed.
+func (t *Tx) AfterCommit(fn func(context.Context)) { t.after = append(t.after, fn) }
+
+// txDriver keeps ent, which wants a transaction for most changes, inside of ours.
+type txDriver struct{ *entsql.Driver }
+
+func (d txDriver) Tx(context.Context) (dialect.Tx, error) { return dialect.NopTx(d), nil }
+
+// maxTries bounds how often a transaction is run that PostgreSQL ended for the
+// sake of another one (deadlock, serialisation failure).
+const maxTries = 3
+
+// InTx runs fn in a transaction: committed when fn returns nil, rolled back
+// when it returns an error or panics. A transaction that lost to another one is
+// run again, so fn has no effects outside of it but through [Tx.AfterCommit].
+func (s *Store) InTx(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) error {
+	for try := 1; ; try++ {
+		err := s.inTx(ctx, fn)
+		if err == nil || try == maxTries || !isRetryable(err) || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+func (s *Store) inTx(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) error {
+	sqlTx, err := s.db.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	driver := txDriver{entsql.NewDriver(dialect.Postgres, entsql.Conn{ExecQuerier: sqlTx})}
+	tx := &Tx{Client: ent.NewClient(ent.Driver(driver)), tx: sqlTx, insert: s.insert}
+	committed := false
+	defer func() {
+		if !committed {
+			// The only news this could bring is that the connection is gone, and with it the transaction.
+			_ = sqlTx.Rollback()
+		}
+	}()
+	if err := fn(mixin.InTx(ctx), tx); err != nil {
+		return err
+	}
+	if err := sqlTx.Commit(); err != nil {
+		return fmt.Errorf("commit: %w", errors.Join(err, ctx.Err()))
+	}
+	committed = true
+	for _, fn := range tx.after {
+		fn(context.WithoutCancel(ctx))
+	}
+	return nil
+}

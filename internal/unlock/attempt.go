@@ -1,0 +1,186 @@
+// Package unlock is about attempts at landmarks and the unlocks that come of
+// them. An acknowledged attempt is never lost and is decided exactly once; a
+// user unlocks a landmark once.
+package unlock
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/picaspot/picaspot/ent"
+	entattempt "github.com/picaspot/picaspot/ent/attempt"
+	entlandmark "github.com/picaspot/picaspot/ent/landmark"
+	"github.com/picaspot/picaspot/ent/mixin"
+	entunlock "github.com/picaspot/picaspot/ent/unlock"
+	"github.com/picaspot/picaspot/internal/authz"
+	"github.com/picaspot/picaspot/internal/fault"
+	"github.com/picaspot/picaspot/internal/geo"
+	"github.com/picaspot/picaspot/internal/page"
+	"github.com/picaspot/picaspot/internal/photo"
+	"github.com/picaspot/picaspot/internal/picture"
+	"github.com/picaspot/picaspot/internal/storage"
+	"github.com/picaspot/picaspot/internal/store"
+	"github.com/picaspot/picaspot/internal/verify"
+)
+
+var (
+	errAttemptNotFound  = fault.New(fault.NotFound, "not_found", "There is no such attempt.")
+	errUnlockNotFound   = fault.New(fault.NotFound, "not_found", "There is no such unlock.")
+	errLandmarkNotFound = fault.New(fault.NotFound, "not_found", "There is no such landmark.")
+	errAlreadyUnlocked  = fault.New(fault.Conflict, "already_unlocked", "You have unlocked this landmark already.")
+	errNoPhoto          = fault.New(fault.NotFound, "not_found", "The photo is not ready yet.")
+)
+
+// Service does what can be done with attempts and unlocks.
+type Service struct {
+	store    *store.Store
+	storage  *storage.Store
+	decoder  *photo.Decoder
+	pictures *picture.Gallery
+	cursors  *page.Codec
+	policy   verify.Policy
+}
+
+// NewService makes the service; policy says how attempts are verified.
+func NewService(
+	s *store.Store, files *storage.Store, decoder *photo.Decoder, pictures *picture.Gallery, cursors *page.Codec, policy verify.Policy,
+) *Service {
+	return &Service{store: s, storage: files, decoder: decoder, pictures: pictures, cursors: cursors, policy: policy}
+}
+
+// Submit is a photo that is handed in, with what the device claims.
+type Submit struct {
+	LandmarkID     uuid.UUID
+	Location       geo.Point
+	AccuracyMeters *float64
+	CapturedAt     *time.Time
+	// Photo is the file as it came; Size is in bytes.
+	Photo io.ReadSeeker
+	Size  int64
+}
+
+// VerifyArgs are the job that decides an attempt.
+type VerifyArgs struct {
+	AttemptID uuid.UUID `json:"attempt_id"`
+}
+
+// Kind names the job.
+func (VerifyArgs) Kind() string { return "verify_attempt" }
+
+// Submit stores a photo and its attempt and enqueues the verification, in one
+// transaction: once it returns, the attempt will be decided, whatever dies. A
+// broken photo is refused here; a landmark that the caller has unlocked already
+// is a conflict.
+func (s *Service) Submit(ctx context.Context, in Submit) (*ent.Attempt, error) {
+	caller, _ := authz.CallerFrom(ctx)
+	if err := s.mayAttempt(ctx, s.store.Ent, caller.UserID, in.LandmarkID); err != nil {
+		return nil, err
+	}
+	original, err := s.keep(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	var created *ent.Attempt
+	err = s.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if err := s.mayAttempt(ctx, tx.Client, caller.UserID, in.LandmarkID); err != nil {
+			return err
+		}
+		created, err = tx.Attempt.Create().
+			SetUserID(caller.UserID).SetLandmarkID(in.LandmarkID).SetLocation(in.Location).
+			SetNillableAccuracyMeters(in.AccuracyMeters).SetNillableCapturedAt(in.CapturedAt).
+			SetPhoto(original).Save(ctx)
+		if err != nil {
+			return fmt.Errorf("create the attempt: %w", err)
+		}
+		return tx.Enqueue(ctx, VerifyArgs{AttemptID: created.ID}, nil)
+	})
+	if err != nil {
+		s.discard(context.WithoutCancel(ctx), original.Key)
+		return nil, err
+	}
+	return created, nil
+}
+
+func (s *Service) mayAttempt(ctx context.Context, client *ent.Client, userID, landmarkID uuid.UUID) error {
+	exists, err := client.Landmark.Query().Where(entlandmark.ID(landmarkID)).Exist(ctx)
+	if err != nil {
+		return fmt.Errorf("find the landmark: %w", err)
+	}
+	if !exists {
+		return errLandmarkNotFound
+	}
+	unlocked, err := client.Unlock.Query().Where(entunlock.UserID(userID), entunlock.LandmarkID(landmarkID)).Exist(ctx)
+	if err != nil {
+		return fmt.Errorf("find the unlock: %w", err)
+	}
+	if unlocked {
+		return errAlreadyUnlocked
+	}
+	return nil
+}
+
+// keep stores the photo as it came, after a look at the whole of it: what does
+// not decode is refused while its sender is still there to hear it.
+func (s *Service) keep(ctx context.Context, in Submit) (*photo.Original, error) {
+	var info photo.Info
+	err := s.decoder.Decode(ctx, in.Photo, in.Size, func(decoded photo.Decoded) error {
+		info = decoded.Info
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if _, err := in.Photo.Seek(0, io.SeekStart); err != nil {
+		return nil, fmt.Errorf("rewind the photo: %w", err)
+	}
+	digest := sha256.New()
+	key := "attempts/" + mixin.NewID().String() + "/original"
+	if err := s.storage.Put(ctx, key, io.TeeReader(in.Photo, digest), info.ContentType); err != nil {
+		return nil, err
+	}
+	return &photo.Original{
+		Key: key, ContentType: info.ContentType, Bytes: in.Size,
+		Width: info.Width, Height: info.Height, SHA256: hex.EncodeToString(digest.Sum(nil)),
+	}, nil
+}
+
+// discard removes a file that no row refers to. A failure leaves an orphan.
+func (s *Service) discard(ctx context.Context, key string) {
+	if err := s.storage.Delete(ctx, key); err != nil {
+		slog.WarnContext(ctx, "photo left behind", "key", key, "error", err)
+	}
+}
+
+// Attempt returns an attempt that the caller may see, or [fault.NotFound].
+func (s *Service) Attempt(ctx context.Context, id uuid.UUID) (*ent.Attempt, error) {
+	found, err := s.store.Ent.Attempt.Query().Where(entattempt.ID(id)).Only(ctx)
+	if store.IsNotFound(err) {
+		return nil, errAttemptNotFound
+	}
+	if err != nil {
+		return nil, fmt.Errorf("find the attempt: %w", err)
+	}
+	return found, authz.RequireOwner(ctx, found.UserID, false)
+}
+
+// Photo opens an attempt's photo as others may see it; the caller closes it. It
+// is there once the attempt was verified.
+func (s *Service) Photo(ctx context.Context, id uuid.UUID) (*photo.Image, func(context.Context) (io.ReadCloser, error), error) {
+	found, err := s.Attempt(ctx, id)
+	if err != nil {
+		return nil, nil, err
+	}
+	if found.Image == nil {
+		return nil, nil, errNoPhoto
+	}
+	return found.Image, func(ctx context.Context) (io.ReadCloser, error) {
+		return s.pictures.Open(ctx, found.Image)
+	}, nil
+}

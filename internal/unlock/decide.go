@@ -1,0 +1,104 @@
+package unlock
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+
+	"entgo.io/ent/dialect/sql"
+	"github.com/google/uuid"
+
+	"github.com/picaspot/picaspot/ent"
+	entattempt "github.com/picaspot/picaspot/ent/attempt"
+	"github.com/picaspot/picaspot/ent/mixin"
+	entunlock "github.com/picaspot/picaspot/ent/unlock"
+	"github.com/picaspot/picaspot/internal/photo"
+	"github.com/picaspot/picaspot/internal/store"
+	"github.com/picaspot/picaspot/internal/verify"
+)
+
+// Decide verifies a pending attempt and records the verdict. It is the work of
+// a [VerifyArgs] job and may run any number of times: an attempt that is
+// decided already stays as it is, and the unlock appears once.
+func (s *Service) Decide(ctx context.Context, id uuid.UUID) error {
+	// A landmark that was deleted since is still the one that the photo was taken for.
+	attempt, err := s.store.Ent.Attempt.Query().Where(entattempt.ID(id)).
+		WithLandmark().Only(mixin.WithDeleted(ctx))
+	if err != nil {
+		return fmt.Errorf("find the attempt: %w", err)
+	}
+	if attempt.Status != entattempt.StatusPending {
+		return nil
+	}
+	facts, image, err := s.develop(ctx, attempt)
+	if err != nil {
+		return err
+	}
+	verdict := verify.Run(evidence(attempt, facts), s.policy)
+	return s.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		return record(ctx, tx, attempt, verdict, image)
+	})
+}
+
+// develop reads the facts off the photo and makes the picture that others may see.
+func (s *Service) develop(ctx context.Context, attempt *ent.Attempt) (photo.Facts, *photo.Image, error) {
+	body, _, _, err := s.storage.Get(ctx, attempt.Photo.Key)
+	if err != nil {
+		return photo.Facts{}, nil, err
+	}
+	data, err := io.ReadAll(body)
+	if closeErr := body.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		return photo.Facts{}, nil, fmt.Errorf("read the photo: %w", err)
+	}
+	facts, err := photo.ReadFacts(bytes.NewReader(data))
+	if err != nil {
+		return photo.Facts{}, nil, err
+	}
+	image, err := s.pictures.Add(ctx, "attempts/"+attempt.ID.String(), bytes.NewReader(data), int64(len(data)))
+	return facts, image, err
+}
+
+func evidence(attempt *ent.Attempt, facts photo.Facts) verify.Evidence {
+	landmark := attempt.Edges.Landmark
+	return verify.Evidence{
+		SubmittedAt:        attempt.CreatedAt,
+		Claimed:            attempt.Location,
+		AccuracyMeters:     attempt.AccuracyMeters,
+		CapturedAt:         attempt.CapturedAt,
+		Photo:              facts,
+		Location:           landmark.Location,
+		UnlockRadiusMeters: landmark.UnlockRadiusMeters,
+		PhotoLocation:      landmark.PhotoLocation,
+		PhotoRadiusMeters:  landmark.PhotoRadiusMeters,
+	}
+}
+
+// record writes the verdict, unless somebody else did in the meantime, and the
+// unlock, unless there is one.
+func record(ctx context.Context, tx *store.Tx, attempt *ent.Attempt, verdict verify.Verdict, image *photo.Image) error {
+	decided, err := tx.Attempt.Update().
+		Where(entattempt.ID(attempt.ID), entattempt.StatusEQ(entattempt.StatusPending)).
+		SetStatus(entattempt.Status(verdict.Status)).SetScore(verdict.Score).SetChecks(verdict.Checks).
+		SetImage(image).SetDecidedAt(mixin.Now()).Save(ctx)
+	if err != nil {
+		return fmt.Errorf("record the verdict: %w", err)
+	}
+	if decided == 0 || verdict.Status != verify.Succeeded {
+		return nil
+	}
+	err = tx.Unlock.Create().
+		SetUserID(attempt.UserID).SetLandmarkID(attempt.LandmarkID).SetAttemptID(attempt.ID).
+		OnConflict(
+			sql.ConflictColumns(entunlock.FieldUserID, entunlock.FieldLandmarkID),
+			sql.ConflictWhere(sql.IsNull(entunlock.FieldDeletedAt)),
+			sql.DoNothing(),
+		).Exec(ctx)
+	if err != nil && !store.IsNotFound(err) {
+		return fmt.Errorf("record the unlock: %w", err)
+	}
+	return nil
+}
