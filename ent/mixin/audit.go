@@ -155,6 +155,9 @@ func (a Audit) diff(before, after columns) map[string]audit.Change {
 			if _, seen := changes[name]; seen || slices.Contains(unrecorded, name) || string(before[name]) == string(after[name]) {
 				continue
 			}
+			if before == nil && string(after[name]) == "null" { // A new row says what it has.
+				continue
+			}
 			change := audit.Change{Before: before[name], After: after[name]}
 			if slices.Contains(a.Secret, name) {
 				change = audit.Change{}

@@ -51,7 +51,7 @@ func (Area) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("parent_area_id", "name").Unique().Annotations(living).StorageKey("area_parent_name"),
 		index.Fields("name").Unique().
-			Annotations(entsql.IndexWhere("deleted_at IS NULL AND parent_area_id IS NULL")).
+			Annotations(entsql.IndexWhere("(deleted_at IS NULL) AND (parent_area_id IS NULL)")).
 			StorageKey("area_root_name"),
 		index.Fields("external_id").Unique().Annotations(living),
 		index.Fields("created_at", "id").Annotations(living),

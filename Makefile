@@ -1,0 +1,54 @@
+# What a developer and CI run. `make help` lists it.
+SHELL := /bin/bash
+GO ?= go
+TESTENV := $(GO) run ./internal/testenv/cmd/testenv --
+TOOL := $(GO) tool -modfile=tools/go.mod
+COVERAGE_GOAL := 85
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run build test bench lint format generate check-generated migration ci clean
+
+help: ## list the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## install what run and test need, or say what to install
+	@./scripts/setup.sh test
+
+run: ## run everything on this machine, on http://localhost:8080
+	@./scripts/setup.sh run
+	@$(GO) build -o bin/picaspot ./cmd/picaspot
+	@exec ./bin/picaspot dev
+
+build: ## build the binary, bin/picaspot
+	$(GO) build -trimpath -o bin/picaspot ./cmd/picaspot
+
+test: ## run all tests on a real PostgreSQL and Redis, with the race detector
+	@./scripts/setup.sh test
+	@mkdir -p bin
+	$(TESTENV) $(GO) test -race -timeout 20m -covermode atomic -coverpkg ./... -coverprofile bin/coverage.out ./...
+	@./scripts/coverage.sh bin/coverage.out $(COVERAGE_GOAL)
+
+bench: ## measure nearby through the complete chain, beside a hand-written handler
+	@./scripts/setup.sh test
+	$(TESTENV) $(GO) run ./internal/bench/cmd/bench $(BENCH)
+
+lint: ## run the linters
+	$(TOOL) golangci-lint run ./...
+
+format: ## format the code
+	$(TOOL) golangci-lint fmt ./...
+
+generate: ## make the generated code from openapi.yaml and ent/schema
+	$(GO) generate ./api ./ent
+
+check-generated: ## fail when the generated code is not what generate makes
+	@./scripts/check-generated.sh
+
+migration: ## write the next migration: make migration NAME=what_changes
+	@test -n "$(NAME)" || { echo "usage: make migration NAME=what_changes" >&2; exit 1; }
+	$(TESTENV) ./scripts/migration.sh $(NAME)
+
+ci: lint check-generated test ## what every change has to pass
+
+clean: ## remove what was built; .data, which run keeps, stays
+	rm -rf bin

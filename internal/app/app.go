@@ -1,0 +1,289 @@
+// Package app builds everything and starts it.
+package app
+
+import (
+	"context"
+	"crypto/hkdf"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/picaspot/picaspot"
+	"github.com/picaspot/picaspot/api"
+	"github.com/picaspot/picaspot/internal/account"
+	"github.com/picaspot/picaspot/internal/area"
+	"github.com/picaspot/picaspot/internal/authz"
+	"github.com/picaspot/picaspot/internal/config"
+	"github.com/picaspot/picaspot/internal/httpapi"
+	"github.com/picaspot/picaspot/internal/jobs"
+	"github.com/picaspot/picaspot/internal/keyring"
+	"github.com/picaspot/picaspot/internal/landmark"
+	"github.com/picaspot/picaspot/internal/mail"
+	"github.com/picaspot/picaspot/internal/middleware"
+	"github.com/picaspot/picaspot/internal/operation"
+	"github.com/picaspot/picaspot/internal/page"
+	"github.com/picaspot/picaspot/internal/password"
+	"github.com/picaspot/picaspot/internal/photo"
+	"github.com/picaspot/picaspot/internal/picture"
+	"github.com/picaspot/picaspot/internal/storage"
+	"github.com/picaspot/picaspot/internal/store"
+	"github.com/picaspot/picaspot/internal/token"
+	"github.com/picaspot/picaspot/internal/unlock"
+	"github.com/picaspot/picaspot/internal/verify"
+	"github.com/picaspot/picaspot/policy"
+)
+
+// App is the built application.
+type App struct {
+	Store     *store.Store
+	Accounts  *account.Service
+	Areas     *area.Service
+	Landmarks *landmark.Service
+	Unlocks   *unlock.Service
+	// Handler answers requests, with everything that stands around them.
+	Handler http.Handler
+
+	config    config.Config
+	storage   *storage.Store
+	redis     redis.UniversalClient
+	jobs      *jobs.Runner
+	readiness *httpapi.Readiness
+}
+
+// Page is a handler outside of the contract, as the local mailbox of dev.
+type Page struct {
+	Pattern string
+	Handler http.Handler
+}
+
+// New builds the application on a migrated database. Close ends what it opened.
+func New(ctx context.Context, c config.Config, pages ...Page) (_ *App, err error) {
+	a := &App{config: c}
+	defer func() {
+		if err != nil {
+			a.Close()
+		}
+	}()
+	if a.Store, err = store.Open(ctx, c.DatabaseURL, store.Options{MaxConns: c.DatabaseMaxConns, StatementTimeout: c.StatementTimeout}); err != nil {
+		return nil, err
+	}
+	if a.storage, err = storage.Open(ctx, c.StorageURL); err != nil {
+		return nil, err
+	}
+	if err := a.openRedis(); err != nil {
+		return nil, err
+	}
+
+	snapshot, err := authz.NewSnapshot(1, policy.Model, policy.CSV)
+	if err != nil {
+		return nil, fmt.Errorf("policy: %w", err)
+	}
+	authorizer := authz.New(snapshot)
+	keys, err := keyring.Open(ctx, a.Store, c.Secret())
+	if err != nil {
+		return nil, err
+	}
+	tokens, err := token.New(token.Config{Issuer: c.PublicURL, Audience: c.PublicURL, TTL: c.AccessTokenTTL, Keys: keys.Keys})
+	if err != nil {
+		return nil, err
+	}
+	mailer, err := mail.New(mail.Config{URL: c.SMTPURL, From: c.MailFrom})
+	if err != nil {
+		return nil, err
+	}
+	cursorKey, err := hkdf.Key(sha256.New, c.Secret(), nil, "picaspot cursor", sha256.Size)
+	if err != nil {
+		return nil, fmt.Errorf("cursor key: %w", err)
+	}
+	cursors, err := page.NewCodec(cursorKey)
+	if err != nil {
+		return nil, err
+	}
+	decoder := photo.NewDecoder(photo.DefaultLimits())
+	pictures := picture.NewGallery(a.storage, decoder)
+	verification := verify.DefaultPolicy()
+	verification.PhotoMaxAge = c.PhotoMaxAge
+
+	a.Accounts = account.NewService(a.Store, password.NewHasher(0), tokens, mailer, account.Config{PublicURL: c.PublicURL, SessionTTL: c.SessionTTL})
+	a.Areas = area.NewService(a.Store, authorizer, pictures, cursors)
+	a.Landmarks = landmark.NewService(a.Store, authorizer, pictures, cursors)
+	a.Unlocks = unlock.NewService(a.Store, a.storage, decoder, pictures, cursors, verification)
+	if a.jobs, err = jobs.NewRunner(a.Store, a.Accounts, a.Unlocks, jobs.Config{Parallel: c.Workers}); err != nil {
+		return nil, err
+	}
+	a.readiness = &httpapi.Readiness{Required: map[string]httpapi.Probe{
+		"database": a.Store.Pool.Ping, "storage": a.storage.Check,
+	}}
+	if a.redis != nil {
+		a.readiness.Optional = map[string]httpapi.Probe{"redis": func(ctx context.Context) error { return a.redis.Ping(ctx).Err() }}
+	}
+	a.Handler, err = a.handler(authorizer, keys, pages)
+	return a, err
+}
+
+func (a *App) openRedis() error {
+	if a.config.RedisURL == "" {
+		return nil
+	}
+	options, err := redis.ParseURL(a.config.RedisURL)
+	if err != nil {
+		return errors.New("PICASPOT_REDIS_URL is malformed")
+	}
+	options.ContextTimeoutEnabled = true
+	a.redis = redis.NewClient(options)
+	return nil
+}
+
+// handler puts the operations behind what stands around every request.
+func (a *App) handler(authorizer *authz.Authorizer, keys *keyring.Keyring, pages []Page) (http.Handler, error) {
+	spec, err := api.GetSpec()
+	if err != nil {
+		return nil, fmt.Errorf("embedded spec: %w", err)
+	}
+	table, err := operation.Load(spec)
+	if err != nil {
+		return nil, err
+	}
+	router := operation.NewRouter(table, operation.Config{Authenticate: a.Accounts.Authenticate, Authorizer: authorizer})
+	docs, err := httpapi.NewDocs(picaspot.OpenAPI)
+	if err != nil {
+		return nil, err
+	}
+	server := &httpapi.Server{
+		Accounts: a.Accounts, Areas: a.Areas, Landmarks: a.Landmarks, Unlocks: a.Unlocks,
+		Keys: keys, Readiness: a.readiness, Docs: docs,
+	}
+	server.Mount(router)
+	for _, p := range pages {
+		router.Handle(p.Pattern, p.Handler)
+	}
+	return middleware.RequestID(middleware.AccessLog(middleware.Recover(middleware.SecurityHeaders(router)))), nil
+}
+
+// Close ends the connections. Nothing may run any more.
+func (a *App) Close() {
+	if a.redis != nil {
+		_ = a.redis.Close() // What is kept there may be lost.
+	}
+	if a.storage != nil {
+		if err := a.storage.Close(); err != nil {
+			slog.Warn("storage not closed cleanly", "error", err)
+		}
+	}
+	if a.Store != nil {
+		a.Store.Close()
+	}
+}
+
+// Roles say what a process does.
+type Roles struct {
+	API    bool
+	Worker bool
+	// Ready is called once requests are answered.
+	Ready func()
+}
+
+// Limits on the time of each stage of a request. Uploads over a poor connection
+// need the longest.
+const (
+	readHeaderTimeout = 10 * time.Second
+	readTimeout       = 2 * time.Minute
+	writeTimeout      = 3 * time.Minute
+	idleTimeout       = 2 * time.Minute
+	maxHeaderBytes    = 32 << 10
+)
+
+// Run works until ctx ends, then drains: readiness goes down, requests and jobs
+// finish, and nothing is lost.
+func (a *App) Run(ctx context.Context, roles Roles) error {
+	var servers []*http.Server
+	failed := make(chan error, 2)
+	serve := func(addr string, handler http.Handler) error {
+		listener, err := Listen(ctx, addr)
+		if err != nil {
+			return err
+		}
+		server := &http.Server{
+			Handler: handler, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
+			IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes, ErrorLog: slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug),
+		}
+		servers = append(servers, server)
+		go func() {
+			if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+				failed <- err
+			}
+		}()
+		return nil
+	}
+	defer func() {
+		for _, server := range servers {
+			_ = server.Close() // Shut down already, unless the start failed.
+		}
+	}()
+	if a.config.OpsAddr != "" {
+		if err := serve(a.config.OpsAddr, opsHandler()); err != nil {
+			return fmt.Errorf("PICASPOT_OPS_ADDR: %w", err)
+		}
+	}
+	if roles.Worker {
+		if err := a.jobs.Start(ctx); err != nil {
+			return err
+		}
+	}
+	if roles.API {
+		if err := serve(a.config.HTTPAddr, a.Handler); err != nil {
+			return errors.Join(fmt.Errorf("PICASPOT_HTTP_ADDR: %w", err), a.stopJobs(ctx, roles))
+		}
+	}
+	slog.InfoContext(ctx, "started", "api", roles.API, "worker", roles.Worker, "http_addr", a.config.HTTPAddr)
+	if roles.Ready != nil {
+		roles.Ready()
+	}
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	a.readiness.Drain()
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.config.ShutdownTimeout)
+	defer cancel()
+	for _, server := range servers {
+		err = errors.Join(err, server.Shutdown(drain))
+	}
+	return errors.Join(err, a.stopJobs(drain, roles))
+}
+
+func (a *App) stopJobs(ctx context.Context, roles Roles) error {
+	if !roles.Worker {
+		return nil
+	}
+	return a.jobs.Stop(ctx)
+}
+
+// Listen listens on an address, and says clearly when it is taken.
+func Listen(ctx context.Context, addr string) (net.Listener, error) {
+	var lc net.ListenConfig
+	listener, err := lc.Listen(ctx, "tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("can't listen on %s: is another program using the port? %w", addr, err)
+	}
+	return listener, nil
+}
+
+// opsHandler serves profiles, on a listener that only operators reach.
+func opsHandler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	return mux
+}

@@ -1,0 +1,199 @@
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/picaspot/picaspot/internal/config"
+	"github.com/picaspot/picaspot/internal/geo"
+	"github.com/picaspot/picaspot/internal/localstack"
+	"github.com/picaspot/picaspot/internal/mailbox"
+	"github.com/picaspot/picaspot/internal/photo/sample"
+	"github.com/picaspot/picaspot/internal/store"
+)
+
+// Dev runs the whole system on one machine: what the configuration does not
+// name (PostgreSQL, Redis, storage, mail server, secret) it brings itself and
+// keeps in the data folder. Addresses and accounts are printed to out.
+func Dev(ctx context.Context, c config.Config, out io.Writer) (err error) {
+	// Asked first, so that nobody waits for a database to hear it.
+	for variable, addr := range map[string]string{"PICASPOT_HTTP_ADDR": c.HTTPAddr, "PICASPOT_OPS_ADDR": c.OpsAddr} {
+		if addr == "" {
+			continue
+		}
+		listener, err := Listen(ctx, addr)
+		if err != nil {
+			return fmt.Errorf("%s: %w", variable, err)
+		}
+		if err := listener.Close(); err != nil {
+			return fmt.Errorf("%s: %w", variable, err)
+		}
+	}
+	local, err := startLocal(ctx, &c)
+	defer func() { err = errors.Join(err, local.stop()) }()
+	if err != nil {
+		return err
+	}
+	if err := c.Complete(); err != nil {
+		return err
+	}
+	if err := store.Migrate(ctx, c.DatabaseURL); err != nil {
+		return err
+	}
+	a, err := New(ctx, c, local.pages()...)
+	if err != nil {
+		return err
+	}
+	defer a.Close()
+	if err := a.Seed(ctx); err != nil {
+		return err
+	}
+	return a.Run(ctx, Roles{API: true, Worker: true, Ready: func() { greet(out, c) }})
+}
+
+func greet(out io.Writer, c config.Config) {
+	base := c.PublicURL
+	fmt.Fprintf(out, `
+PicASpot is ready.
+
+  API        %[1]s/api/v1
+  Swagger UI %[1]s/docs
+  Mailbox    %[1]s/dev/mail
+  Photos     %[1]s/dev/photo?latitude=…&longitude=…  (a sample photo taken there, now)
+  Accounts   user@picaspot.example, moderator@picaspot.example, admin@picaspot.example
+  Password   %[2]s
+  Database   %[3]s
+
+Ctrl-C stops everything.
+
+`, base, c.DevPassword, c.DatabaseURL)
+}
+
+// local is what Dev started by itself, in the order of its start.
+type local struct {
+	mailbox *mailbox.Mailbox
+	stops   []func() error
+}
+
+func (l *local) stop() error {
+	var errs []error
+	for i := len(l.stops) - 1; i >= 0; i-- {
+		errs = append(errs, l.stops[i]())
+	}
+	return errors.Join(errs...)
+}
+
+func (l *local) pages() []Page {
+	pages := []Page{{Pattern: "GET /dev/photo", Handler: http.HandlerFunc(samplePhoto)}}
+	if l.mailbox != nil {
+		handler := l.mailbox.Handler()
+		pages = append(pages, Page{Pattern: mailbox.Path, Handler: handler}, Page{Pattern: mailbox.Path + "/", Handler: handler})
+	}
+	return pages
+}
+
+// databaseStopTimeout bounds how long PostgreSQL may take to write everything down.
+const databaseStopTimeout = 30 * time.Second
+
+func startLocal(ctx context.Context, c *config.Config) (*local, error) {
+	l := &local{}
+	data, err := filepath.Abs(c.DataDir)
+	if err != nil {
+		return l, fmt.Errorf("PICASPOT_DATA_DIR: %w", err)
+	}
+	if err := os.MkdirAll(data, 0o755); err != nil { //nolint:gosec // PostgreSQL's own user has to pass through.
+		return l, fmt.Errorf("PICASPOT_DATA_DIR: %w", err)
+	}
+	if c.SecretKey == "" && c.SecretKeyFile == "" {
+		if c.SecretKey, err = secret(filepath.Join(data, "secret")); err != nil {
+			return l, err
+		}
+	}
+	if c.StorageURL == "" {
+		c.StorageURL = (&url.URL{Scheme: "file", Path: filepath.ToSlash(filepath.Join(data, "photos"))}).String()
+	}
+	if c.SMTPURL == "" {
+		if l.mailbox, err = mailbox.Listen(ctx, mailbox.Config{Folder: filepath.Join(data, "mail")}); err != nil {
+			return l, err
+		}
+		l.stops = append(l.stops, l.mailbox.Close)
+		c.SMTPURL = l.mailbox.URL()
+	}
+	if c.RedisURL == "" {
+		redisURL, stop, err := localstack.NewMemoryRedis(ctx)
+		if err != nil {
+			return l, err
+		}
+		l.stops = append(l.stops, func() error { stop(); return nil })
+		c.RedisURL = redisURL
+	}
+	if c.DatabaseURL == "" {
+		postgres, err := localstack.StartPostgres(ctx, localstack.PostgresOptions{
+			Dir: filepath.Join(data, "postgres"), Log: slog.Default(),
+		})
+		if err != nil {
+			return l, err
+		}
+		l.stops = append(l.stops, func() error {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), databaseStopTimeout)
+			defer cancel()
+			return postgres.Stop(ctx)
+		})
+		if err := postgres.CreateDatabase(ctx, "picaspot"); err != nil {
+			return l, err
+		}
+		c.DatabaseURL = postgres.URL("picaspot")
+	}
+	return l, nil
+}
+
+// secret reads the secret of this installation, and makes one at the first start.
+func secret(path string) (string, error) {
+	content, err := os.ReadFile(path)
+	if err == nil {
+		return string(content), nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("read the secret: %w", err)
+	}
+	made := rand.Text() + rand.Text()
+	if err := os.WriteFile(path, []byte(made), 0o600); err != nil {
+		return "", fmt.Errorf("keep the secret: %w", err)
+	}
+	return made, nil
+}
+
+// samplePhoto answers with a drawn picture that carries the position of the
+// query and the present time, for trying things without a camera.
+func samplePhoto(w http.ResponseWriter, r *http.Request) {
+	latitude, errLat := strconv.ParseFloat(r.URL.Query().Get("latitude"), 64)
+	longitude, errLon := strconv.ParseFloat(r.URL.Query().Get("longitude"), 64)
+	at, err := geo.New(latitude, longitude)
+	if err = errors.Join(errLat, errLon, err); err != nil {
+		http.Error(w, "latitude and longitude are needed, in degrees", http.StatusBadRequest)
+		return
+	}
+	now := time.Now()
+	data, err := sample.JPEG(sample.Options{Position: &at, TakenAt: now, Seed: now.UnixNano()})
+	if err != nil {
+		slog.ErrorContext(r.Context(), "sample photo", "error", err)
+		http.Error(w, "the photo can't be made", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "image/jpeg")
+	w.Header().Set("Content-Disposition", `attachment; filename="photo.jpg"`)
+	if _, err := w.Write(data); err != nil {
+		slog.DebugContext(r.Context(), "sample photo not delivered", "error", err)
+	}
+}

@@ -1,0 +1,151 @@
+// Package apptest is how tests speak of the system: each has a server on a
+// database of its own, users that are logged in, and landmarks in a line. They
+// call it as an app does, through the generated client over HTTP.
+package apptest
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/picaspot/picaspot/api"
+	"github.com/picaspot/picaspot/internal/account"
+	"github.com/picaspot/picaspot/internal/app"
+	"github.com/picaspot/picaspot/internal/authz"
+	"github.com/picaspot/picaspot/internal/config"
+	"github.com/picaspot/picaspot/internal/mailbox"
+	"github.com/picaspot/picaspot/internal/store"
+	"github.com/picaspot/picaspot/internal/testenv"
+)
+
+// Password is that of every account made here.
+const Password = "seven maples by the quay"
+
+// Main is the TestMain of packages that use this one.
+func Main(m *testing.M) {
+	testenv.Main(m, testenv.WithMigrator(testenv.Migrator{Fingerprint: store.Fingerprint(), Up: store.Migrate}))
+}
+
+// Server is the running system of one test.
+type Server struct {
+	*app.App
+	Config  config.Config
+	URL     string
+	Mailbox *mailbox.Mailbox
+
+	t     testing.TB
+	named atomic.Int64
+}
+
+// Option changes the configuration of a test's server.
+type Option func(*config.Config)
+
+// WithPhotoMaxAge sets how old photos may be; zero lifts the limit.
+func WithPhotoMaxAge(age time.Duration) Option {
+	return func(c *config.Config) { c.PhotoMaxAge = age }
+}
+
+// Config is a configuration on a fresh, migrated database of the test's own.
+func Config(t testing.TB, box *mailbox.Mailbox) config.Config {
+	t.Helper()
+	return config.Config{
+		HTTPAddr: "127.0.0.1:0", DatabaseURL: testenv.Database(t), DatabaseMaxConns: 8, StatementTimeout: 30 * time.Second,
+		RedisURL: testenv.Redis(t), StorageURL: (&url.URL{Scheme: "file", Path: filepath.ToSlash(t.TempDir())}).String(),
+		SMTPURL: box.URL(), MailFrom: "PicASpot <no-reply@picaspot.example>",
+		SecretKey: strings.Repeat("test secret ", 4), AccessTokenTTL: 15 * time.Minute, SessionTTL: time.Hour,
+		PhotoMaxAge: 24 * time.Hour, Workers: 2, ShutdownTimeout: 10 * time.Second, DevPassword: Password,
+	}
+}
+
+// New starts the API and the workers on a database of the test's own.
+func New(t testing.TB, options ...Option) *Server {
+	t.Helper()
+	s := NewWithoutWorkers(t, options...)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	ready := make(chan struct{})
+	go func() { done <- s.Run(ctx, app.Roles{Worker: true, Ready: func() { close(ready) }}) }()
+	t.Cleanup(func() {
+		cancel()
+		require.NoError(t, <-done)
+	})
+	select {
+	case <-ready:
+	case err := <-done:
+		require.NoError(t, err)
+	}
+	return s
+}
+
+// NewWithoutWorkers starts the API; jobs stay where they are.
+func NewWithoutWorkers(t testing.TB, options ...Option) *Server {
+	t.Helper()
+	box, err := mailbox.Listen(context.Background(), mailbox.Config{})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, box.Close()) })
+	c := Config(t, box)
+	for _, option := range options {
+		option(&c)
+	}
+	require.NoError(t, c.Complete())
+	a, err := app.New(context.Background(), c)
+	require.NoError(t, err)
+	t.Cleanup(a.Close)
+	server := httptest.NewServer(a.Handler)
+	t.Cleanup(server.Close)
+	return &Server{App: a, Config: c, URL: server.URL, Mailbox: box, t: t}
+}
+
+// Client is the generated client of one user, or of nobody.
+type Client struct {
+	*api.ClientWithResponses
+	ID       uuid.UUID
+	Username string
+	Email    string
+	Token    string
+}
+
+// Anonymous is a client without an account.
+func (s *Server) Anonymous() *Client {
+	client, err := api.NewClientWithResponses(s.URL)
+	require.NoError(s.t, err)
+	return &Client{ClientWithResponses: client}
+}
+
+// User is a client of a new account with the role that every account has.
+func (s *Server) User() *Client { return s.As(authz.DefaultRole) }
+
+// As is a client of a new account with a role.
+func (s *Server) As(role string) *Client {
+	s.t.Helper()
+	name := role + "-" + string(rune('a'+s.named.Add(1)-1))
+	user, err := s.Accounts.Create(context.Background(), account.Registration{
+		Username: name, Email: name + "@example.org", Password: Password,
+	}, role)
+	require.NoError(s.t, err)
+	return s.LogIn(user.ID, user.Username, user.Email)
+}
+
+// LogIn is a client of an account that is there already.
+func (s *Server) LogIn(id uuid.UUID, username, email string) *Client {
+	s.t.Helper()
+	login, err := s.Anonymous().LoginWithResponse(context.Background(), api.LoginRequest{Identifier: username, Password: Password})
+	require.NoError(s.t, err)
+	require.NotNil(s.t, login.JSON200, string(login.Body))
+	token := login.JSON200.AccessToken
+	client, err := api.NewClientWithResponses(s.URL, api.WithRequestEditorFn(func(_ context.Context, r *http.Request) error {
+		r.Header.Set("Authorization", "Bearer "+token)
+		return nil
+	}))
+	require.NoError(s.t, err)
+	return &Client{ClientWithResponses: client, ID: id, Username: username, Email: email, Token: token}
+}

@@ -1,0 +1,113 @@
+package httpapi
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/swaggest/swgui"
+	"github.com/swaggest/swgui/v5emb"
+
+	"github.com/picaspot/picaspot/internal/operation"
+)
+
+const docsPath = "/docs"
+
+// Docs is Swagger UI and the contract that it shows, served from the binary.
+type Docs struct {
+	page   []byte
+	policy string
+	assets http.Handler
+	yaml   []byte
+	json   []byte
+}
+
+var inlineScript = regexp.MustCompile(`(?s)<script>(.*?)</script>`)
+
+// NewDocs renders the page of a contract once. Its inline scripts are allowed
+// by their hashes, so that the content security policy needs no unsafe-inline
+// for code.
+func NewDocs(contract []byte) (*Docs, error) {
+	doc, err := openapi3.NewLoader().LoadFromData(contract)
+	if err != nil {
+		return nil, fmt.Errorf("read the contract: %w", err)
+	}
+	asJSON, err := doc.MarshalJSON()
+	if err != nil {
+		return nil, fmt.Errorf("contract as JSON: %w", err)
+	}
+	ui := v5emb.NewWithConfig(swgui.Config{
+		SettingsUI: map[string]string{
+			"persistAuthorization":     "true",
+			"tryItOutEnabled":          "true",
+			"displayRequestDuration":   "true",
+			"filter":                   "true",
+			"docExpansion":             `"list"`,
+			"defaultModelsExpandDepth": "0",
+		},
+	})("PicASpot", "/openapi.json", docsPath)
+	recorder := httptest.NewRecorder()
+	ui.ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, docsPath, nil))
+	if recorder.Code != http.StatusOK {
+		return nil, fmt.Errorf("render Swagger UI: status %d", recorder.Code)
+	}
+	page := recorder.Body.Bytes()
+	var hashes strings.Builder
+	for _, script := range inlineScript.FindAllSubmatch(page, -1) {
+		digest := sha256.Sum256(script[1])
+		fmt.Fprintf(&hashes, " 'sha256-%s'", base64.StdEncoding.EncodeToString(digest[:]))
+	}
+	return &Docs{
+		page:   page,
+		assets: ui,
+		yaml:   contract,
+		json:   asJSON,
+		policy: "default-src 'none'; script-src 'self'" + hashes.String() + "; style-src 'self' 'unsafe-inline'; " +
+			"img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+	}, nil
+}
+
+// VisitGetDocsResponse implements api.GetDocsResponseObject.
+func (d *Docs) VisitGetDocsResponse(w http.ResponseWriter) error {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Content-Security-Policy", d.policy)
+	_, err := bytes.NewReader(d.page).WriteTo(w)
+	return err
+}
+
+// contract sends the contract in one of its two forms.
+type contract struct {
+	contentType string
+	body        []byte
+}
+
+func (c contract) write(w http.ResponseWriter) error {
+	w.Header().Set("Content-Type", c.contentType)
+	w.Header().Set("Content-Length", strconv.Itoa(len(c.body)))
+	_, err := w.Write(c.body)
+	return err
+}
+
+// VisitGetOpenAPIYAMLResponse implements api.GetOpenAPIYAMLResponseObject.
+func (c contract) VisitGetOpenAPIYAMLResponse(w http.ResponseWriter) error { return c.write(w) }
+
+// VisitGetOpenAPIJSONResponse implements api.GetOpenAPIJSONResponseObject.
+func (c contract) VisitGetOpenAPIJSONResponse(w http.ResponseWriter) error { return c.write(w) }
+
+func (d *Docs) mount(router *operation.Router) {
+	router.Handle("GET "+docsPath+"/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == docsPath+"/" {
+			http.Redirect(w, r, docsPath, http.StatusMovedPermanently)
+			return
+		}
+		w.Header().Set("Cache-Control", "public, max-age=3600")
+		d.assets.ServeHTTP(w, r)
+	}))
+}

@@ -1,0 +1,83 @@
+// Package httpapi implements the operations of the contract, one file for each
+// tag: it translates what the spec says to what the domain says, calls it, and
+// translates back. Handlers return the success or an error, never a problem:
+// those are written in one place.
+package httpapi
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/picaspot/picaspot/api"
+	"github.com/picaspot/picaspot/internal/account"
+	"github.com/picaspot/picaspot/internal/area"
+	"github.com/picaspot/picaspot/internal/fault"
+	"github.com/picaspot/picaspot/internal/keyring"
+	"github.com/picaspot/picaspot/internal/landmark"
+	"github.com/picaspot/picaspot/internal/operation"
+	"github.com/picaspot/picaspot/internal/photo"
+	"github.com/picaspot/picaspot/internal/problem"
+	"github.com/picaspot/picaspot/internal/store"
+	"github.com/picaspot/picaspot/internal/unlock"
+	"github.com/picaspot/picaspot/internal/version"
+)
+
+// Server has what the operations call.
+type Server struct {
+	Accounts  *account.Service
+	Areas     *area.Service
+	Landmarks *landmark.Service
+	Unlocks   *unlock.Service
+	Keys      *keyring.Keyring
+	Readiness *Readiness
+	Docs      *Docs
+}
+
+var _ api.StrictServerInterface = (*Server)(nil)
+
+// Mount adds all operations of the contract to the router.
+func (s *Server) Mount(router *operation.Router) {
+	strict := api.NewStrictHandlerWithOptions(s, nil, api.StrictHTTPServerOptions{
+		RequestErrorHandlerFunc:  badRequest,
+		ResponseErrorHandlerFunc: writeError,
+	})
+	api.HandlerWithOptions(strict, api.StdHTTPServerOptions{BaseRouter: router, ErrorHandlerFunc: operation.BindingError})
+	s.Docs.mount(router)
+	s.mountPages(router)
+}
+
+// writeError is the exit of every handler that failed.
+func writeError(w http.ResponseWriter, r *http.Request, err error) {
+	problem.Write(w, r, store.Classify(err))
+}
+
+// badRequest is the exit of a body that passed validation and still can't be read.
+func badRequest(w http.ResponseWriter, r *http.Request, err error) {
+	var tooLarge *http.MaxBytesError
+	if !errors.As(err, &tooLarge) {
+		err = fault.New(fault.Invalid, "body_malformed", "The body can't be read.").Wrap(err)
+	}
+	problem.Write(w, r, err)
+}
+
+// etag is the entity tag of a row, and whether the client has that version already.
+func etag(version string, ifNoneMatch *string) (tag *string, notModified bool) {
+	return &version, ifNoneMatch != nil && matches(*ifNoneMatch, version)
+}
+
+func matches(list, tag string) bool { return version.Matches(list, tag, true) }
+
+// pictureCache: the address of a picture changes with its bytes, so a client may
+// keep it for good; shared caches may not, since who may see it depends on who asks.
+const pictureCache = "private, max-age=31536000, immutable"
+
+func pictureTag(image *photo.Image) string { return `"` + image.SHA256[:32] + `"` }
+
+func ptr[T any](value T) *T { return &value }
+
+func deref[T any](value *T, fallback T) T {
+	if value == nil {
+		return fallback
+	}
+	return *value
+}

@@ -1,0 +1,150 @@
+package httpapi
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"mime/multipart"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/picaspot/picaspot/internal/fault"
+	"github.com/picaspot/picaspot/internal/geo"
+)
+
+// maxFieldBytes bounds a field of a form that is not a file.
+const maxFieldBytes = 1024
+
+// upload is a file that came with a request, kept on disk while it is looked at
+// so that many large ones at once do not fill the memory.
+type upload struct {
+	*os.File
+	size int64
+}
+
+// spool writes a body to a temporary file that has no name any more: it is gone
+// once it is closed, also when the process dies.
+func spool(body io.Reader) (*upload, error) {
+	file, err := os.CreateTemp("", "picaspot-upload-")
+	if err != nil {
+		return nil, fmt.Errorf("spool the upload: %w", err)
+	}
+	if err := os.Remove(file.Name()); err != nil {
+		return nil, fmt.Errorf("spool the upload: %w", errors.Join(err, file.Close()))
+	}
+	size, err := io.Copy(file, body)
+	if err == nil {
+		_, err = file.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("spool the upload: %w", errors.Join(err, file.Close()))
+	}
+	return &upload{File: file, size: size}, nil
+}
+
+// attemptForm is the form of an attempt, read part by part as it arrives.
+type attemptForm struct {
+	photo          *upload
+	location       geo.Point
+	accuracyMeters *float64
+	capturedAt     *time.Time
+}
+
+func (f *attemptForm) close() {
+	if f.photo != nil {
+		_ = f.photo.Close() // Nobody reads it any more, and it has no name.
+	}
+}
+
+// readAttemptForm reads a form and names all its faults at once. The caller
+// closes the form, also after an error.
+func readAttemptForm(parts *multipart.Reader) (*attemptForm, error) {
+	form := &attemptForm{}
+	values := map[string]string{}
+	var faults []fault.Field
+	add := func(name, code, message string) {
+		faults = append(faults, fault.Field{Pointer: "/" + name, Code: code, Message: message})
+	}
+	for {
+		part, err := parts.NextPart()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return form, malformedForm(err)
+		}
+		name := part.FormName()
+		_, repeated := values[name]
+		switch {
+		case repeated || name == "photo" && form.photo != nil:
+			add(name, "repeated", "The field is there more than once.")
+		case name == "photo":
+			if form.photo, err = spool(part); err != nil {
+				return form, malformedForm(err)
+			}
+		case name == "latitude" || name == "longitude" || name == "accuracy_meters" || name == "captured_at":
+			value, err := io.ReadAll(io.LimitReader(part, maxFieldBytes))
+			if err != nil {
+				return form, malformedForm(err)
+			}
+			values[name] = strings.TrimSpace(string(value))
+		default:
+			add(strings.ToValidUTF8(name, "?"), "unknown", "There is no such field.")
+		}
+	}
+	if form.photo == nil || form.photo.size == 0 {
+		add("photo", "required", "A photo is missing.")
+	}
+	number := func(name string, low, high float64, required bool) *float64 {
+		text, there := values[name]
+		if !there || text == "" {
+			if required {
+				add(name, "required", "The field is missing.")
+			}
+			return nil
+		}
+		value, err := strconv.ParseFloat(text, 64)
+		if err != nil || !(value >= low && value <= high) {
+			add(name, "range", fmt.Sprintf("A number from %g to %g is expected.", low, high))
+			return nil
+		}
+		return &value
+	}
+	latitude := number("latitude", -90, 90, true)
+	longitude := number("longitude", -180, 180, true)
+	form.accuracyMeters = number("accuracy_meters", 0, 100_000, false)
+	if text := values["captured_at"]; text != "" {
+		at, err := time.Parse(time.RFC3339, text)
+		if err != nil || at.Year() < 1 || at.Year() > 9999 {
+			add("captured_at", "format", "A time as in 2026-11-01T09:30:00Z is expected.")
+		} else {
+			at = at.UTC().Truncate(time.Microsecond)
+			form.capturedAt = &at
+		}
+	}
+	if len(faults) > 0 {
+		return form, invalidRequest(faults)
+	}
+	form.location = geo.Point{Latitude: *latitude, Longitude: *longitude}
+	return form, nil
+}
+
+func invalidRequest(faults []fault.Field) error {
+	message := "The request has 1 fault."
+	if len(faults) > 1 {
+		message = fmt.Sprintf("The request has %d faults.", len(faults))
+	}
+	return fault.New(fault.Invalid, "invalid_request", message).With(faults...)
+}
+
+// malformedForm tells a form that can't be read from a disk that can't be written.
+func malformedForm(err error) error {
+	var path *os.PathError
+	if errors.As(err, &path) {
+		return err
+	}
+	return fmt.Errorf("read the form: %w", errors.Join(err,
+		fault.New(fault.Invalid, "form_malformed", "The form is malformed or ended early.")))
+}
