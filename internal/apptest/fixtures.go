@@ -90,7 +90,7 @@ func (s *Server) Attempt(by *Client, landmark uuid.UUID, photo []byte, at geo.Po
 }
 
 // decisionTimeout bounds how long a test waits for a verdict.
-const decisionTimeout = 30 * time.Second
+const decisionTimeout = 90 * time.Second
 
 // Decided waits for the verdict on an attempt.
 func (s *Server) Decided(by *Client, id uuid.UUID) api.Attempt {

@@ -23,6 +23,13 @@ import (
 	"github.com/picaspot/picaspot/internal/unlock"
 )
 
+// jobTimeout ends a job that runs longer. A job that runs for longer than
+// rescueAfter belongs to a process that was killed, and is run again.
+const (
+	jobTimeout  = time.Minute
+	rescueAfter = jobTimeout + 30*time.Second
+)
+
 // Config of the workers.
 type Config struct {
 	// Parallel is how many jobs run at once.
@@ -47,6 +54,8 @@ func NewRunner(s *store.Store, accounts *account.Service, unlocks *unlock.Servic
 		Logger:      slog.Default(),
 		// Dead letters stay until somebody decides what becomes of them.
 		DiscardedJobRetentionPeriod: -1,
+		JobTimeout:                  jobTimeout,
+		RescueStuckJobsAfter:        rescueAfter,
 		ErrorHandler:                errorHandler{},
 	})
 	if err != nil {
@@ -119,7 +128,7 @@ type verifyWorker struct {
 }
 
 // Timeout covers a photo of the largest size on a busy machine.
-func (*verifyWorker) Timeout(*river.Job[unlock.VerifyArgs]) time.Duration { return 2 * time.Minute }
+func (*verifyWorker) Timeout(*river.Job[unlock.VerifyArgs]) time.Duration { return jobTimeout }
 
 // Work implements river.Worker.
 func (w *verifyWorker) Work(ctx context.Context, job *river.Job[unlock.VerifyArgs]) error {
@@ -132,7 +141,7 @@ type mailWorker struct {
 }
 
 // Timeout covers a mail server that takes its time to greet.
-func (*mailWorker) Timeout(*river.Job[account.MailArgs]) time.Duration { return time.Minute }
+func (*mailWorker) Timeout(*river.Job[account.MailArgs]) time.Duration { return jobTimeout }
 
 // Work implements river.Worker.
 func (w *mailWorker) Work(ctx context.Context, job *river.Job[account.MailArgs]) error {

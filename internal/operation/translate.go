@@ -43,7 +43,7 @@ func translate(err error) []fault.Field {
 		}
 		return fields
 	case errors.As(err, &schema):
-		return []fault.Field{{Pointer: pointer(schema), Code: schema.SchemaField, Message: sentence(schema.Reason)}}
+		return []fault.Field{{Pointer: pointer(schema), Code: code(schema), Message: sentence(schema.Reason)}}
 	case errors.As(err, &parse):
 		return []fault.Field{{Code: "type", Message: "The value is not of the expected type."}}
 	case errors.Is(err, openapi3filter.ErrInvalidRequired):
@@ -68,6 +68,19 @@ func asRequest(err error, target **openapi3filter.RequestError) bool {
 	return ok
 }
 
+// code is the schema's word that was broken, and a word of ours for a field that
+// the schema does not have.
+func code(err *openapi3.SchemaError) string {
+	if isUnknownField(err) {
+		return "unknown"
+	}
+	return err.SchemaField
+}
+
+func isUnknownField(err *openapi3.SchemaError) bool {
+	return err.SchemaField == "properties" || err.SchemaField == "additionalProperties"
+}
+
 func pointer(err *openapi3.SchemaError) string {
 	var b strings.Builder
 	for _, part := range err.JSONPointer() {
@@ -75,7 +88,7 @@ func pointer(err *openapi3.SchemaError) string {
 		b.WriteString(strings.NewReplacer("~", "~0", "/", "~1").Replace(part))
 	}
 	// The validator names the object that has a field too many, not the field.
-	if err.SchemaField == "properties" || err.SchemaField == "additionalProperties" {
+	if isUnknownField(err) {
 		if _, name, found := strings.Cut(err.Reason, `property "`); found {
 			name, _, _ = strings.Cut(name, `"`)
 			if !strings.HasSuffix(b.String(), "/"+name) {
@@ -89,6 +102,11 @@ func pointer(err *openapi3.SchemaError) string {
 // sentence makes a sentence of the validator's reason.
 func sentence(reason string) string {
 	reason, _, _ = strings.Cut(reason, "\n")
+	if _, expected, found := strings.Cut(reason, "doesn't match the format"); found {
+		if _, why, found := strings.Cut(expected, "("); found {
+			reason = strings.TrimSuffix(why, ")")
+		}
+	}
 	if reason == "" {
 		return "The value is not what is expected."
 	}

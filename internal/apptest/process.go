@@ -1,0 +1,117 @@
+package apptest
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/picaspot/picaspot/api"
+	"github.com/picaspot/picaspot/internal/config"
+)
+
+// binary is picaspot as it is deployed, built once for all tests of a package.
+var binary = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "picaspot-binary-")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "picaspot")
+	output, err := exec.Command("go", "build", "-o", path, "github.com/picaspot/picaspot/cmd/picaspot").CombinedOutput()
+	if err != nil {
+		os.Stderr.Write(output)
+	}
+	return path, err
+})
+
+// Process is picaspot as a process of its own, for what only a process can show.
+type Process struct {
+	URL string
+
+	t   testing.TB
+	cmd *exec.Cmd
+	log *bytes.Buffer
+}
+
+// Environment is the configuration as variables.
+func Environment(c config.Config, addr string) []string {
+	return append(os.Environ(),
+		"PICASPOT_HTTP_ADDR="+addr, "PICASPOT_OPS_ADDR=", "PICASPOT_PUBLIC_URL="+c.PublicURL,
+		"PICASPOT_DATABASE_URL="+c.DatabaseURL, "PICASPOT_REDIS_URL="+c.RedisURL, "PICASPOT_STORAGE_URL="+c.StorageURL,
+		"PICASPOT_SMTP_URL="+c.SMTPURL, "PICASPOT_SECRET_KEY="+c.SecretKey,
+	)
+}
+
+// Command is a picaspot command with a configuration; it is not started.
+func Command(t testing.TB, c config.Config, args ...string) *exec.Cmd {
+	t.Helper()
+	path, err := binary()
+	require.NoError(t, err)
+	cmd := exec.Command(path, args...)
+	cmd.Env = Environment(c, FreeAddr(t))
+	return cmd
+}
+
+// FreeAddr is an address on this machine that nobody listens on.
+func FreeAddr(t testing.TB) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer listener.Close()
+	return listener.Addr().String()
+}
+
+// Start runs picaspot with arguments and waits until it is ready. It is killed
+// when the test ends.
+func Start(t testing.TB, c config.Config, args ...string) *Process {
+	t.Helper()
+	path, err := binary()
+	require.NoError(t, err)
+	addr := FreeAddr(t)
+	p := &Process{URL: "http://" + addr, t: t, cmd: exec.Command(path, args...), log: &bytes.Buffer{}}
+	p.cmd.Env = Environment(c, addr)
+	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
+	require.NoError(t, p.cmd.Start())
+	t.Cleanup(p.Kill)
+	require.Eventually(t, func() bool {
+		response, err := http.Get(p.URL + "/readyz")
+		if err != nil {
+			return false
+		}
+		return response.Body.Close() == nil && response.StatusCode == http.StatusOK
+	}, time.Minute, 20*time.Millisecond, "the process does not get ready")
+	return p
+}
+
+// Kill ends the process as kill -9 does.
+func (p *Process) Kill() {
+	_ = p.cmd.Process.Kill() // It may have ended.
+	_ = p.cmd.Wait()
+}
+
+// Stop asks the process to end and returns what it logged.
+func (p *Process) Stop() string {
+	p.t.Helper()
+	require.NoError(p.t, p.cmd.Process.Signal(os.Interrupt))
+	require.NoError(p.t, p.cmd.Wait(), p.log.String())
+	return p.log.String()
+}
+
+// Client is the generated client with an access token.
+func (p *Process) Client(token string) *Client {
+	p.t.Helper()
+	client, err := api.NewClientWithResponses(p.URL, api.WithRequestEditorFn(func(_ context.Context, r *http.Request) error {
+		r.Header.Set("Authorization", "Bearer "+token)
+		return nil
+	}))
+	require.NoError(p.t, err)
+	return &Client{ClientWithResponses: client, Token: token}
+}

@@ -1,0 +1,148 @@
+package photo_test
+
+import (
+	"bytes"
+	"image"
+	"image/color"
+	"image/draw"
+	"image/jpeg"
+	"testing"
+
+	"github.com/bep/imagemeta"
+	"github.com/stretchr/testify/require"
+
+	"github.com/picaspot/picaspot/internal/photo"
+	"github.com/picaspot/picaspot/internal/photo/sample"
+)
+
+func TestRenderFitsThePicture(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ from, want image.Point }{
+		{image.Pt(1000, 500), image.Pt(100, 50)},
+		{image.Pt(500, 1000), image.Pt(50, 100)},
+		{image.Pt(150, 99), image.Pt(100, 66)},
+		{image.Pt(100, 100), image.Pt(100, 100)},
+		{image.Pt(7, 5), image.Pt(7, 5)},
+		{image.Pt(3000, 2), image.Pt(100, 1)},
+		{image.Pt(1, 1), image.Pt(1, 1)},
+	} {
+		data, size, err := photo.Render(plain(c.from.X, c.from.Y, color.RGBA{200, 30, 60, 255}), 100)
+		require.NoError(t, err)
+		require.Equal(t, c.want, size)
+		made, err := jpeg.Decode(bytes.NewReader(data))
+		require.NoError(t, err)
+		require.Equal(t, c.want, made.Bounds().Size())
+		requireColour(t, color.RGBA{200, 30, 60, 255}, made.At(size.X/2, size.Y/2))
+	}
+}
+
+func requireColour(t *testing.T, want, got color.Color) {
+	t.Helper()
+	wr, wg, wb, _ := want.RGBA()
+	r, g, b, _ := got.RGBA()
+	for _, pair := range [][2]uint32{{wr, r}, {wg, g}, {wb, b}} {
+		require.InDelta(t, pair[0]>>8, pair[1]>>8, 6)
+	}
+}
+
+func TestRenderPutsTransparencyOnWhite(t *testing.T) {
+	t.Parallel()
+	for _, size := range []int{10, 500} {
+		data, _, err := photo.Render(plain(size, size, color.NRGBA{255, 0, 0, 128}), 100)
+		require.NoError(t, err)
+		made, err := jpeg.Decode(bytes.NewReader(data))
+		require.NoError(t, err)
+		requireColour(t, color.RGBA{255, 127, 127, 255}, made.At(5, 5))
+	}
+}
+
+// No pixel is left out: one white pixel of 64 leaves its trace.
+func TestRenderAverages(t *testing.T) {
+	t.Parallel()
+	img := image.NewGray(image.Rect(0, 0, 800, 800))
+	for y := 3; y < 800; y += 8 {
+		for x := 3; x < 800; x += 8 {
+			img.SetGray(x, y, color.Gray{255})
+		}
+	}
+	data, _, err := photo.Render(img, 100)
+	require.NoError(t, err)
+	made, err := jpeg.Decode(bytes.NewReader(data))
+	require.NoError(t, err)
+	requireColour(t, color.Gray{4}, made.At(50, 50))
+}
+
+func TestRenderLeavesNoMetadata(t *testing.T) {
+	t.Parallel()
+	original := sampleJPEG(t, sample.Options{Width: 300, Height: 200, Position: &tower, TakenAt: takenAt, Orientation: 8})
+	require.Contains(t, string(original), "Exif")
+	img, err := decode(t, original)
+	require.NoError(t, err)
+	data, size, err := photo.Render(img, 250)
+	require.NoError(t, err)
+	require.Equal(t, image.Pt(250, 167), size)
+	tags := 0
+	_, err = imagemeta.Decode(imagemeta.Options{
+		R: bytes.NewReader(data), ImageFormat: imagemeta.JPEG, Sources: imagemeta.EXIF | imagemeta.IPTC | imagemeta.XMP,
+		HandleTag: func(imagemeta.TagInfo) error { tags++; return nil },
+	})
+	require.NoError(t, err)
+	require.Zero(t, tags)
+	require.NotContains(t, string(data), "Exif")
+	require.NotContains(t, string(data), "PicASpot")
+	facts, err := photo.ReadFacts(bytes.NewReader(data))
+	require.NoError(t, err)
+	require.Equal(t, photo.Facts{}, facts)
+}
+
+func TestRenderRefusesWhatNoJPEGCanHold(t *testing.T) {
+	t.Parallel()
+	_, _, err := photo.Render(image.NewGray(image.Rect(0, 0, 70_000, 1)), 100_000)
+	require.Error(t, err)
+}
+
+func TestPerceptualHashSurvivesWhatPeopleDoToPhotos(t *testing.T) {
+	t.Parallel()
+	for seed := range int64(5) {
+		original, err := decode(t, sampleJPEG(t, sample.Options{Seed: seed, Width: 800, Height: 600}))
+		require.NoError(t, err)
+		hash := photo.PerceptualHash(original)
+		small, _, err := photo.Render(original, 200)
+		require.NoError(t, err)
+		var coarse bytes.Buffer
+		require.NoError(t, jpeg.Encode(&coarse, original, &jpeg.Options{Quality: 20}))
+		turned := sampleJPEG(t, sample.Options{Seed: seed, Width: 800, Height: 600, Orientation: 6})
+		lit := image.NewRGBA(original.Bounds())
+		draw.Draw(lit, lit.Rect, original, image.Point{}, draw.Src)
+		draw.Draw(lit, lit.Rect, image.NewUniform(color.NRGBA{255, 255, 255, 40}), image.Point{}, draw.Over)
+		for name, data := range map[string][]byte{"scaled": small, "compressed": coarse.Bytes(), "stored turned": turned, "brightened": encodePNG(t, lit)} {
+			again, err := decode(t, data)
+			require.NoError(t, err)
+			require.LessOrEqual(t, photo.HammingDistance(hash, photo.PerceptualHash(again)), 5, "seed %d %s", seed, name)
+		}
+		mirrored := sampleJPEG(t, sample.Options{Seed: seed + 100, Width: 800, Height: 600})
+		other, err := decode(t, mirrored)
+		require.NoError(t, err)
+		require.Greater(t, photo.HammingDistance(hash, photo.PerceptualHash(other)), 10, "seed %d", seed)
+	}
+}
+
+func TestPerceptualHashOfAGradient(t *testing.T) {
+	t.Parallel()
+	img := image.NewGray(image.Rect(0, 0, 360, 240))
+	for y := range 240 {
+		for x := range 360 {
+			img.SetGray(x, y, color.Gray{uint8(x / 2)})
+		}
+	}
+	require.Equal(t, ^uint64(0), photo.PerceptualHash(img))
+	require.Zero(t, photo.PerceptualHash(plain(50, 50, color.White)))
+	require.NotPanics(t, func() { photo.PerceptualHash(plain(1, 1, color.White)) })
+}
+
+func TestHammingDistance(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, 0, photo.HammingDistance(5, 5))
+	require.Equal(t, 64, photo.HammingDistance(0, ^uint64(0)))
+	require.Equal(t, 2, photo.HammingDistance(0b1100, 0b1010))
+}
