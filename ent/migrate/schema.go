@@ -52,7 +52,7 @@ var (
 				Unique:  true,
 				Columns: []*schema.Column{AreasColumns[6]},
 				Annotation: &entsql.IndexAnnotation{
-					Where: "deleted_at IS NULL AND parent_area_id IS NULL",
+					Where: "(deleted_at IS NULL) AND (parent_area_id IS NULL)",
 				},
 			},
 			{

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 
 	"entgo.io/ent"
 	"entgo.io/ent/schema/mixin"
@@ -93,12 +92,10 @@ func (a Audit) change(ctx context.Context, next ent.Mutator, m audited) (ent.Val
 	return value, a.record(ctx, m.Client(), ids, before)
 }
 
-type columns map[string]json.RawMessage
-
 // rows reads rows as JSON; lock keeps others from changing them in between.
-func (a Audit) rows(ctx context.Context, client *gen.Client, ids []uuid.UUID, lock bool) (_ map[uuid.UUID]columns, err error) {
+func (a Audit) rows(ctx context.Context, client *gen.Client, ids []uuid.UUID, lock bool) (_ map[uuid.UUID]audit.Row, err error) {
 	if len(ids) == 0 {
-		return map[uuid.UUID]columns{}, nil
+		return map[uuid.UUID]audit.Row{}, nil
 	}
 	query := "SELECT id, to_jsonb(t) FROM " + a.Table + " t WHERE id = ANY($1) ORDER BY id"
 	if lock {
@@ -112,15 +109,15 @@ func (a Audit) rows(ctx context.Context, client *gen.Client, ids []uuid.UUID, lo
 	return a.scan(result)
 }
 
-func (a Audit) scan(result *stdsql.Rows) (map[uuid.UUID]columns, error) {
-	found := map[uuid.UUID]columns{}
+func (a Audit) scan(result *stdsql.Rows) (map[uuid.UUID]audit.Row, error) {
+	found := map[uuid.UUID]audit.Row{}
 	for result.Next() {
 		var id uuid.UUID
 		var data []byte
 		if err := result.Scan(&id, &data); err != nil {
 			return nil, fmt.Errorf("audit: scan %s: %w", a.Table, err)
 		}
-		var row columns
+		var row audit.Row
 		if err := json.Unmarshal(data, &row); err != nil {
 			return nil, fmt.Errorf("audit: decode %s: %w", a.Table, err)
 		}
@@ -129,59 +126,18 @@ func (a Audit) scan(result *stdsql.Rows) (map[uuid.UUID]columns, error) {
 	return found, result.Err()
 }
 
-func (a Audit) record(ctx context.Context, client *gen.Client, ids []uuid.UUID, before map[uuid.UUID]columns) error {
+func (a Audit) record(ctx context.Context, client *gen.Client, ids []uuid.UUID, before map[uuid.UUID]audit.Row) error {
 	after, err := a.rows(ctx, client, ids, false)
 	if err != nil {
 		return err
 	}
 	events := make([]audit.Event, 0, len(ids))
 	for _, id := range ids {
-		if changes := a.diff(before[id], after[id]); len(changes) > 0 {
-			events = append(events, audit.Event{
-				Action: action(before[id], after[id]), EntityType: a.Entity, EntityID: id, Changes: changes,
-			})
+		if event, changed := audit.Compare(a.Entity, id, before[id], after[id], a.Secret...); changed {
+			events = append(events, event)
 		}
 	}
 	return audit.Insert(ctx, client, events...)
-}
-
-// unrecorded columns say nothing that the record does not say by itself.
-var unrecorded = []string{"id", "created_at", "updated_at"}
-
-func (a Audit) diff(before, after columns) map[string]audit.Change {
-	changes := map[string]audit.Change{}
-	for _, row := range []columns{before, after} {
-		for name := range row {
-			if _, seen := changes[name]; seen || slices.Contains(unrecorded, name) || string(before[name]) == string(after[name]) {
-				continue
-			}
-			if before == nil && string(after[name]) == "null" { // A new row says what it has.
-				continue
-			}
-			change := audit.Change{Before: before[name], After: after[name]}
-			if slices.Contains(a.Secret, name) {
-				change = audit.Change{}
-			}
-			changes[name] = change
-		}
-	}
-	return changes
-}
-
-func action(before, after columns) audit.Action {
-	isDeleted := func(row columns) bool { return row[deletedAt] != nil && string(row[deletedAt]) != "null" }
-	switch {
-	case before == nil:
-		return audit.Create
-	case after == nil:
-		return audit.Purge
-	case !isDeleted(before) && isDeleted(after):
-		return audit.Delete
-	case isDeleted(before) && !isDeleted(after):
-		return audit.Restore
-	default:
-		return audit.Update
-	}
 }
 
 // Interface guard: an ent client on a transaction takes the record.

@@ -125,7 +125,7 @@ func TestSoftDelete(t *testing.T) {
 		b.inTx(func(ctx context.Context, tx *store.Tx) { tx.Landmark.DeleteOneID(gone.ID).ExecX(ctx) })
 		loaded := b.store.Ent.Area.Query().WithLandmarks().OnlyX(b.ctx)
 		require.Len(t, loaded.Edges.Landmarks, 1)
-		require.Equal(t, 1, area.QueryLandmarks().CountX(b.ctx))
+		require.Equal(t, 1, b.store.Ent.Area.GetX(b.ctx, area.ID).QueryLandmarks().CountX(b.ctx))
 		b.inTx(func(ctx context.Context, tx *store.Tx) { tx.Area.DeleteOneID(area.ID).ExecX(ctx) })
 		require.Nil(t, b.store.Ent.Landmark.Query().WithArea().OnlyX(b.ctx).Edges.Area)
 	})

@@ -9,6 +9,12 @@ import (
 // DefaultRole is the role of a new account.
 const DefaultRole = "user"
 
+// Roles of the default policy, for the accounts that seeding makes.
+const (
+	ModeratorRole = "moderator"
+	AdminRole     = "admin"
+)
+
 // managePolicy is the permission that somebody always has to hold for any
 // object: without it nobody could ever change the policy again.
 const managePolicy Permission = "policy:manage"

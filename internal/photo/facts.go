@@ -1,8 +1,6 @@
 package photo
 
 import (
-	"errors"
-	"fmt"
 	"io"
 	"math"
 	"strings"
@@ -100,16 +98,17 @@ type tags map[string]any
 func readTags(r *source, contentType string) (found tags, err error) {
 	found = tags{}
 	defer func() {
-		// The library turns its own panics into errors; this is for the ones it misses.
-		if p := recover(); p != nil {
-			err = nil
+		// The library turns its panics into errors; this is for the ones that it misses.
+		if recover() != nil {
+			err = r.failed
 		}
 	}()
 	if _, err := r.Seek(0, io.SeekStart); err != nil {
 		return nil, err
 	}
 	formats := map[string]imagemeta.ImageFormat{JPEG: imagemeta.JPEG, PNG: imagemeta.PNG, WebP: imagemeta.WebP}
-	_, err = imagemeta.Decode(imagemeta.Options{
+	// What is broken ends the reading, and what was found until then counts.
+	_, _ = imagemeta.Decode(imagemeta.Options{
 		R: r, ImageFormat: formats[contentType], Sources: imagemeta.EXIF,
 		LimitNumTags: maxTags, LimitTagSize: maxTagBytes,
 		ShouldHandleTag: func(tag imagemeta.TagInfo) bool {
@@ -122,11 +121,7 @@ func readTags(r *source, contentType string) (found tags, err error) {
 			return nil
 		},
 	})
-	var failed *readError
-	if errors.As(err, &failed) {
-		return nil, fmt.Errorf("read the photo's metadata: %w", failed.cause)
-	}
-	return found, nil
+	return found, r.failed
 }
 
 // position returns the position or nil. Receivers without a fix write zeros or

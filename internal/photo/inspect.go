@@ -190,17 +190,22 @@ type source struct {
 	io.ReadSeeker
 	// done is nil or reports why reading has to stop.
 	done func() error
+	// failed is the last failure to read, for callers of what drops errors.
+	failed error
 }
 
 func (s *source) Read(p []byte) (int, error) {
+	var n int
+	var err error
 	if s.done != nil {
-		if err := s.done(); err != nil {
-			return 0, &readError{err}
-		}
+		err = s.done()
 	}
-	n, err := s.ReadSeeker.Read(p)
+	if err == nil {
+		n, err = s.ReadSeeker.Read(p)
+	}
 	if err != nil && !errors.Is(err, io.EOF) {
-		err = &readError{err}
+		s.failed = &readError{err}
+		return n, s.failed
 	}
 	return n, err
 }

@@ -156,7 +156,7 @@ func TestInspectRefusesWhatIsTooLarge(t *testing.T) {
 		"progressive 24 megapixels": {jpegHeader(frame(0xc2, 6000, 4000, 0x22, 0x11, 0x11), scan), "photo_too_many_pixels"},
 		"full colour 40 megapixels": {jpegHeader(frame(0xc0, 8000, 5000, 0x11, 0x11, 0x11), scan), "photo_too_many_pixels"},
 		"four inks 20 megapixels":   {jpegHeader(frame(0xc0, 5000, 4000, 0x11, 0x11, 0x11, 0x11), scan), "photo_too_many_pixels"},
-		"Adobe RGB 20 megapixels":   {jpegHeader(jpegSegment(0xee, []byte("Adobe\x00\x64\x00\x00\x00\x00\x00")...), frame(0xc0, 5000, 4000, 0x11, 0x11, 0x11), scan), "photo_too_many_pixels"},
+		"Adobe RGB 24 megapixels":   {jpegHeader(jpegSegment(0xee, []byte("Adobe\x00\x64\x00\x00\x00\x00\x00")...), frame(0xc0, 6000, 4000, 0x11, 0x11, 0x11), scan), "photo_too_many_pixels"},
 		"16 bit PNG, 20 megapixels": {pngHeader(5000, 4000, 16, 6, 0), "photo_too_many_pixels"},
 		"interlaced 20 megapixels":  {pngHeader(5000, 4000, 8, 2, 1), "photo_too_many_pixels"},
 		"32 megapixels with alpha":  {pngHeader(8000, 4000, 8, 6, 0), "photo_too_many_pixels"},

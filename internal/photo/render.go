@@ -7,7 +7,6 @@ import (
 	"image/color"
 	"image/jpeg"
 	"math"
-	"math/bits"
 	"runtime"
 
 	"golang.org/x/image/draw"
@@ -40,36 +39,6 @@ func fit(size image.Point, maxEdge int) image.Point {
 		max(1, int(math.Round(float64(size.Y)*scale))),
 	)
 }
-
-// PerceptualHash returns 64 bits that hardly change when a photo is scaled,
-// compressed again or brightened: whether each of 8 by 8 fields is darker than
-// its right neighbour (the difference hash, or dHash). Compare two by
-// [HammingDistance]: up to about 10 is nearly the same photo.
-func PerceptualHash(img image.Image) uint64 {
-	const columns, rows, field = 9, 8, 8
-	small := resample(img, image.Pt(columns*field, rows*field))
-	var light [rows][columns]int
-	for y := range rows * field {
-		for x := range columns * field {
-			c := small.RGBAAt(x, y)
-			// Luma of ITU-R BT.601, in thousandths.
-			light[y/field][x/field] += 299*int(c.R) + 587*int(c.G) + 114*int(c.B)
-		}
-	}
-	var hash uint64
-	for y := range rows {
-		for x := range columns - 1 {
-			hash <<= 1
-			if light[y][x] < light[y][x+1] {
-				hash |= 1
-			}
-		}
-	}
-	return hash
-}
-
-// HammingDistance counts the bits in which two hashes differ, from 0 to 64.
-func HammingDistance(a, b uint64) int { return bits.OnesCount64(a ^ b) }
 
 // resample returns a copy of a picture of the given size on white. Turning comes
 // last, when it is small.

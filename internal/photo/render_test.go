@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"image"
 	"image/color"
-	"image/draw"
 	"image/jpeg"
 	"testing"
 
@@ -99,50 +98,4 @@ func TestRenderRefusesWhatNoJPEGCanHold(t *testing.T) {
 	t.Parallel()
 	_, _, err := photo.Render(image.NewGray(image.Rect(0, 0, 70_000, 1)), 100_000)
 	require.Error(t, err)
-}
-
-func TestPerceptualHashSurvivesWhatPeopleDoToPhotos(t *testing.T) {
-	t.Parallel()
-	for seed := range int64(5) {
-		original, err := decode(t, sampleJPEG(t, sample.Options{Seed: seed, Width: 800, Height: 600}))
-		require.NoError(t, err)
-		hash := photo.PerceptualHash(original)
-		small, _, err := photo.Render(original, 200)
-		require.NoError(t, err)
-		var coarse bytes.Buffer
-		require.NoError(t, jpeg.Encode(&coarse, original, &jpeg.Options{Quality: 20}))
-		turned := sampleJPEG(t, sample.Options{Seed: seed, Width: 800, Height: 600, Orientation: 6})
-		lit := image.NewRGBA(original.Bounds())
-		draw.Draw(lit, lit.Rect, original, image.Point{}, draw.Src)
-		draw.Draw(lit, lit.Rect, image.NewUniform(color.NRGBA{255, 255, 255, 40}), image.Point{}, draw.Over)
-		for name, data := range map[string][]byte{"scaled": small, "compressed": coarse.Bytes(), "stored turned": turned, "brightened": encodePNG(t, lit)} {
-			again, err := decode(t, data)
-			require.NoError(t, err)
-			require.LessOrEqual(t, photo.HammingDistance(hash, photo.PerceptualHash(again)), 5, "seed %d %s", seed, name)
-		}
-		mirrored := sampleJPEG(t, sample.Options{Seed: seed + 100, Width: 800, Height: 600})
-		other, err := decode(t, mirrored)
-		require.NoError(t, err)
-		require.Greater(t, photo.HammingDistance(hash, photo.PerceptualHash(other)), 10, "seed %d", seed)
-	}
-}
-
-func TestPerceptualHashOfAGradient(t *testing.T) {
-	t.Parallel()
-	img := image.NewGray(image.Rect(0, 0, 360, 240))
-	for y := range 240 {
-		for x := range 360 {
-			img.SetGray(x, y, color.Gray{uint8(x / 2)})
-		}
-	}
-	require.Equal(t, ^uint64(0), photo.PerceptualHash(img))
-	require.Zero(t, photo.PerceptualHash(plain(50, 50, color.White)))
-	require.NotPanics(t, func() { photo.PerceptualHash(plain(1, 1, color.White)) })
-}
-
-func TestHammingDistance(t *testing.T) {
-	t.Parallel()
-	require.Equal(t, 0, photo.HammingDistance(5, 5))
-	require.Equal(t, 64, photo.HammingDistance(0, ^uint64(0)))
-	require.Equal(t, 2, photo.HammingDistance(0b1100, 0b1010))
 }

@@ -1,5 +1,7 @@
-// Package storage keeps files: in a folder, or in any S3-compatible store, as
-// its URL says.
+// Package storage keeps photos and pictures: in a folder on a laptop, in an
+// S3-compatible store in production, so that any replica serves any file. What a
+// file is called and what it is lies in the database; a store knows keys and
+// bytes.
 package storage
 
 import (
@@ -7,118 +9,198 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/url"
+	"os"
+	"path/filepath"
 	"regexp"
 
 	"gocloud.dev/blob"
-	_ "gocloud.dev/blob/fileblob" // file:///folder
-	_ "gocloud.dev/blob/s3blob"   // s3://bucket
+	"gocloud.dev/blob/fileblob"
+	_ "gocloud.dev/blob/memblob" // The scheme mem, a store of a test's own.
+	_ "gocloud.dev/blob/s3blob"  // The scheme s3.
 	"gocloud.dev/gcerrors"
 
 	"github.com/picaspot/picaspot/internal/fault"
 )
 
-// Store keeps files by keys. A file is there whole or not at all.
+var (
+	errNotFound    = fault.New(fault.NotFound, "file_not_found", "There is no such file.")
+	errUnavailable = fault.New(fault.Unavailable, "storage_unavailable", "The store of the photos can't be reached; try again in a moment.")
+)
+
+// defaultContentType is what a store answers that keeps no content types.
+const defaultContentType = "application/octet-stream"
+
+// maxKey bounds a key in bytes, far below what S3 and file systems allow.
+const maxKey = 512
+
+// keyPattern takes segments of plain characters with slashes between them. None
+// starts with a dot, so no key leaves the store or hides in it.
+var keyPattern = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$`)
+
+// Store keeps files by their keys.
 type Store struct {
 	bucket *blob.Bucket
+	// folder is empty for a store that is none.
+	folder string
 }
 
-var errNotFound = fault.New(fault.NotFound, "not_found", "The file is not there.")
-
-// Open opens the store at a URL: file:///folder, which is made if it is missing,
-// or s3://bucket with the query parameters of gocloud.dev/blob/s3blob (endpoint,
-// region, use_path_style); credentials come from the AWS variables.
-func Open(ctx context.Context, rawURL string) (*Store, error) {
-	u, err := url.Parse(rawURL)
+// Open opens the store at an address:
+//   - file:///folder is a folder, made if it is missing, readable by its owner only;
+//   - s3://bucket?endpoint=…&region=…&use_path_style=true is an S3-compatible
+//     store, with the credentials of the usual AWS_* variables;
+//   - mem:// is in memory and gone with the process.
+//
+// It does not connect yet: see [Store.Check]. An error does not repeat a password
+// of the address.
+func Open(ctx context.Context, address string) (*Store, error) {
+	u, err := url.Parse(address)
 	if err != nil {
-		return nil, errors.New("storage: the URL is malformed")
+		// The error of url.Parse repeats the address as a whole.
+		return nil, errors.New("open the storage: the address is no URL")
 	}
-	if u.Scheme == "file" {
-		query := u.Query()
-		query.Set("create_dir", "true")
-		query.Set("metadata", "skip") // Rows have it.
-		query.Set("no_tmp_dir", "true")
-		u.RawQuery = query.Encode()
+	s := &Store{}
+	switch u.Scheme {
+	case "file":
+		s.folder = filepath.FromSlash(u.Path)
+		s.bucket, err = openFolder(u)
+	case "s3", "mem":
+		s.bucket, err = blob.OpenBucket(ctx, address)
+	default:
+		err = fmt.Errorf("the scheme %q is none of file, s3 and mem", u.Scheme)
 	}
-	bucket, err := blob.OpenBucket(ctx, u.String())
 	if err != nil {
-		return nil, fmt.Errorf("open the storage: %w", err)
+		return nil, fmt.Errorf("open the storage %s: %w", u.Redacted(), err)
 	}
-	return &Store{bucket: bucket}, nil
+	return s, nil
 }
 
-// Close ends the connections.
+func openFolder(u *url.URL) (*blob.Bucket, error) {
+	if u.Host != "" || u.RawQuery != "" || !filepath.IsAbs(filepath.FromSlash(u.Path)) {
+		return nil, errors.New("a folder is named as in file:///var/lib/picaspot/files")
+	}
+	return fileblob.OpenBucket(filepath.FromSlash(u.Path), &fileblob.Options{
+		CreateDir: true, DirFileMode: 0o700,
+		// A temporary file beside its target can be renamed in one step on any disk.
+		NoTempDir: true,
+		// No second file for each; content types are in the database.
+		Metadata: fileblob.MetadataDontWrite,
+	})
+}
+
+// Close ends the store's connections.
 func (s *Store) Close() error { return s.bucket.Close() }
 
-// keys are paths of plain names: nothing in them leads out of the store.
-var validKey = regexp.MustCompile(`^[A-Za-z0-9_-]+(?:/[A-Za-z0-9_-]+)*(?:\.[a-z0-9]+)?$`)
-
-func checkKey(key string) error {
-	if !validKey.MatchString(key) {
-		return fmt.Errorf("storage: invalid key %q", key)
+// Check reports whether the store can be reached and listed, for readiness.
+func (s *Store) Check(ctx context.Context) error {
+	if s.folder != "" {
+		// To the library a folder that is gone is one without files.
+		if _, err := os.Stat(s.folder); err != nil {
+			return fmt.Errorf("reach the storage: %w", err)
+		}
+	}
+	accessible, err := s.bucket.IsAccessible(ctx)
+	if err != nil {
+		return fmt.Errorf("reach the storage: %w", err)
+	}
+	if !accessible {
+		return errors.New("reach the storage: there is no such bucket or folder")
 	}
 	return nil
 }
 
-// Put stores what it reads under a key. When reading fails nothing is stored.
-func (s *Store) Put(ctx context.Context, key string, content io.Reader, contentType string) (err error) {
+// Put stores what r has under a key, replacing what was there. It streams, and
+// the file appears whole or not at all: an error of r, which is returned as it
+// is, or a context that is done leaves what was there before. A store that fails
+// is a [fault.Unavailable].
+func (s *Store) Put(ctx context.Context, key string, r io.Reader, contentType string) error {
 	if err := checkKey(key); err != nil {
 		return err
 	}
-	// Ending the writer's context before it is closed throws away what was written.
+	// Closing a writer commits it, unless its context is done.
 	ctx, abort := context.WithCancel(ctx)
 	defer abort()
-	w, err := s.bucket.NewWriter(ctx, key, &blob.WriterOptions{ContentType: contentType, DisableContentTypeDetection: true})
+	w, err := s.bucket.NewWriter(ctx, key, &blob.WriterOptions{ContentType: contentType})
 	if err != nil {
-		return fmt.Errorf("store %s: %w", key, err)
+		return failed(ctx, "store", key, err)
 	}
-	if _, err := io.Copy(w, content); err != nil {
+	source := &reading{Reader: r}
+	_, err = io.Copy(w, source)
+	if err != nil {
 		abort()
-		_ = w.Close() // It reports that it was aborted.
-		return fmt.Errorf("store %s: %w", key, err)
+		_ = w.Close() // It says that it was aborted.
+		if source.err != nil {
+			return source.err
+		}
+		return failed(ctx, "store", key, err)
 	}
 	if err := w.Close(); err != nil {
-		return fmt.Errorf("store %s: %w", key, err)
+		return failed(ctx, "store", key, err)
 	}
 	return nil
 }
 
-// Get opens a file and tells its size in bytes and its content type, where the
-// store keeps it. A file that is not there is a [fault.NotFound].
+// reading remembers whether it was the source that failed.
+type reading struct {
+	io.Reader
+	err error
+}
+
+func (r *reading) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		r.err = err
+	}
+	return n, err
+}
+
+// Get opens the file under a key; the caller closes it. The size is in bytes.
+// The content type is application/octet-stream from a folder, which keeps none.
+// A file that is not there is a [fault.NotFound].
 func (s *Store) Get(ctx context.Context, key string) (body io.ReadCloser, size int64, contentType string, err error) {
 	if err := checkKey(key); err != nil {
 		return nil, 0, "", err
 	}
 	r, err := s.bucket.NewReader(ctx, key, nil)
 	if err != nil {
-		if gcerrors.Code(err) == gcerrors.NotFound {
-			return nil, 0, "", errNotFound.Wrap(err)
-		}
-		return nil, 0, "", fmt.Errorf("fetch %s: %w", key, err)
+		return nil, 0, "", failed(ctx, "open", key, err)
 	}
-	return r, r.Size(), r.ContentType(), nil
+	contentType = r.ContentType()
+	if contentType == "" {
+		contentType = defaultContentType
+	}
+	return r, r.Size(), contentType, nil
 }
 
-// Delete removes a file; one that is not there is no error.
+// Delete removes the file under a key. A file that is not there is no error.
 func (s *Store) Delete(ctx context.Context, key string) error {
 	if err := checkKey(key); err != nil {
 		return err
 	}
-	if err := s.bucket.Delete(ctx, key); err != nil && gcerrors.Code(err) != gcerrors.NotFound {
-		return fmt.Errorf("delete %s: %w", key, err)
+	err := s.bucket.Delete(ctx, key)
+	if err != nil && gcerrors.Code(err) != gcerrors.NotFound {
+		return failed(ctx, "delete", key, err)
 	}
 	return nil
 }
 
-// Check tells whether the store can be reached.
-func (s *Store) Check(ctx context.Context) error {
-	ok, err := s.bucket.IsAccessible(ctx)
-	if err != nil {
-		return fmt.Errorf("reach the storage: %w", err)
-	}
-	if !ok {
-		return fmt.Errorf("reach the storage: %w", fs.ErrNotExist)
+// checkKey refuses keys that no code here makes: an attempt to leave the store
+// or a mistake, so it is no fault that a user should read about.
+func checkKey(key string) error {
+	if len(key) > maxKey || !keyPattern.MatchString(key) {
+		return fmt.Errorf("%.100q is no key of the storage", key)
 	}
 	return nil
+}
+
+// failed wraps what a store said, for the log only: it names folders and hosts.
+func failed(ctx context.Context, doing, key string, err error) error {
+	err = fmt.Errorf("%s %q in the storage: %w", doing, key, err)
+	switch {
+	case gcerrors.Code(err) == gcerrors.NotFound:
+		return errNotFound.Wrap(err)
+	case ctx.Err() != nil:
+		return errors.Join(ctx.Err(), err)
+	}
+	return errUnavailable.Wrap(err)
 }

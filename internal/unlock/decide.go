@@ -3,6 +3,8 @@ package unlock
 import (
 	"bytes"
 	"context"
+	stdsql "database/sql"
+	"errors"
 	"fmt"
 	"io"
 
@@ -97,7 +99,8 @@ func record(ctx context.Context, tx *store.Tx, attempt *ent.Attempt, verdict ver
 			sql.ConflictWhere(sql.IsNull(entunlock.FieldDeletedAt)),
 			sql.DoNothing(),
 		).Exec(ctx)
-	if err != nil && !store.IsNotFound(err) {
+	// Nothing to insert is how ent says that the unlock is there already.
+	if err != nil && !errors.Is(err, stdsql.ErrNoRows) {
 		return fmt.Errorf("record the unlock: %w", err)
 	}
 	return nil

@@ -370,7 +370,7 @@ func TestWhoSeesAttemptsAndUnlocks(t *testing.T) {
 	t.Run("a cursor walks all of one's attempts once", func(t *testing.T) {
 		walker := s.User()
 		for i := range 5 {
-			place := geo.Point{Latitude: lighthouse.Latitude + float64(i)/10, Longitude: lighthouse.Longitude}
+			place := geo.Point{Latitude: lighthouse.Latitude + float64(i+1)/10, Longitude: lighthouse.Longitude}
 			s.Attempt(walker, landmark.ID, apptest.Photo(t, place, time.Now()), place)
 		}
 		seen := map[uuid.UUID]bool{}

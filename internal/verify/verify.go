@@ -90,7 +90,9 @@ const (
 func DefaultPolicy() Policy {
 	return Policy{
 		PhotoMaxAge: 24 * time.Hour, AccuracyCapMeters: 50, PhotoToleranceMeters: 50, ClockTolerance: 10 * time.Minute,
-		Weights:   map[string]float64{ClaimedPosition: 1, PhotoPosition: 1, PhotoTime: 1, Freshness: 1},
+		// Both positions and the freshness are needed; a time that fits does not make
+		// up for any of them.
+		Weights:   map[string]float64{ClaimedPosition: 1, PhotoPosition: 1, PhotoTime: 0.5, Freshness: 1},
 		Threshold: 3,
 	}
 }

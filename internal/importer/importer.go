@@ -1,0 +1,291 @@
+package importer
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/picaspot/picaspot/ent"
+	entarea "github.com/picaspot/picaspot/ent/area"
+	"github.com/picaspot/picaspot/ent/mixin"
+	"github.com/picaspot/picaspot/internal/area"
+	"github.com/picaspot/picaspot/internal/audit"
+	"github.com/picaspot/picaspot/internal/authz"
+	"github.com/picaspot/picaspot/internal/landmark"
+	"github.com/picaspot/picaspot/internal/store"
+)
+
+// Options say where landmarks go.
+type Options struct {
+	// Namespace keeps the ids of different files apart; usually the file's name.
+	Namespace string
+	// Area is the name of the area at the top that takes the landmarks; it is made
+	// if it is missing. A row that names an area goes to that one, beneath it.
+	Area string
+	// Owner becomes the creator.
+	Owner uuid.UUID
+	// IsVerified marks what is new as checked.
+	IsVerified bool
+	// BatchSize is how many rows one transaction takes; 0 is 1,000.
+	BatchSize int
+	// Rejected hears of each row that can't be taken.
+	Rejected func(Rejected)
+	// Progress is called after each batch.
+	Progress func(Report)
+}
+
+// Report counts what became of the rows.
+type Report struct {
+	Read      int `json:"read"`
+	Created   int `json:"created"`
+	Updated   int `json:"updated"`
+	Unchanged int `json:"unchanged"`
+	Rejected  int `json:"rejected"`
+}
+
+const defaultBatch = 1000
+
+// Import takes all rows of a source in. Each batch is one transaction, so an
+// import that was killed goes on where it was when it is run again; rows that
+// are as they were before are left alone. Rows that were deleted since an
+// earlier import stay deleted and are reported as rejected.
+func Import(ctx context.Context, s *store.Store, src *Source, opts Options) (Report, error) {
+	if opts.BatchSize == 0 {
+		opts.BatchSize = defaultBatch
+	}
+	run := &run{store: s, opts: opts, areas: map[string]uuid.UUID{}, seen: map[uint64]struct{}{}, seed: maphash.MakeSeed()}
+	ctx = authz.WithCaller(ctx, authz.Caller{UserID: opts.Owner})
+	batch := make([]Row, 0, opts.BatchSize)
+	for {
+		row, rejected, err := src.Next()
+		if errors.Is(err, io.EOF) {
+			err := run.write(ctx, batch)
+			return run.report, err
+		}
+		if err != nil {
+			// What was read before the fault is taken.
+			return run.report, errors.Join(err, run.write(ctx, batch))
+		}
+		run.report.Read++
+		if rejected != nil {
+			run.reject(*rejected)
+			continue
+		}
+		row.ExternalID = row.externalID(opts.Namespace)
+		if !run.isNew(row.ExternalID) {
+			run.reject(Rejected{Line: row.Line, Name: row.Name, Reasons: []string{"an earlier row has the same id"}})
+			continue
+		}
+		if batch = append(batch, row); len(batch) == opts.BatchSize {
+			if err := run.write(ctx, batch); err != nil {
+				return run.report, err
+			}
+			batch = batch[:0]
+		}
+	}
+}
+
+type run struct {
+	store  *store.Store
+	opts   Options
+	report Report
+	areas  map[string]uuid.UUID // by name; "" is the one at the top
+	// seen has the hashes of the ids, 8 bytes for each row of the file.
+	seen map[uint64]struct{}
+	seed maphash.Seed
+}
+
+func (r *run) isNew(externalID string) bool {
+	hash := maphash.String(r.seed, externalID)
+	_, seen := r.seen[hash]
+	r.seen[hash] = struct{}{}
+	return !seen
+}
+
+func (r *run) reject(rejected Rejected) {
+	r.report.Rejected++
+	if r.opts.Rejected != nil {
+		r.opts.Rejected(rejected)
+	}
+}
+
+func (r *run) write(ctx context.Context, batch []Row) error {
+	if len(batch) == 0 {
+		return nil
+	}
+	// The same order in every import: two at once wait for each other, and no more.
+	slices.SortFunc(batch, func(a, b Row) int { return strings.Compare(a.ExternalID, b.ExternalID) })
+	var outcome Report
+	var deleted []Row
+	err := r.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+		outcome, deleted, err = r.writeBatch(ctx, tx, batch)
+		return err
+	})
+	if err != nil {
+		// The areas of a transaction that was rolled back are not there.
+		clear(r.areas)
+		return fmt.Errorf("lines %d to %d: %w", batch[0].Line, batch[len(batch)-1].Line, err)
+	}
+	r.report.Created += outcome.Created
+	r.report.Updated += outcome.Updated
+	r.report.Unchanged += outcome.Unchanged
+	for _, row := range deleted {
+		r.reject(Rejected{Line: row.Line, Name: row.Name, Reasons: []string{"it was deleted after an earlier import"}})
+	}
+	if r.opts.Progress != nil {
+		r.opts.Progress(r.report)
+	}
+	return nil
+}
+
+func (r *run) writeBatch(ctx context.Context, tx *store.Tx, batch []Row) (Report, []Row, error) {
+	if err := area.LockTree(ctx, tx, area.Shared); err != nil {
+		return Report{}, nil, err
+	}
+	ids := make([]string, len(batch))
+	for i, row := range batch {
+		ids[i] = row.ExternalID
+	}
+	before, err := rowsOf(ctx, tx, "SELECT external_id, to_jsonb(l) FROM landmarks l WHERE external_id = ANY($1) AND deleted_at IS NULL ORDER BY external_id FOR UPDATE", pgtype.FlatArray[string](ids))
+	if err != nil {
+		return Report{}, nil, err
+	}
+	gone, err := rowsOf(ctx, tx, "SELECT DISTINCT ON (external_id) external_id, to_jsonb(l) FROM landmarks l WHERE external_id = ANY($1) AND deleted_at IS NOT NULL", pgtype.FlatArray[string](ids))
+	if err != nil {
+		return Report{}, nil, err
+	}
+	var living, deleted []Row
+	for _, row := range batch {
+		if before[row.ExternalID] == nil && gone[row.ExternalID] != nil {
+			deleted = append(deleted, row)
+			continue
+		}
+		living = append(living, row)
+	}
+	args, err := r.columns(ctx, tx, living)
+	if err != nil {
+		return Report{}, nil, err
+	}
+	after, err := rowsOf(ctx, tx, upsert, args...)
+	if err != nil {
+		return Report{}, nil, err
+	}
+	report := Report{Unchanged: len(living) - len(after)}
+	events := make([]audit.Event, 0, len(after))
+	for _, row := range living {
+		changed, ok := after[row.ExternalID]
+		if !ok {
+			continue
+		}
+		if before[row.ExternalID] == nil {
+			report.Created++
+		} else {
+			report.Updated++
+		}
+		var id uuid.UUID
+		if err := json.Unmarshal(changed["id"], &id); err != nil {
+			return Report{}, nil, fmt.Errorf("read the landmark's id: %w", err)
+		}
+		if event, differs := audit.Compare("landmark", id, before[row.ExternalID], changed); differs {
+			events = append(events, event)
+		}
+	}
+	return report, deleted, audit.Insert(ctx, tx, events...)
+}
+
+// upsert inserts rows and updates those that are there and differ; it returns
+// what it wrote. Served by landmark_external_id.
+const upsert = `
+INSERT INTO landmarks AS l (id, created_at, updated_at, area_id, name, description, hint, difficulty, location,
+  unlock_radius_meters, photo_radius_meters, created_by, is_verified, external_id)
+SELECT i.id, $8, $8, i.area_id, i.name, i.description, i.hint, $9, i.location::geography, $10, $11, $12, $13, i.external_id
+FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[])
+  AS i(id, external_id, area_id, name, description, hint, location)
+ON CONFLICT (external_id) WHERE deleted_at IS NULL DO UPDATE SET
+  updated_at = excluded.updated_at, area_id = excluded.area_id, name = excluded.name,
+  description = excluded.description, hint = excluded.hint, location = excluded.location
+WHERE (l.area_id, l.name, l.description, l.hint, l.location)
+  IS DISTINCT FROM (excluded.area_id, excluded.name, excluded.description, excluded.hint, excluded.location)
+RETURNING external_id, to_jsonb(l)`
+
+// columns are the arguments of [upsert].
+func (r *run) columns(ctx context.Context, tx *store.Tx, rows []Row) ([]any, error) {
+	n := len(rows)
+	ids, areas := make(pgtype.FlatArray[uuid.UUID], n), make(pgtype.FlatArray[uuid.UUID], n)
+	externalIDs, names, descriptions := make(pgtype.FlatArray[string], n), make(pgtype.FlatArray[string], n), make(pgtype.FlatArray[string], n)
+	hints, locations := make(pgtype.FlatArray[string], n), make(pgtype.FlatArray[string], n)
+	for i, row := range rows {
+		in, err := r.area(ctx, tx, row.Area)
+		if err != nil {
+			return nil, err
+		}
+		location, err := row.Location.Value()
+		if err != nil {
+			return nil, fmt.Errorf("line %d: %w", row.Line, err)
+		}
+		ids[i], areas[i], externalIDs[i] = mixin.NewID(), in, row.ExternalID
+		names[i], descriptions[i], hints[i], locations[i] = row.Name, row.Description, row.Hint, fmt.Sprint(location)
+	}
+	return []any{
+		ids, externalIDs, areas, names, descriptions, hints, locations, mixin.Now(),
+		landmark.DefaultDifficulty, landmark.DefaultUnlockRadiusMeters, landmark.DefaultPhotoRadiusMeters, r.opts.Owner, r.opts.IsVerified,
+	}, nil
+}
+
+// rowsOf reads rows as JSON by their external ids.
+func rowsOf(ctx context.Context, tx *store.Tx, statement string, args ...any) (map[string]audit.Row, error) {
+	rows, err := tx.QueryContext(ctx, statement, args...)
+	if err != nil {
+		return nil, fmt.Errorf("write landmarks: %w", err)
+	}
+	defer rows.Close()
+	found := map[string]audit.Row{}
+	for rows.Next() {
+		var id string
+		var data []byte
+		if err := rows.Scan(&id, &data); err != nil {
+			return nil, fmt.Errorf("write landmarks: %w", err)
+		}
+		var row audit.Row
+		if err := json.Unmarshal(data, &row); err != nil {
+			return nil, fmt.Errorf("write landmarks: %w", err)
+		}
+		found[id] = row
+	}
+	return found, rows.Err()
+}
+
+// area returns the area of a name beneath the import's own, and makes it if it
+// is missing.
+func (r *run) area(ctx context.Context, tx *store.Tx, name string) (uuid.UUID, error) {
+	if id, ok := r.areas[name]; ok {
+		return id, nil
+	}
+	query := tx.Area.Query().Where(entarea.Name(r.opts.Area), entarea.ParentAreaIDIsNil())
+	create := tx.Area.Create().SetName(r.opts.Area)
+	if name != "" {
+		top, err := r.area(ctx, tx, "")
+		if err != nil {
+			return uuid.Nil, err
+		}
+		query = tx.Area.Query().Where(entarea.Name(name), entarea.ParentAreaID(top))
+		create = tx.Area.Create().SetName(name).SetParentAreaID(top)
+	}
+	found, err := query.Only(ctx)
+	if ent.IsNotFound(err) {
+		found, err = create.SetCreatedBy(r.opts.Owner).SetIsVerified(r.opts.IsVerified).Save(ctx)
+	}
+	if err != nil {
+		return uuid.Nil, fmt.Errorf("area %q: %w", name, err)
+	}
+	r.areas[name] = found.ID
+	return found.ID, nil
+}

@@ -1,0 +1,166 @@
+package importer
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/picaspot/picaspot/internal/geo"
+)
+
+// Limits of what a landmark holds, as the contract has them, in characters.
+const (
+	maxName        = 200
+	maxDescription = 5000
+	maxHint        = 1000
+	maxExternalID  = 200
+)
+
+// Row is a landmark as a file has it.
+type Row struct {
+	// Line is where it stands in the file, from 1: where it begins in CSV, where it
+	// ends in GeoJSON.
+	Line        int
+	ExternalID  string
+	Name        string
+	Description string
+	Hint        string
+	// Area is the name of the area beneath the import's own; empty for none.
+	Area     string
+	Location geo.Point
+}
+
+// Rejected is a row that can't be taken, with every reason.
+type Rejected struct {
+	Line    int      `json:"line"`
+	Name    string   `json:"name,omitempty"`
+	Reasons []string `json:"reasons"`
+}
+
+// Mapping names the columns or properties of a file; where it names none, the
+// usual names are tried.
+type Mapping struct {
+	ID, Name, Description, Hint, Area, Latitude, Longitude string
+}
+
+// The usual names, the likeliest first; case does not matter.
+var (
+	usualID          = []string{"external_id", "id", "@id", "wof:id", "geonameid", "id_number", "id_no", "unique_number", "wikidata", "wikidataid"}
+	usualName        = []string{"name", "name_en", "name:en", "title", "site", "wof:name", "label", "asciiname", "jp_kanji", "unit_name"}
+	usualDescription = []string{"description", "short_description", "desc", "summary"}
+	usualHint        = []string{"hint"}
+	usualArea        = []string{"area", "area_name"}
+	usualLatitude    = []string{"latitude", "lat", "y"}
+	usualLongitude   = []string{"longitude", "lon", "lng", "long", "x"}
+)
+
+// fields are a row's values by their lower-cased names.
+type fields map[string]string
+
+func (f fields) get(named string, usual []string) string {
+	if named != "" {
+		return f[strings.ToLower(named)]
+	}
+	for _, name := range usual {
+		if value := strings.TrimSpace(f[name]); value != "" {
+			return value
+		}
+	}
+	return ""
+}
+
+// row makes a landmark of a row's values. at is nil when the place is among them.
+func (m Mapping) row(line int, f fields, id string, at *geo.Point, reasons []string) (Row, []string) {
+	r := Row{
+		Line: line, ExternalID: f.get(m.ID, usualID), Name: f.get(m.Name, usualName),
+		Description: f.get(m.Description, usualDescription), Hint: f.get(m.Hint, usualHint), Area: f.get(m.Area, usualArea),
+	}
+	if r.ExternalID == "" {
+		r.ExternalID = id
+	}
+	check := func(what, value string, limit int) {
+		switch {
+		case !utf8.ValidString(value):
+			reasons = append(reasons, what+" is not UTF-8; --encoding may help")
+		case strings.ContainsFunc(value, func(c rune) bool { return unicode.IsControl(c) && !strings.ContainsRune("\n\r\t", c) }):
+			reasons = append(reasons, what+" has control characters")
+		case utf8.RuneCountInString(value) > limit:
+			reasons = append(reasons, fmt.Sprintf("%s has more than %d characters", what, limit))
+		}
+	}
+	for _, value := range []*string{&r.Name, &r.Description, &r.Hint, &r.Area, &r.ExternalID} {
+		*value = strings.TrimSpace(*value)
+	}
+	if r.Name == "" {
+		reasons = append(reasons, "it has no name")
+	}
+	check("the name", r.Name, maxName)
+	check("the description", r.Description, maxDescription)
+	check("the hint", r.Hint, maxHint)
+	check("the area", r.Area, maxName)
+	check("the id", r.ExternalID, maxExternalID)
+	if at != nil {
+		r.Location = *at
+	} else if len(reasons) == 0 || f != nil {
+		var faults []string
+		r.Location, faults = m.place(f)
+		reasons = append(reasons, faults...)
+	}
+	return r, reasons
+}
+
+func (m Mapping) place(f fields) (geo.Point, []string) {
+	latitude, errLat := degrees(f.get(m.Latitude, usualLatitude))
+	longitude, errLon := degrees(f.get(m.Longitude, usualLongitude))
+	var reasons []string
+	if errLat != nil {
+		reasons = append(reasons, "the latitude "+errLat.Error())
+	}
+	if errLon != nil {
+		reasons = append(reasons, "the longitude "+errLon.Error())
+	}
+	if reasons != nil {
+		return geo.Point{}, reasons
+	}
+	return point(latitude, longitude)
+}
+
+func point(latitude, longitude float64) (geo.Point, []string) {
+	at, err := geo.New(latitude, longitude)
+	if err != nil {
+		return geo.Point{}, []string{fmt.Sprintf("latitude %g, longitude %g lie beyond the globe; WGS 84 degrees are expected", latitude, longitude)}
+	}
+	return at, nil
+}
+
+func degrees(text string) (float64, error) {
+	if text == "" {
+		return 0, fmt.Errorf("is missing")
+	}
+	var value float64
+	if err := json.Unmarshal([]byte(text), &value); err != nil {
+		return 0, fmt.Errorf("%.40q is not a number", text)
+	}
+	return value, nil
+}
+
+// externalID is what tells rows of all imports apart: the row's own id, or one
+// made of its content, within the import's namespace.
+func (r Row) externalID(namespace string) string {
+	id := r.ExternalID
+	if id == "" {
+		content := fmt.Sprintf("%s\x00%.6f\x00%.6f", strings.ToLower(r.Name), r.Location.Latitude, r.Location.Longitude)
+		digest := sha256.Sum256([]byte(content))
+		id = "content-" + hex.EncodeToString(digest[:16])
+	}
+	full := namespace + ":" + id
+	if utf8.RuneCountInString(full) > maxExternalID {
+		digest := sha256.Sum256([]byte(full))
+		full = "hash-" + hex.EncodeToString(digest[:])
+	}
+	return full
+}
