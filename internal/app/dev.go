@@ -28,17 +28,9 @@ import (
 // keeps in the data folder. Addresses and accounts are printed to out.
 func Dev(ctx context.Context, c config.Config, out io.Writer) (err error) {
 	// Asked first, so that nobody waits for a database to hear it.
-	for variable, addr := range map[string]string{"PICASPOT_HTTP_ADDR": c.HTTPAddr, "PICASPOT_OPS_ADDR": c.OpsAddr} {
-		if addr == "" {
-			continue
-		}
-		listener, err := Listen(ctx, addr)
-		if err != nil {
-			return fmt.Errorf("%s: %w", variable, err)
-		}
-		if err := listener.Close(); err != nil {
-			return fmt.Errorf("%s: %w", variable, err)
-		}
+	err = errors.Join(isFree(ctx, "PICASPOT_HTTP_ADDR", c.HTTPAddr), isFree(ctx, "PICASPOT_OPS_ADDR", c.OpsAddr))
+	if err != nil {
+		return err
 	}
 	local, err := startLocal(ctx, &c)
 	defer func() { err = errors.Join(err, local.stop()) }()
@@ -60,6 +52,18 @@ func Dev(ctx context.Context, c config.Config, out io.Writer) (err error) {
 		return err
 	}
 	return a.Run(ctx, Roles{API: true, Worker: true, Ready: func() { greet(out, c) }})
+}
+
+// isFree reports whether an address can be listened on; an empty one is not asked for.
+func isFree(ctx context.Context, variable, addr string) error {
+	if addr == "" {
+		return nil
+	}
+	listener, err := Listen(ctx, addr)
+	if err != nil {
+		return fmt.Errorf("%s: %w", variable, err)
+	}
+	return listener.Close()
 }
 
 func greet(out io.Writer, c config.Config) {

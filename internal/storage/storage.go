@@ -31,6 +31,10 @@ var (
 // defaultContentType is what a store answers that keeps no content types.
 const defaultContentType = "application/octet-stream"
 
+// uploadParts bounds the parts of a file, 5 MB each, that are on their way to S3
+// at once and so in memory.
+const uploadParts = 2
+
 // maxKey bounds a key in bytes, far below what S3 and file systems allow.
 const maxKey = 512
 
@@ -120,7 +124,7 @@ func (s *Store) Put(ctx context.Context, key string, r io.Reader, contentType st
 	// Closing a writer commits it, unless its context is done.
 	ctx, abort := context.WithCancel(ctx)
 	defer abort()
-	w, err := s.bucket.NewWriter(ctx, key, &blob.WriterOptions{ContentType: contentType})
+	w, err := s.bucket.NewWriter(ctx, key, &blob.WriterOptions{ContentType: contentType, MaxConcurrency: uploadParts})
 	if err != nil {
 		return failed(ctx, "store", key, err)
 	}
@@ -162,6 +166,9 @@ func (s *Store) Get(ctx context.Context, key string) (body io.ReadCloser, size i
 		return nil, 0, "", err
 	}
 	r, err := s.bucket.NewReader(ctx, key, nil)
+	if gcerrors.Code(err) == gcerrors.NotFound {
+		return nil, 0, "", errNotFound.Wrap(fmt.Errorf("open %q in the storage: %w", key, err))
+	}
 	if err != nil {
 		return nil, 0, "", failed(ctx, "open", key, err)
 	}
@@ -196,10 +203,7 @@ func checkKey(key string) error {
 // failed wraps what a store said, for the log only: it names folders and hosts.
 func failed(ctx context.Context, doing, key string, err error) error {
 	err = fmt.Errorf("%s %q in the storage: %w", doing, key, err)
-	switch {
-	case gcerrors.Code(err) == gcerrors.NotFound:
-		return errNotFound.Wrap(err)
-	case ctx.Err() != nil:
+	if ctx.Err() != nil {
 		return errors.Join(ctx.Err(), err)
 	}
 	return errUnavailable.Wrap(err)

@@ -67,11 +67,13 @@ func (s *Service) develop(ctx context.Context, attempt *ent.Attempt) (photo.Fact
 func evidence(attempt *ent.Attempt, facts photo.Facts) verify.Evidence {
 	landmark := attempt.Edges.Landmark
 	return verify.Evidence{
-		SubmittedAt:        attempt.CreatedAt,
-		Claimed:            attempt.Location,
-		AccuracyMeters:     attempt.AccuracyMeters,
-		CapturedAt:         attempt.CapturedAt,
-		Photo:              facts,
+		SubmittedAt:    attempt.CreatedAt,
+		Claimed:        attempt.Location,
+		AccuracyMeters: attempt.AccuracyMeters,
+		CapturedAt:     attempt.CapturedAt,
+		Photo: verify.PhotoFacts{
+			Position: facts.Position, CapturedAt: facts.CapturedAt, CapturedAtUncertainty: facts.CapturedAtUncertainty,
+		},
 		Location:           landmark.Location,
 		UnlockRadiusMeters: landmark.UnlockRadiusMeters,
 		PhotoLocation:      landmark.PhotoLocation,

@@ -4,155 +4,199 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"github.com/picaspot/picaspot/internal/geo"
 )
 
-// checks are run in this order; a further check is a further line.
-var checks = []func(Evidence, Policy) Check{claimedPosition, photoPosition, photoTime, freshness}
+// The names of the checks.
+const (
+	ClaimedPosition = "claimed_position"
+	PhotoPosition   = "photo_position"
+	PhotoTime       = "photo_time"
+	Freshness       = "freshness"
+)
 
-// Run decides. A check that fails fails the attempt. Otherwise it succeeds when
-// what passed weighs enough, and goes to a moderator when it does not: missing
-// evidence leads to review, never to failure.
-func Run(e Evidence, p Policy) Verdict {
-	v := Verdict{Status: NeedsReview, Checks: make([]Check, 0, len(checks))}
-	passed, failed := 0.0, false
-	for _, check := range checks {
-		c := check(e, p)
-		v.Checks = append(v.Checks, c)
-		v.Score += p.Weights[c.Name] * c.Score
-		switch c.Outcome {
-		case Pass:
-			passed += p.Weights[c.Name]
-		case Fail:
-			failed = true
-		case Abstain:
-		}
+// doubtfulScore is the score of a pass that used up all of its tolerance.
+const doubtfulScore = 0.5
+
+// place is where the photo has to be taken, and how near.
+func (e Evidence) place() (at geo.Point, radius float64) {
+	if e.PhotoLocation != nil {
+		return *e.PhotoLocation, e.PhotoRadiusMeters
 	}
-	switch {
-	case failed:
-		v.Status = Failed
-	case passed >= p.Threshold:
-		v.Status = Succeeded
-	}
-	return v
+	return e.Location, e.UnlockRadiusMeters
 }
 
-func claimedPosition(e Evidence, p Policy) Check {
-	target, radius := e.target()
-	allowance := 0.0
-	if e.AccuracyMeters != nil {
-		allowance = min(max(*e.AccuracyMeters, 0), p.AccuracyCapMeters)
-	}
-	distance := e.Claimed.DistanceMeters(target)
-	c := Check{
-		Name: ClaimedPosition, Score: nearness(distance, radius+allowance),
-		Reason: fmt.Sprintf("You were %s from the spot; it has to be within %s.", meters(distance), meters(radius)),
-	}
-	return decided(c, distance <= radius+allowance)
-}
-
-func photoPosition(e Evidence, p Policy) Check {
-	c := Check{Name: PhotoPosition, Outcome: Abstain}
-	if e.Photo.Position == nil {
-		c.Reason = "The photo does not say where it was taken."
-		return c
-	}
-	target, radius := e.target()
-	reach := radius + p.PhotoToleranceMeters
-	distance := e.Photo.Position.DistanceMeters(target)
-	c.Score = nearness(distance, reach)
-	c.Reason = fmt.Sprintf("The photo was taken %s from the spot; it has to be within %s.", meters(distance), meters(reach))
-	if distance > reach {
-		return decided(c, false)
-	}
-	apart := e.Photo.Position.DistanceMeters(e.Claimed)
-	if apart > reach+radius {
-		c.Reason = fmt.Sprintf("The photo was taken %s from where you say that you were.", meters(apart))
-		return decided(c, false)
-	}
-	return decided(c, true)
-}
-
-func photoTime(e Evidence, p Policy) Check {
-	c := Check{Name: PhotoTime, Outcome: Abstain}
-	taken := e.Photo.CapturedAt
-	if taken.IsZero() {
-		c.Reason = "The photo does not say when it was taken."
-		return c
-	}
-	slack := e.Photo.CapturedAtUncertainty + p.ClockTolerance
-	if ahead := taken.Sub(e.SubmittedAt); ahead > slack {
-		c.Reason = fmt.Sprintf("The photo says that it was taken %s after it was handed in.", span(ahead))
-		return decided(c, false)
-	}
-	c.Score, c.Reason = 1, "The photo's time fits."
-	if e.CapturedAt == nil {
-		return decided(c, true)
-	}
-	apart := taken.Sub(*e.CapturedAt).Abs()
-	switch {
-	case apart <= slack:
-		return decided(c, true)
-	case apart <= slack+24*time.Hour:
-		c.Score, c.Reason = 0, fmt.Sprintf("The photo's time and the one that you state are %s apart.", span(apart))
-		return c
-	default:
-		c.Reason = fmt.Sprintf("The photo's time and the one that you state are %s apart.", span(apart))
-		return decided(c, false)
-	}
-}
-
-func freshness(e Evidence, p Policy) Check {
-	c := Check{Name: Freshness, Outcome: Abstain}
-	taken := e.Photo.CapturedAt
-	age := e.SubmittedAt.Sub(taken)
-	switch {
-	case p.PhotoMaxAge == 0:
-		c.Score, c.Reason = 1, "Photos of any age are taken."
-		return decided(c, true)
-	case taken.IsZero():
-		c.Reason = "The photo does not say when it was taken, so its age is not known."
-		return c
-	case age-e.Photo.CapturedAtUncertainty > p.PhotoMaxAge:
-		c.Reason = fmt.Sprintf("The photo is %s old; one of the last %s is expected.", span(age), span(p.PhotoMaxAge))
-		return c
-	default:
-		c.Score, c.Reason = 1, "The photo is fresh."
-		return decided(c, true)
-	}
-}
-
-func decided(c Check, passed bool) Check {
-	c.Outcome = Fail
-	if passed {
-		c.Outcome = Pass
-		return c
-	}
-	c.Score = 0
-	return c
-}
-
-// nearness is 1 at the spot and falls to a half at the edge.
-func nearness(distance, reach float64) float64 {
-	if reach <= 0 || distance > reach {
+// allowance is what a stated accuracy is credited, in metres.
+func (e Evidence) allowance(p Policy) float64 {
+	if e.AccuracyMeters == nil || !(*e.AccuracyMeters > 0) {
 		return 0
 	}
-	return 1 - distance/reach/2
+	return math.Min(*e.AccuracyMeters, p.AccuracyCapMeters)
 }
 
-func meters(distance float64) string {
-	if distance < 1000 {
-		return fmt.Sprintf("%.0f m", math.Ceil(distance))
+// nearness is 1 within the radius and falls to doubtfulScore at the end of the
+// tolerance beyond it. No distance, NaN, is near nothing.
+func nearness(distance, radius, tolerance float64) (score float64, near bool) {
+	switch beyond := distance - radius; {
+	case beyond <= 0:
+		return 1, true
+	case beyond <= tolerance:
+		return 1 - (1-doubtfulScore)*beyond/tolerance, true
 	}
-	return fmt.Sprintf("%.1f km", distance/1000)
+	return 0, false
 }
 
-func span(d time.Duration) string {
-	switch hours := d.Hours(); {
-	case hours >= 48:
-		return fmt.Sprintf("%.0f days", hours/24)
-	case hours >= 2:
-		return fmt.Sprintf("%.0f hours", hours)
-	default:
-		return fmt.Sprintf("%.0f minutes", math.Ceil(d.Minutes()))
+// checkClaimedPosition asks whether the device says that it was at the place.
+func checkClaimedPosition(e Evidence, p Policy) Check {
+	at, radius := e.place()
+	distance := e.Claimed.DistanceMeters(at)
+	allowance := e.allowance(p)
+	if score, near := nearness(distance, radius, allowance); near {
+		return passed(ClaimedPosition, score, "You were %s from the spot, within the %s that are allowed.", atMost(distance), length(radius+allowance))
 	}
+	if math.IsNaN(distance) {
+		return abstained(ClaimedPosition, "Your position could not be compared with the spot.")
+	}
+	if allowance > 0 {
+		return failed(ClaimedPosition, "You were %s from the spot, give or take %s; it has to be within %s.", atLeast(distance), length(allowance), length(radius))
+	}
+	return failed(ClaimedPosition, "You were %s from the spot; it has to be within %s.", atLeast(distance), length(radius))
+}
+
+// checkPhotoPosition asks whether the photo itself says that it was taken at the
+// place and where the device was. A position that is off by little may be an old
+// fix; one that is off by much is another place.
+func checkPhotoPosition(e Evidence, p Policy) Check {
+	if e.Photo.Position == nil {
+		return abstained(PhotoPosition, "The photo does not say where it was taken.")
+	}
+	at, radius := e.place()
+	distance := e.Photo.Position.DistanceMeters(at)
+	limit := radius + p.ExifToleranceMeters
+	score, near := nearness(distance, radius, p.ExifToleranceMeters)
+	switch {
+	case math.IsNaN(distance):
+		return abstained(PhotoPosition, "The photo's position could not be compared with the spot.")
+	case distance > limit+p.ExifContradictionMeters:
+		return failed(PhotoPosition, "The photo was taken %s from the spot; it has to be within %s.", atLeast(distance), length(limit))
+	case !near:
+		return abstained(PhotoPosition, "By its own position the photo was taken %s from the spot, a little more than the %s that are allowed.",
+			atLeast(distance), length(limit))
+	}
+	apart := e.Photo.Position.DistanceMeters(e.Claimed)
+	if !(apart <= p.ClaimApartMeters+p.ExifToleranceMeters+e.allowance(p)) {
+		return abstained(PhotoPosition, "By its own position the photo was taken %s from where your device was.", atLeast(apart))
+	}
+	return passed(PhotoPosition, score, "By its own position the photo was taken %s from the spot, within the %s that are allowed.", atMost(distance), length(limit))
+}
+
+// checkPhotoTime asks whether the photo's time is possible and the one that the
+// device claims.
+func checkPhotoTime(e Evidence, p Policy) Check {
+	if e.CapturedAt != nil {
+		switch ahead := e.CapturedAt.Sub(e.SubmittedAt); {
+		case ahead > p.TimeContradiction:
+			return failed(PhotoTime, "Your device says that the photo was taken %s after it was handed in.", duration(ahead))
+		case ahead > p.ClockSkew:
+			return abstained(PhotoTime, "Your device says that the photo was taken %s after it was handed in; its clock may be wrong.", duration(ahead))
+		}
+	}
+	if e.Photo.CapturedAt.IsZero() {
+		return abstained(PhotoTime, "The photo does not say when it was taken.")
+	}
+	// The least that it can be ahead, and that the two times can differ.
+	switch ahead := e.Photo.CapturedAt.Sub(e.SubmittedAt) - e.Photo.CapturedAtUncertainty; {
+	case ahead > p.TimeContradiction:
+		return failed(PhotoTime, "By its own time the photo was taken %s after it was handed in.", duration(ahead))
+	case ahead > p.ClockSkew:
+		return abstained(PhotoTime, "By its own time the photo was taken %s after it was handed in; the camera's clock may be wrong.", duration(ahead))
+	}
+	if e.CapturedAt == nil {
+		return passed(PhotoTime, 1, "The photo says when it was taken.")
+	}
+	switch apart := e.Photo.CapturedAt.Sub(*e.CapturedAt).Abs() - e.Photo.CapturedAtUncertainty; {
+	case apart > p.TimeContradiction:
+		return failed(PhotoTime, "The photo's own time and the one that your device claims are %s apart.", duration(apart))
+	case apart > p.TimeTolerance:
+		return abstained(PhotoTime, "The photo's own time and the one that your device claims are %s apart; a clock may be wrong.", duration(apart))
+	}
+	return passed(PhotoTime, 1, "The photo's own time agrees with the one that your device claims.")
+}
+
+// checkFreshness asks whether the photo is recent, by its own time: the device's
+// word alone proves nothing. An old photo is no fraud, so a moderator decides.
+func checkFreshness(e Evidence, p Policy) Check {
+	if p.PhotoMaxAge <= 0 {
+		return passed(Freshness, 1, "Photos of any age are taken.")
+	}
+	if e.CapturedAt != nil {
+		if age := e.SubmittedAt.Sub(*e.CapturedAt); age > p.PhotoMaxAge {
+			return abstained(Freshness, "The photo is over %s old; one of more than %s needs a look by a moderator.", duration(age), duration(p.PhotoMaxAge))
+		}
+	}
+	if e.Photo.CapturedAt.IsZero() {
+		return abstained(Freshness, "The photo does not say when it was taken, so its age is unknown.")
+	}
+	age, uncertainty := e.SubmittedAt.Sub(e.Photo.CapturedAt), e.Photo.CapturedAtUncertainty
+	switch {
+	case age+uncertainty < -p.ClockSkew:
+		return abstained(Freshness, "By its own time the photo was taken after it was handed in, so its age is unknown.")
+	case age-uncertainty > p.PhotoMaxAge:
+		return abstained(Freshness, "The photo is over %s old; one of more than %s needs a look by a moderator.", duration(age-uncertainty), duration(p.PhotoMaxAge))
+	case age+uncertainty > p.PhotoMaxAge:
+		return abstained(Freshness, "The photo's time is not exact enough to tell whether it is at most %s old.", duration(p.PhotoMaxAge))
+	}
+	return passed(Freshness, 1, "The photo is at most %s old.", duration(p.PhotoMaxAge))
+}
+
+func passed(name string, score float64, reason string, args ...any) Check {
+	return Check{Name: name, Outcome: Pass, Score: score, Reason: fmt.Sprintf(reason, args...)}
+}
+
+func failed(name, reason string, args ...any) Check {
+	return Check{Name: name, Outcome: Fail, Reason: fmt.Sprintf(reason, args...)}
+}
+
+func abstained(name, reason string, args ...any) Check {
+	return Check{Name: name, Outcome: Abstain, Reason: fmt.Sprintf(reason, args...)}
+}
+
+// Distances are rounded away from the limit that they are compared with, so that
+// no sentence says that 100 m is more than 100 m.
+func atLeast(meters float64) string {
+	if meters > 999 {
+		return kilometers(math.Ceil(meters/100) / 10)
+	}
+	return fmt.Sprintf("%.0f m", math.Ceil(meters))
+}
+
+func atMost(meters float64) string {
+	if meters >= 1000 {
+		return kilometers(math.Floor(meters/100) / 10)
+	}
+	return fmt.Sprintf("%.0f m", math.Floor(meters))
+}
+
+func length(meters float64) string {
+	if meters < 1000 {
+		return fmt.Sprintf("%.0f m", meters)
+	}
+	return kilometers(meters / 1000)
+}
+
+func kilometers(km float64) string { return fmt.Sprintf("%.1f km", km) }
+
+// duration says a time in its largest unit that leaves a number from 2 on.
+func duration(d time.Duration) string {
+	const day = 24 * time.Hour
+	for _, unit := range []struct {
+		size time.Duration
+		name string
+	}{{365 * day, "years"}, {day, "days"}, {time.Hour, "hours"}, {time.Minute, "minutes"}} {
+		if n := d / unit.size; n >= 2 {
+			return fmt.Sprintf("%d %s", n, unit.name)
+		}
+	}
+	return fmt.Sprintf("%.0f seconds", d.Seconds())
 }

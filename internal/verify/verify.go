@@ -1,100 +1,37 @@
-// Package verify decides about attempts: a row of named checks, each with a
-// score and a reason that the user may read, and a sum that decides. It is pure:
-// the same evidence under the same policy gives the same verdict, so that stored
-// attempts can be run again under another policy.
+// Package verify decides whether a photo was taken at a landmark. It is pure:
+// evidence and a policy go in, a verdict comes out, so that a stored attempt can
+// be explained, and a changed policy tried on all attempts before it goes live.
+//
+// The rules: what clearly contradicts the claim fails; enough that speaks for it
+// succeeds; the rest is for a moderator. Missing evidence never fails.
 package verify
 
 import (
 	"time"
 
 	"github.com/picaspot/picaspot/internal/geo"
-	"github.com/picaspot/picaspot/internal/photo"
 )
 
-// Outcome is what a check came to.
+// Outcome is what a check says.
 type Outcome string
 
-// The outcomes of a check.
+// A check passes, fails, or abstains where the evidence is missing or in doubt.
 const (
-	// Pass: the evidence speaks for the attempt.
-	Pass Outcome = "pass"
-	// Fail: the evidence contradicts the attempt.
-	Fail Outcome = "fail"
-	// Abstain: there is no evidence, or it says nothing clear.
+	Pass    Outcome = "pass"
+	Fail    Outcome = "fail"
 	Abstain Outcome = "abstain"
 )
 
 // Check is the result of one check.
 type Check struct {
+	// Name is stable: it is kept with the attempt and names the weight.
 	Name    string  `json:"name"`
 	Outcome Outcome `json:"outcome"`
-	// Score is from 0 to 1; what abstains has 0.
+	// Score is how much a pass is worth, from 0 to 1; 0 for the other outcomes.
 	Score float64 `json:"score"`
-	// Reason is a sentence for the user. It tells distances, never the place.
+	// Reason is a sentence for the user. It tells distances and times, never a
+	// position.
 	Reason string `json:"reason"`
-}
-
-// Evidence is all that is known of an attempt.
-type Evidence struct {
-	SubmittedAt time.Time
-	// Claimed is where the device says that it was, AccuracyMeters how sure it is.
-	Claimed        geo.Point
-	AccuracyMeters *float64
-	// CapturedAt is when the client says that the photo was taken.
-	CapturedAt *time.Time
-	// Photo is what the photo says about itself.
-	Photo photo.Facts
-
-	// The landmark: the photo is to be taken within UnlockRadiusMeters of
-	// Location, or within PhotoRadiusMeters of PhotoLocation where there is one.
-	Location           geo.Point
-	UnlockRadiusMeters float64
-	PhotoLocation      *geo.Point
-	PhotoRadiusMeters  float64
-}
-
-// target is where the photo is to be taken, and how near.
-func (e Evidence) target() (geo.Point, float64) {
-	if e.PhotoLocation != nil {
-		return *e.PhotoLocation, e.PhotoRadiusMeters
-	}
-	return e.Location, e.UnlockRadiusMeters
-}
-
-// Policy says how evidence is weighed.
-type Policy struct {
-	// PhotoMaxAge sends older photos to a moderator; 0 lifts the limit.
-	PhotoMaxAge time.Duration
-	// AccuracyCapMeters bounds how much a stated inaccuracy helps.
-	AccuracyCapMeters float64
-	// PhotoToleranceMeters is how far a photo's own position may be off: cameras
-	// locate less well than phones say they do, and not at the same moment.
-	PhotoToleranceMeters float64
-	// ClockTolerance is how far a camera's clock may be off.
-	ClockTolerance time.Duration
-	// Weights are what passed checks count, by their names.
-	Weights map[string]float64
-	// Threshold is the weighted score from which an attempt succeeds.
-	Threshold float64
-}
-
-// The names of the checks.
-const (
-	ClaimedPosition = "claimed_position"
-	PhotoPosition   = "photo_position"
-	PhotoTime       = "photo_time"
-	Freshness       = "freshness"
-)
-
-// DefaultPolicy asks for a position in the photo and for a photo of the last day.
-func DefaultPolicy() Policy {
-	return Policy{
-		PhotoMaxAge: 24 * time.Hour, AccuracyCapMeters: 50, PhotoToleranceMeters: 50, ClockTolerance: 10 * time.Minute,
-		// Both positions and the freshness are needed; a time that fits does not make
-		// up for any of them.
-		Weights:   map[string]float64{ClaimedPosition: 1, PhotoPosition: 1, PhotoTime: 0.5, Freshness: 1},
-		Threshold: 3,
-	}
 }
 
 // Status is the verdict on an attempt.
@@ -107,10 +44,139 @@ const (
 	NeedsReview Status = "needs_review"
 )
 
-// Verdict is what the checks come to together.
+// Verdict is what all checks come to.
 type Verdict struct {
 	Status Status
-	// Score is the weighted sum of the scores.
+	// Score is the weighted mean of the checks' scores, from 0 to 1.
 	Score  float64
 	Checks []Check
+}
+
+// Evidence is what is known about an attempt.
+type Evidence struct {
+	// SubmittedAt is when the attempt arrived, by the server's clock.
+	SubmittedAt time.Time
+
+	// What the device claims: where it was, the radius of its uncertainty if it
+	// stated one, and when the photo was taken if it said so.
+	Claimed        geo.Point
+	AccuracyMeters *float64
+	CapturedAt     *time.Time
+
+	// Photo is what the file says about itself.
+	Photo PhotoFacts
+
+	// The landmark, and the spot that the photo is to be taken from if it has one.
+	Location           geo.Point
+	UnlockRadiusMeters float64
+	PhotoLocation      *geo.Point
+	PhotoRadiusMeters  float64
+}
+
+// PhotoFacts are what a photo's metadata says.
+type PhotoFacts struct {
+	// Position is nil if the photo has none.
+	Position *geo.Point
+	// CapturedAt is zero if the photo has no time; the true one is within
+	// CapturedAtUncertainty before or after.
+	CapturedAt            time.Time
+	CapturedAtUncertainty time.Duration
+}
+
+// Policy is how evidence is weighed.
+type Policy struct {
+	// PhotoMaxAge is the age beyond which a photo goes to review; 0 is no limit.
+	PhotoMaxAge time.Duration
+
+	// Weights are the checks' shares in the score, by name. A check without one
+	// can only fail an attempt.
+	Weights map[string]float64
+	// Threshold is the score from which an attempt succeeds, from 0 to 1.
+	Threshold float64
+
+	// AccuracyCapMeters is the most that a stated uncertainty is credited.
+	AccuracyCapMeters float64
+	// ExifToleranceMeters is how far beyond the radius the photo's own position
+	// may lie, as cameras round it and use fixes that are a little old.
+	ExifToleranceMeters float64
+	// ExifContradictionMeters is how far beyond the tolerance it refutes the claim.
+	ExifContradictionMeters float64
+	// ClaimApartMeters is how far from the device the photo may have been taken;
+	// it matters at landmarks with a large radius.
+	ClaimApartMeters float64
+
+	// ClockSkew is how far ahead of ours a clock may be.
+	ClockSkew time.Duration
+	// TimeTolerance is how far the claimed and the photo's own time may differ.
+	TimeTolerance time.Duration
+	// TimeContradiction is the difference, or the time in the future, that refutes
+	// the claim.
+	TimeContradiction time.Duration
+}
+
+// DefaultPolicy lets an attempt succeed by itself when the photo's own position
+// and a fresh time of its own confirm the claim.
+func DefaultPolicy() Policy {
+	return Policy{
+		PhotoMaxAge: 24 * time.Hour,
+		Weights: map[string]float64{
+			ClaimedPosition: 0.25, PhotoPosition: 0.4, PhotoTime: 0.1, Freshness: 0.25,
+		},
+		Threshold:               0.8,
+		AccuracyCapMeters:       50,
+		ExifToleranceMeters:     50,
+		ExifContradictionMeters: 1000,
+		ClaimApartMeters:        500,
+		ClockSkew:               5 * time.Minute,
+		TimeTolerance:           10 * time.Minute,
+		TimeContradiction:       24 * time.Hour,
+	}
+}
+
+// checks are all that is asked about an attempt, in the order of the answer.
+var checks = []func(Evidence, Policy) Check{
+	checkClaimedPosition,
+	checkPhotoPosition,
+	checkPhotoTime,
+	checkFreshness,
+}
+
+// Run asks every check and decides.
+func Run(e Evidence, p Policy) Verdict {
+	results := make([]Check, len(checks))
+	for i, check := range checks {
+		results[i] = check(e, p)
+	}
+	return Decide(results, p)
+}
+
+// Decide makes a verdict of results, new ones or those kept with an attempt: any
+// failure fails, a score from the threshold succeeds, anything else needs a review.
+func Decide(results []Check, p Policy) Verdict {
+	// Sums of weights such as 0.1 are not exact.
+	const rounding = 1e-9
+	v := Verdict{Status: NeedsReview, Checks: results}
+	var sum, total float64
+	failed := false
+	for _, c := range results {
+		weight := p.Weights[c.Name]
+		total += weight
+		switch c.Outcome {
+		case Pass:
+			sum += weight * c.Score
+		case Fail:
+			failed = true
+		case Abstain:
+		}
+	}
+	if total > 0 {
+		v.Score = sum / total
+	}
+	switch {
+	case failed:
+		v.Status = Failed
+	case total > 0 && v.Score >= p.Threshold-rounding:
+		v.Status = Succeeded
+	}
+	return v
 }
