@@ -48,7 +48,7 @@ func (s *Server) Landmark(by *Client, area uuid.UUID, name string, at geo.Point,
 // Photo is a picture with a position and a time in its EXIF; each is another one.
 func Photo(t testing.TB, at geo.Point, taken time.Time) []byte {
 	t.Helper()
-	data, err := sample.JPEG(sample.Options{Position: &at, TakenAt: taken, Seed: time.Now().UnixNano(), Width: 640, Height: 480})
+	data, err := sample.JPEG(sample.Options{Position: &at, TakenAt: taken, Seed: time.Now().UnixNano(), Width: 320, Height: 240})
 	require.NoError(t, err)
 	return data
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"mime/multipart"
+	"net/http"
 	"os"
 	"strconv"
 	"strings"
@@ -139,10 +140,12 @@ func invalidRequest(faults []fault.Field) error {
 	return fault.New(fault.Invalid, "invalid_request", message).With(faults...)
 }
 
-// malformedForm tells a form that can't be read from a disk that can't be written.
+// malformedForm tells a form that can't be read from one that is too large and
+// from a disk that can't be written.
 func malformedForm(err error) error {
 	var path *os.PathError
-	if errors.As(err, &path) {
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &path) || errors.As(err, &tooLarge) {
 		return err
 	}
 	return fmt.Errorf("read the form: %w", errors.Join(err,

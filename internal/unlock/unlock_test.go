@@ -61,7 +61,7 @@ func TestAttempt(t *testing.T) {
 		submitted := s.Attempt(explorer, landmark.ID, apptest.Photo(t, lighthouse, time.Now()), lighthouse)
 		require.Equal(t, api.AttemptStatusPending, submitted.Status)
 		require.Equal(t, explorer.ID, submitted.UserID)
-		require.Equal(t, api.AttemptPhoto{ContentType: "image/jpeg", Bytes: submitted.Photo.Bytes, Width: 640, Height: 480}, submitted.Photo)
+		require.Equal(t, api.AttemptPhoto{ContentType: "image/jpeg", Bytes: submitted.Photo.Bytes, Width: 320, Height: 240}, submitted.Photo)
 
 		attempt := s.Decided(explorer, submitted.ID)
 		require.Equal(t, api.AttemptStatusSucceeded, attempt.Status, "%+v", attempt.Checks)
@@ -101,7 +101,7 @@ func TestAttempt(t *testing.T) {
 		attempt := s.Decided(explorer, s.Attempt(explorer, landmark.ID, apptest.Photo(t, farAway, time.Now()), lighthouse).ID)
 		require.Equal(t, api.AttemptStatusFailed, attempt.Status)
 		require.Equal(t, api.CheckOutcomeFail, check(t, attempt, "photo_position").Outcome)
-		require.Contains(t, check(t, attempt, "photo_position").Reason, "10.0 km")
+		require.Contains(t, check(t, attempt, "photo_position").Reason, "10.1 km")
 		require.Empty(t, unlocks(t, explorer))
 	})
 
