@@ -32,6 +32,13 @@ postgis_is_there() {
     /Applications/Postgres.app/Contents/Versions/latest/share/postgresql/extension/postgis.control; do
     [ -e "$control" ] && return 0
   done
+  # Other systems: packages of postgresql.org, and what is on the PATH.
+  for control in /usr/pgsql-*/share/extension/postgis.control; do
+    [ -e "$control" ] && return 0
+  done
+  if command -v initdb >/dev/null && command -v pg_config >/dev/null; then
+    [ -e "$(pg_config --sharedir)/extension/postgis.control" ] && return 0
+  fi
   return 1
 }
 

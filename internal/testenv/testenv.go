@@ -1,226 +1,211 @@
 // Package testenv gives tests a real PostgreSQL with PostGIS and a real Redis:
-// the ones named in the environment, else containers where Docker runs, else
-// private servers from the installed programs. Each test has a database of its
-// own, cloned from a migrated template. A server that can't be had fails the
-// test; it is never skipped.
+// the servers that the environment names, else containers where Docker runs,
+// else private servers from the installed programs. Each test has a database of
+// its own, cloned from a migrated template, and a Redis database of its own. A
+// server that can't be had fails the test; no test is skipped for it.
 package testenv
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
+	"net/http"
 	"os"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/redis/go-redis/v9"
+	"go.uber.org/goleak"
 )
 
 // The servers that tests use, when they are set: an administrator's URL of a
-// PostgreSQL, and a Redis.
+// PostgreSQL that databases may be created on, and a Redis whose databases may
+// be emptied, all of them.
 const (
 	DatabaseVariable = "PICASPOT_TEST_DATABASE_URL"
 	RedisVariable    = "PICASPOT_TEST_REDIS_URL"
 )
 
+// setupTimeout bounds what is done for a test before and after it.
+const setupTimeout = 2 * time.Minute
+
 // Migrator makes the template that tests get clones of.
 type Migrator struct {
-	// Fingerprint changes with what Up makes.
+	// Fingerprint changes with what Up makes. It becomes part of a database's
+	// name: lower-case letters, digits and underscores, 40 at most.
 	Fingerprint string
-	// Up migrates an empty database.
+	// Up migrates the empty database at the URL and leaves no connection open.
 	Up func(ctx context.Context, databaseURL string) error
 }
 
 // Option configures [Main].
 type Option func(*environment)
 
-// WithMigrator gives tests migrated databases.
+// WithMigrator gives tests migrated databases. Without it they have the
+// extensions of PicASpot and nothing else.
 func WithMigrator(m Migrator) Option { return func(e *environment) { e.migrator = m } }
 
-type environment struct {
-	migrator Migrator
-
-	servers   func() (*Servers, error)
-	template  func() (string, error)
-	mu        sync.Mutex
-	nextRedis int
+// WithLeakCheck fails the run when goroutines are left after the last test.
+func WithLeakCheck(options ...goleak.Option) Option {
+	return func(e *environment) { e.leaks, e.checkLeaks = options, true }
 }
 
-var env = newEnvironment()
+// environment is what the tests of one process share. Servers start when the
+// first test asks for them.
+type environment struct {
+	migrator   Migrator
+	leaks      []goleak.Option
+	checkLeaks bool
+
+	mu        sync.Mutex
+	stopped   bool
+	databases *databases
+	redises   *redises
+	stops     []func(context.Context) error
+	failed    map[string]error // so that each test need not wait for the same failure
+}
 
 func newEnvironment() *environment {
-	e := &environment{}
-	e.servers = sync.OnceValues(func() (*Servers, error) { return Start(context.Background()) })
-	e.template = sync.OnceValues(e.makeTemplate)
-	return e
+	return &environment{migrator: extensionsOnly, failed: map[string]error{}}
 }
 
-// Main is the TestMain of packages that need servers: it runs the tests, then
-// stops what they started.
+// current is set by [Main], before any test runs.
+var current *environment
+
+var errNoMain = errors.New("the package's TestMain has to call testenv.Main")
+
+// Main is the TestMain of packages that need servers: it runs the tests, stops
+// what they started and ends the process.
 func Main(m *testing.M, options ...Option) {
+	current = newEnvironment()
 	for _, option := range options {
-		option(env)
+		option(current)
 	}
 	code := m.Run()
-	if servers, err := env.servers(); err == nil {
-		if err := servers.Stop(); err != nil {
-			fmt.Fprintln(os.Stderr, "testenv:", err)
-			code = max(code, 1)
-		}
+	if err := current.close(); err != nil {
+		fmt.Fprintln(os.Stderr, "testenv:", err)
+		code = max(code, 1)
 	}
 	os.Exit(code)
 }
 
-const setupTimeout = 2 * time.Minute
+// close stops the servers and looks for what the tests left running.
+func (e *environment) close() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), setupTimeout)
+	defer cancel()
+	e.stopped = true
+	var errs []error
+	for i := len(e.stops) - 1; i >= 0; i-- {
+		errs = append(errs, e.stops[i](ctx))
+	}
+	if e.checkLeaks {
+		http.DefaultClient.CloseIdleConnections()
+		errs = append(errs, goleak.Find(e.leaks...))
+	}
+	return errors.Join(errs...)
+}
+
+// once returns what is there already, the failure of the last try, or what make
+// makes.
+func once[T any](e *environment, name string, there **T, start func(context.Context) (*T, func(context.Context) error, error)) (*T, error) {
+	if e == nil {
+		return nil, errNoMain
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.stopped {
+		return nil, errors.New("the tests of this process have ended")
+	}
+	if *there != nil {
+		return *there, nil
+	}
+	if err := e.failed[name]; err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), setupTimeout)
+	defer cancel()
+	started, stop, err := start(ctx)
+	if err != nil {
+		e.failed[name] = err
+		return nil, err
+	}
+	*there, e.stops = started, append(e.stops, stop)
+	return started, nil
+}
 
 // Database returns the URL of a fresh, migrated database of the test's own. It
 // is dropped when the test ends.
 func Database(t testing.TB) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), setupTimeout)
-	defer cancel()
-	servers, err := env.servers()
+	url, drop, err := current.database()
 	if err != nil {
-		t.Fatalf("tests need a PostgreSQL with PostGIS and a Redis: %v", err)
-	}
-	template, err := env.template()
-	if err != nil {
-		t.Fatalf("make the template database: %v", err)
-	}
-	name := "picaspot_test_" + strings.ReplaceAll(uuid.NewString(), "-", "")
-	if err := servers.admin(ctx, func(conn *pgx.Conn) error { return clone(ctx, conn, name, template) }); err != nil {
-		t.Fatalf("make a database for the test: %v", err)
+		t.Fatalf("a test database: %v", err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), setupTimeout)
-		defer cancel()
-		err := servers.admin(ctx, func(conn *pgx.Conn) error {
-			_, err := conn.Exec(ctx, "DROP DATABASE "+name+" WITH (FORCE)")
-			return err
-		})
-		if err != nil {
+		if err := drop(); err != nil {
 			t.Errorf("drop the test's database: %v", err)
 		}
 	})
-	return servers.database(name)
+	return url
 }
 
-// templateLock is the advisory lock under which templates are made and cloned:
-// PostgreSQL clones only a database that nobody is connected to.
-const templateLock = 0x7069636100000003
-
-func clone(ctx context.Context, conn *pgx.Conn, name, template string) error {
-	if _, err := conn.Exec(ctx, "SELECT pg_advisory_lock($1)", int64(templateLock)); err != nil {
-		return err
+func (e *environment) database() (url string, drop func() error, err error) {
+	if e == nil {
+		return "", nil, errNoMain
 	}
-	_, err := conn.Exec(ctx, "CREATE DATABASE "+name+" TEMPLATE "+template)
-	return err // The lock ends with the connection.
-}
-
-// makeTemplate makes the template once for all processes and runs that use the
-// same server and migrations.
-func (e *environment) makeTemplate() (string, error) {
+	all, err := once(e, DatabaseVariable, &e.databases, func(ctx context.Context) (*databases, func(context.Context) error, error) {
+		return openDatabases(ctx, e.migrator)
+	})
+	if err != nil {
+		return "", nil, err
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), setupTimeout)
 	defer cancel()
-	servers, err := e.servers()
+	name, err := all.clone(ctx)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
-	name := "picaspot_template_" + e.migrator.Fingerprint
-	err = servers.admin(ctx, func(conn *pgx.Conn) error {
-		if _, err := conn.Exec(ctx, "SELECT pg_advisory_lock($1)", int64(templateLock)); err != nil {
-			return err
-		}
-		var exists bool
-		if err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", name).Scan(&exists); err != nil || exists {
-			return err
-		}
-		// Made under another name: a template that is there is complete.
-		unfinished := name + "_new"
-		for _, statement := range []string{
-			"DROP DATABASE IF EXISTS " + unfinished + " WITH (FORCE)",
-			"CREATE DATABASE " + unfinished,
-		} {
-			if _, err := conn.Exec(ctx, statement); err != nil {
-				return err
-			}
-		}
-		if e.migrator.Up != nil {
-			if err := e.migrator.Up(ctx, servers.database(unfinished)); err != nil {
-				return err
-			}
-		}
-		return rename(ctx, conn, unfinished, name)
-	})
-	return name, err
+	return all.url(name), func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), setupTimeout)
+		defer cancel()
+		return all.drop(ctx, name)
+	}, nil
 }
-
-// objectInUse is PostgreSQL's SQLSTATE for a database that somebody is connected to.
-const objectInUse = "55006"
-
-// rename waits for the migrator's last connection to be gone.
-func rename(ctx context.Context, conn *pgx.Conn, from, to string) error {
-	for {
-		_, err := conn.Exec(ctx, "ALTER DATABASE "+from+" RENAME TO "+to)
-		var pg *pgconn.PgError
-		if !errors.As(err, &pg) || pg.Code != objectInUse {
-			return err
-		}
-		select {
-		case <-time.After(10 * time.Millisecond):
-		case <-ctx.Done():
-			return errors.Join(err, ctx.Err())
-		}
-	}
-}
-
-// redisDatabases is how many tests can have a Redis database at the same time.
-const redisDatabases = 4096
 
 // Redis returns the URL of an empty Redis database of the test's own.
 func Redis(t testing.TB) string {
 	t.Helper()
+	url, release, err := current.redis()
+	if err != nil {
+		t.Fatalf("a test Redis: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := release(); err != nil {
+			t.Errorf("give back the test's Redis: %v", err)
+		}
+	})
+	return url
+}
+
+func (e *environment) redis() (url string, release func() error, err error) {
+	if e == nil {
+		return "", nil, errNoMain
+	}
+	all, err := once(e, RedisVariable, &e.redises, openRedises)
+	if err != nil {
+		return "", nil, err
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), setupTimeout)
 	defer cancel()
-	servers, err := env.servers()
+	number, err := all.claim(ctx)
 	if err != nil {
-		t.Fatalf("tests need a PostgreSQL with PostGIS and a Redis: %v", err)
+		return "", nil, err
 	}
-	options, err := redis.ParseURL(servers.RedisURL)
-	if err != nil {
-		t.Fatalf("Redis URL: %v", err)
-	}
-	first := redis.NewClient(options)
-	defer first.Close()
-	// Counted in the server, so that test processes that share it do not meet.
-	number, err := first.Incr(ctx, "picaspot:testenv:databases").Result()
-	if err != nil {
-		t.Fatalf("Redis: %v", err)
-	}
-	databases, err := first.ConfigGet(ctx, "databases").Result()
-	if err != nil {
-		t.Fatalf("Redis: %v", err)
-	}
-	limit := 16
-	if _, err := fmt.Sscan(databases["databases"], &limit); err != nil {
-		t.Fatalf("Redis: %v", err)
-	}
-	options.DB = 1 + int(number)%(limit-1)
-	own := redis.NewClient(options)
-	defer own.Close()
-	if err := own.FlushDB(ctx).Err(); err != nil {
-		t.Fatalf("Redis: %v", err)
-	}
-	u, err := url.Parse(servers.RedisURL)
-	if err != nil {
-		t.Fatalf("Redis URL: %v", err)
-	}
-	u.Path = fmt.Sprintf("/%d", options.DB)
-	return u.String()
+	return all.url(number), func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), setupTimeout)
+		defer cancel()
+		return all.release(ctx, number)
+	}, nil
 }
