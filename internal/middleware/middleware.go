@@ -1,18 +1,23 @@
 // Package middleware is what stands around every request, whatever it asks for.
+// From the outside in: RequestID, AccessLog, Recover, SecurityHeaders.
 package middleware
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
+	"net/netip"
 	"regexp"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
+	"github.com/picaspot/picaspot/internal/fault"
 	"github.com/picaspot/picaspot/internal/problem"
 	"github.com/picaspot/picaspot/internal/reqctx"
 )
@@ -30,80 +35,120 @@ func RequestID(next http.Handler) http.Handler {
 			id = uuid.Must(uuid.NewV7()).String()
 		}
 		w.Header().Set("X-Request-ID", id)
-		host, _, err := net.SplitHostPort(r.RemoteAddr)
-		if err != nil {
-			host = r.RemoteAddr
-		}
-		agent := strings.ToValidUTF8(strings.ReplaceAll(r.UserAgent(), "\x00", ""), "?")
 		next.ServeHTTP(w, r.WithContext(reqctx.With(r.Context(), reqctx.Request{
-			ID: id, Address: host, UserAgent: agent[:min(len(agent), maxUserAgent)],
+			ID: id, Address: address(r.RemoteAddr), UserAgent: userAgent(r.UserAgent()),
 		})))
 	})
 }
 
-// recorder notes what an answer was.
-type recorder struct {
-	http.ResponseWriter
-	status int
-	bytes  int64
-}
-
-func (r *recorder) WriteHeader(status int) {
-	if r.status == 0 || r.status < http.StatusOK {
-		r.status = status
+// address returns the IP address of a peer as databases and logs take it:
+// without port and zone, and IPv4 as such.
+func address(peer string) string {
+	parsed, err := netip.ParseAddrPort(peer)
+	if err != nil {
+		return ""
 	}
-	r.ResponseWriter.WriteHeader(status)
+	return parsed.Addr().Unmap().WithZone("").String()
 }
 
-func (r *recorder) Write(data []byte) (int, error) {
-	if r.status == 0 {
-		r.status = http.StatusOK
+// userAgent returns what a client calls itself as text that a database takes,
+// at most 512 bytes of it.
+func userAgent(text string) string {
+	text = strings.ToValidUTF8(strings.ReplaceAll(text, "\x00", ""), "?")
+	if len(text) <= maxUserAgent {
+		return text
 	}
-	n, err := r.ResponseWriter.Write(data)
-	r.bytes += int64(n)
-	return n, err
+	end := maxUserAgent
+	for !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return text[:end]
 }
 
-// Unwrap is for http.ResponseController.
-func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+// entry is what a line of the access log learns while the request is answered.
+type entry struct{ user atomic.Pointer[uuid.UUID] }
 
-// AccessLog writes a line for each request: what was asked for by its pattern,
-// never with its values.
+type entryKey struct{}
+
+// LogUser adds the user who makes a request to its line in the access log.
+// Without an access log around it does nothing.
+func LogUser(ctx context.Context, user uuid.UUID) {
+	if e, ok := ctx.Value(entryKey{}).(*entry); ok {
+		e.user.Store(&user)
+	}
+}
+
+// AccessLog writes a line for each request, also for one that is aborted: what
+// was asked for by its pattern, never with its values, which may be secrets and
+// places. The handlers inside have to pass the request on as it is, for the mux
+// notes the pattern in it.
 func AccessLog(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		started := time.Now()
-		rec := &recorder{ResponseWriter: w}
+		rec := record(w)
+		e := &entry{}
+		ctx := context.WithValue(r.Context(), entryKey{}, e)
+		r = r.WithContext(ctx)
+		aborted := true
+		defer func() {
+			attrs := []slog.Attr{
+				slog.String("method", r.Method), slog.String("pattern", r.Pattern), slog.Int("status", rec.status),
+				slog.Int64("bytes", rec.bytes), slog.Duration("duration", time.Since(started)),
+				slog.String("address", reqctx.From(ctx).Address),
+			}
+			if user := e.user.Load(); user != nil {
+				attrs = append(attrs, slog.String("user_id", user.String()))
+			}
+			if aborted {
+				attrs = append(attrs, slog.Bool("aborted", true))
+			}
+			slog.LogAttrs(ctx, slog.LevelInfo, "request", attrs...)
+		}()
 		next.ServeHTTP(rec, r)
-		slog.LogAttrs(r.Context(), slog.LevelInfo, "request",
-			slog.String("method", r.Method), slog.String("pattern", r.Pattern), slog.Int("status", rec.status),
-			slog.Int64("bytes", rec.bytes), slog.Duration("duration", time.Since(started)),
-			slog.String("address", reqctx.From(r.Context()).Address))
+		rec.begin() // The server answers 200 for a handler that wrote nothing.
+		aborted = false
 	})
 }
 
-// Recover turns a panic into a 500 that says nothing, and logs where it came from.
+// ofTheAnswer are the headers that speak of the answer that was being made when
+// a handler panicked.
+var ofTheAnswer = []string{"Content-Length", "Content-Encoding", "Content-Disposition", "ETag", "Last-Modified", "Location"}
+
+// Recover turns a panic into a 500 that says nothing, and logs where it came
+// from. When a part of the answer is out already the connection is cut, so that
+// the client sees that the rest is missing.
 func Recover(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		defer func() {
-			panicked := recover()
-			if panicked == nil {
-				return
-			}
-			if panicked == http.ErrAbortHandler { //nolint:errorlint,err113 // net/http compares it like this.
-				panic(panicked)
-			}
-			slog.ErrorContext(r.Context(), "panic", "panic", fmt.Sprint(panicked), "stack", string(debug.Stack()))
-			if rec, ok := w.(*recorder); ok && rec.status != 0 {
-				panic(http.ErrAbortHandler) // Half an answer is out: let the client see that it ends early.
-			}
-			problem.Write(w, r, fmt.Errorf("panic: %v", panicked))
-		}()
-		next.ServeHTTP(w, r)
+		rec := record(w)
+		defer answerPanic(rec, r)
+		next.ServeHTTP(rec, r)
 	})
 }
 
-// SecurityHeaders puts on every answer what browsers need to know. Pages set a
-// content security policy of their own.
+// answerPanic is deferred itself: recover works in no other place.
+func answerPanic(rec *recorder, r *http.Request) {
+	panicked := recover()
+	if panicked == nil {
+		return
+	}
+	if panicked == http.ErrAbortHandler { //nolint:errorlint,err113 // net/http compares it like this.
+		panic(panicked)
+	}
+	slog.ErrorContext(r.Context(), "panic", "panic", fmt.Sprint(panicked), "stack", string(debug.Stack()))
+	if rec.status != 0 {
+		panic(http.ErrAbortHandler)
+	}
+	for _, name := range ofTheAnswer {
+		rec.Header().Del(name)
+	}
+	problem.WriteFault(rec, r, http.StatusInternalServerError, fault.New(fault.Internal, "internal",
+		"Something went wrong on our side. The request id helps us to find it."))
+}
+
+// SecurityHeaders puts on every answer what browsers need to know (OWASP ASVS
+// 3.4). Nothing of an answer may run, load or be framed; pages that need more
+// set a content security policy of their own. Strict-Transport-Security is for
+// whoever ends TLS.
 func SecurityHeaders(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()

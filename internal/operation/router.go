@@ -2,14 +2,15 @@ package operation
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
-	"strings"
+	"regexp"
 
 	"github.com/picaspot/picaspot/api"
 	"github.com/picaspot/picaspot/internal/authz"
 	"github.com/picaspot/picaspot/internal/fault"
+	"github.com/picaspot/picaspot/internal/middleware"
 	"github.com/picaspot/picaspot/internal/problem"
 )
 
@@ -26,7 +27,7 @@ type Config struct {
 	Authenticate func(ctx context.Context, token string) (authz.Caller, error)
 	// Authorizer has the policy.
 	Authorizer *authz.Authorizer
-	// MaxBody bounds JSON and forms, MaxUpload files; 0 is the default.
+	// MaxBody bounds JSON and forms, MaxUpload files, in bytes; 0 is the default.
 	MaxBody, MaxUpload int64
 }
 
@@ -57,12 +58,12 @@ func NewRouter(table *Table, config Config) *Router {
 func (rt *Router) HandleFunc(pattern string, handler func(http.ResponseWriter, *http.Request)) {
 	op, ok := rt.table.operations[pattern]
 	if !ok {
-		panic(fmt.Sprintf("operation: the spec has no %s", pattern))
+		panic("operation: the spec has no " + pattern)
 	}
 	rt.mux.Handle(pattern, rt.wrap(op, http.HandlerFunc(handler)))
 }
 
-// Handle adds a page that is no operation of the spec.
+// Handle adds a page that is no operation of the spec. Nothing stands around it.
 func (rt *Router) Handle(pattern string, handler http.Handler) { rt.mux.Handle(pattern, handler) }
 
 // ServeHTTP answers a request, and one that nothing matches with a problem.
@@ -73,84 +74,121 @@ func (rt *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	// The mux knows which methods a path has; its own answer is plain text.
-	miss := httptest.NewRecorder()
-	handler.ServeHTTP(miss, r)
-	if miss.Code == http.StatusMethodNotAllowed {
-		allow := miss.Header().Get("Allow")
+	answer := miss{header: http.Header{}}
+	handler.ServeHTTP(&answer, r)
+	if answer.status == http.StatusMethodNotAllowed {
+		allow := answer.header.Get("Allow")
 		w.Header().Set("Allow", allow)
 		problem.WriteFault(w, r, http.StatusMethodNotAllowed, fault.New(fault.Invalid, "method_not_allowed",
-			fmt.Sprintf("%s is not possible here; %s is.", r.Method, allow)))
+			"This address does not take the request's method; it takes "+allow+"."))
 		return
 	}
 	problem.Write(w, r, fault.New(fault.NotFound, "not_found", "There is nothing at this address."))
 }
 
+// miss keeps the status and the headers of an answer that is not sent.
+type miss struct {
+	header http.Header
+	status int
+}
+
+func (m *miss) Header() http.Header         { return m.header }
+func (m *miss) WriteHeader(status int)      { m.status = status }
+func (m *miss) Write(p []byte) (int, error) { return len(p), nil }
+
+// wrap puts its steps around an operation. Limits on rates belong before
+// admission, which costs a look-up.
 func (rt *Router) wrap(op *Operation, next http.Handler) http.Handler {
-	limit := rt.config.MaxBody
-	if op.body != nil && op.body.isUpload {
-		limit = rt.config.MaxUpload
-	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ctx := context.WithValue(r.Context(), operationKey{}, op)
-		if !op.Public {
-			caller, err := rt.admit(ctx, r, op)
-			if err != nil {
-				problem.Write(w, r, err)
-				return
-			}
-			ctx = authz.WithCaller(ctx, caller)
-		}
-		r = r.WithContext(ctx)
-		if r.Body != nil {
-			r.Body = http.MaxBytesReader(w, r.Body, limit)
-		}
-		r, err := op.validate(r)
+		admitted, err := rt.admit(r, op)
 		if err != nil {
 			problem.Write(w, r, err)
 			return
 		}
-		next.ServeHTTP(w, r)
+		valid, err := rt.validate(w, admitted, op) //nolint:contextcheck // The request carries it.
+		if err != nil {
+			problem.Write(w, r, err)
+			return
+		}
+		next.ServeHTTP(w, valid)
 	})
 }
 
-// admit tells who calls and how far they may go.
-func (rt *Router) admit(ctx context.Context, r *http.Request, op *Operation) (authz.Caller, error) {
-	token, err := bearer(r)
+// admit tells who calls and how far they may go, and returns a request that
+// carries it and the operation. Whoever calls a public operation stays unknown.
+func (rt *Router) admit(r *http.Request, op *Operation) (*http.Request, error) {
+	ctx := context.WithValue(r.Context(), operationKey{}, op)
+	if op.Public {
+		return r.WithContext(ctx), nil
+	}
+	token, err := bearer(r.Header)
 	if err != nil {
-		return authz.Caller{}, err
+		return nil, err
 	}
 	caller, err := rt.config.Authenticate(ctx, token)
 	if err != nil {
-		return authz.Caller{}, err
+		return nil, err
 	}
-	if op.Permission == "" {
-		return caller, nil
+	middleware.LogUser(ctx, caller.UserID)
+	caller.Scope = authz.Denied
+	if op.Permission != "" {
+		caller.Scope = rt.config.Authorizer.Current().Decide(caller.Role, op.Permission)
+		if caller.Scope == authz.Denied {
+			return nil, fault.New(fault.Forbidden, "forbidden", fmt.Sprintf("Your role does not allow %s.", op.Permission))
+		}
 	}
-	caller.Scope = rt.config.Authorizer.Current().Decide(caller.Role, op.Permission)
-	if caller.Scope == authz.Denied {
-		return authz.Caller{}, fault.New(fault.Forbidden, "forbidden", fmt.Sprintf("Your role does not allow %s.", op.Permission))
-	}
-	return caller, nil
+	return r.WithContext(authz.WithCaller(ctx, caller)), nil
 }
 
-var errNoToken = fault.New(fault.Unauthenticated, "unauthenticated", "This operation needs an access token.")
+var (
+	errNoToken        = fault.New(fault.Unauthenticated, "unauthenticated", "This operation needs an access token.")
+	errMalformedToken = fault.New(fault.Unauthenticated, "unauthenticated", "The Authorization header has to be there once and to read: Bearer, a space, the access token.")
+)
 
-// bearer returns the token of the Authorization header (RFC 6750, section 2.1).
-func bearer(r *http.Request) (string, error) {
-	headers := r.Header.Values("Authorization")
-	if len(headers) != 1 {
+// credentials is the form of the header: a scheme, whose case does not matter,
+// and a b64token (RFC 6750, section 2.1; RFC 9110, section 11.4).
+var credentials = regexp.MustCompile(`^(?i:bearer) +([A-Za-z0-9\-._~+/]+=*)$`)
+
+// bearer returns the token of the Authorization header.
+func bearer(h http.Header) (string, error) {
+	values := h.Values("Authorization")
+	if len(values) == 0 {
 		return "", errNoToken
 	}
-	scheme, token, _ := strings.Cut(headers[0], " ")
-	token = strings.TrimSpace(token)
-	if !strings.EqualFold(scheme, "Bearer") || token == "" {
-		return "", errNoToken
+	match := credentials.FindStringSubmatch(values[0])
+	if len(values) > 1 || match == nil {
+		return "", errMalformedToken
 	}
-	return token, nil
+	return match[1], nil
 }
 
 // BindingError is the exit of the generated server for parameters that do not
 // bind. Validation sees them first, so this is the second line.
 func BindingError(w http.ResponseWriter, r *http.Request, err error) {
-	problem.Write(w, r, fault.New(fault.Invalid, "invalid_request", "A parameter is malformed.").Wrap(err))
+	var (
+		format    *api.InvalidParamFormatError
+		missing   *api.RequiredParamError
+		header    *api.RequiredHeaderError
+		many      *api.TooManyValuesForParamError
+		unmarshal *api.UnmarshalingParamError
+		cookie    *api.UnescapedCookieParamError
+	)
+	found := fault.Field{Code: "invalid", Message: "A parameter is malformed."}
+	switch {
+	case errors.As(err, &format):
+		found = fault.Field{Parameter: format.ParamName, Code: "type", Message: "The value is not of the expected type."}
+	case errors.As(err, &missing):
+		found = fault.Field{Parameter: missing.ParamName, Code: "required", Message: "The parameter is missing."}
+	case errors.As(err, &header):
+		found = fault.Field{Parameter: header.ParamName, Code: "required", Message: "The parameter is missing."}
+	case errors.As(err, &many):
+		found = fault.Field{Parameter: many.ParamName, Code: "repeated", Message: "It may be given once."}
+	case errors.As(err, &unmarshal):
+		found = fault.Field{Parameter: unmarshal.ParamName, Code: "type", Message: "The value is not of the expected type."}
+	case errors.As(err, &cookie):
+		found = fault.Field{Parameter: cookie.ParamName, Code: "encoding", Message: "The value is not encoded correctly."}
+	}
+	var all faults
+	all.add(found)
+	problem.Write(w, r, all.err().Wrap(err))
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -24,11 +25,12 @@ const (
 
 // Operation is an operation of the spec.
 type Operation struct {
-	// ID is its operationId.
+	// ID is its operationId, as the spec that was loaded has it.
 	ID     string
 	Method string
 	Path   string
-	// Public operations are for everybody; of others the caller is known.
+	// Public operations are for everybody, and look at no token; of others the
+	// caller is known.
 	Public bool
 	// Permission is what the caller's role is asked for; empty when it is enough
 	// to be logged in.
@@ -37,6 +39,7 @@ type Operation struct {
 	RateLimit string
 
 	route *routers.Route
+	path  []string        // names of the path's parameters
 	query map[string]bool // declared parameters; true for those that repeat
 	body  *body           // nil when it takes none
 }
@@ -46,66 +49,130 @@ type Table struct {
 	operations map[string]*Operation
 }
 
-// Load reads the operations of a spec.
+// Load reads the operations of a spec. It returns every fault that would make
+// one of them unsafe to serve: a permission that is missing or malformed, an
+// operationId that is missing or there twice, a parameter or body that
+// validation has no rule for.
 func Load(doc *openapi3.T) (*Table, error) {
-	defineFormats()
+	if err := doc.Validate(context.Background(), openapi3.DisableExamplesValidation()); err != nil {
+		return nil, fmt.Errorf("the spec is not valid: %w", err)
+	}
 	table := &Table{operations: map[string]*Operation{}}
+	ids := map[string]string{}
 	var errs []error
 	for path, item := range doc.Paths.Map() {
 		for method, spec := range item.Operations() {
+			pattern := method + " " + path
 			op, err := newOperation(doc, path, item, method, spec)
 			if err != nil {
-				errs = append(errs, err)
+				errs = append(errs, fmt.Errorf("%s %w", pattern, err))
 				continue
 			}
-			table.operations[method+" "+path] = op
+			if other, taken := ids[op.ID]; taken {
+				errs = append(errs, fmt.Errorf("%s has the operationId %q of %s", pattern, op.ID, other))
+			}
+			ids[op.ID] = pattern
+			table.operations[pattern] = op
 		}
 	}
-	return table, errors.Join(errs...)
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	return table, nil
 }
 
-// All returns the operations, in no particular order.
+// All returns the operations, in the order of their paths and methods.
 func (t *Table) All() []*Operation {
 	all := make([]*Operation, 0, len(t.operations))
 	for _, op := range t.operations {
 		all = append(all, op)
 	}
+	slices.SortFunc(all, func(a, b *Operation) int {
+		return strings.Compare(a.Path+" "+a.Method, b.Path+" "+b.Method)
+	})
 	return all
 }
 
+// Permissions returns each permission that an operation asks for, sorted: what
+// a policy may speak of.
+func (t *Table) Permissions() []authz.Permission {
+	var all []authz.Permission
+	for _, op := range t.operations {
+		if op.Permission != "" {
+			all = append(all, op.Permission)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
 func newOperation(doc *openapi3.T, path string, item *openapi3.PathItem, method string, spec *openapi3.Operation) (*Operation, error) {
-	// The validator reads the whole body for its security check, also where bodies
-	// are left out (kin-openapi issue 1814). Authentication is ours anyway.
-	validated := *spec
-	validated.Security = openapi3.NewSecurityRequirements()
+	if spec.OperationID == "" {
+		return nil, errors.New("has no operationId")
+	}
+	// The validator reads the whole body into memory for its security check, also
+	// when it is told to leave bodies alone (kin-openapi issue 1814). It has
+	// nothing to check there: the router authenticates before.
+	unsecured := *spec
+	unsecured.Security = openapi3.NewSecurityRequirements()
 	op := &Operation{
 		ID: spec.OperationID, Method: method, Path: path,
-		route: &routers.Route{Spec: doc, Path: path, PathItem: item, Method: method, Operation: &validated},
+		route: &routers.Route{Spec: doc, Path: path, PathItem: item, Method: method, Operation: &unsecured},
 		query: map[string]bool{},
 	}
-	switch permission, _ := spec.Extensions["x-permission"].(string); permission {
-	case "":
-		return nil, fmt.Errorf("%s %s has no x-permission", method, path)
+	if err := op.readPermission(spec); err != nil {
+		return nil, err
+	}
+	if limit, there := spec.Extensions["x-rate-limit"]; there {
+		if op.RateLimit, _ = limit.(string); op.RateLimit == "" {
+			return nil, fmt.Errorf("has an x-rate-limit that names no class: %v", limit)
+		}
+	}
+	for _, parameters := range []openapi3.Parameters{item.Parameters, spec.Parameters} {
+		for _, p := range parameters {
+			if err := op.readParameter(p.Value); err != nil {
+				return nil, err
+			}
+		}
+	}
+	var err error
+	op.body, err = newBody(spec.RequestBody)
+	return op, err
+}
+
+func (op *Operation) readPermission(spec *openapi3.Operation) error {
+	extension, there := spec.Extensions["x-permission"]
+	if !there {
+		return errors.New("has no x-permission")
+	}
+	switch permission, _ := extension.(string); permission {
 	case public:
 		op.Public = true
 	case authenticated:
 	default:
 		parsed, err := authz.ParsePermission(permission)
 		if err != nil {
-			return nil, fmt.Errorf("%s %s: x-permission: %w", method, path, err)
+			return fmt.Errorf("has a malformed x-permission: %w", err)
 		}
 		op.Permission = parsed
 	}
-	op.RateLimit, _ = spec.Extensions["x-rate-limit"].(string)
-	for _, parameters := range []openapi3.Parameters{item.Parameters, spec.Parameters} {
-		for _, p := range parameters {
-			if p.Value.In == openapi3.ParameterInQuery {
-				op.query[p.Value.Name] = p.Value.Schema.Value.Type.Is(openapi3.TypeArray)
-			}
-		}
+	return nil
+}
+
+func (op *Operation) readParameter(p *openapi3.Parameter) error {
+	if p.Schema == nil || p.Schema.Value == nil {
+		return fmt.Errorf("has the parameter %s without a schema", p.Name)
 	}
-	op.body = newBody(spec.RequestBody)
-	return op, nil
+	if p.Schema.Value.Type.Is(openapi3.TypeObject) {
+		return fmt.Errorf("has the parameter %s, which is an object: its names can't be told from unknown ones", p.Name)
+	}
+	switch p.In {
+	case openapi3.ParameterInQuery:
+		op.query[p.Name] = p.Schema.Value.Type.Is(openapi3.TypeArray)
+	case openapi3.ParameterInPath:
+		op.path = append(op.path, p.Name)
+	}
+	return nil
 }
 
 type operationKey struct{}
@@ -118,15 +185,9 @@ func From(ctx context.Context) (*Operation, bool) {
 
 // pathValues returns the values of the path's parameters.
 func (op *Operation) pathValues(r *http.Request) map[string]string {
-	values := map[string]string{}
-	rest := op.Path
-	for {
-		_, after, found := strings.Cut(rest, "{")
-		if !found {
-			return values
-		}
-		name, after, _ := strings.Cut(after, "}")
+	values := make(map[string]string, len(op.path))
+	for _, name := range op.path {
 		values[name] = r.PathValue(name)
-		rest = after
 	}
+	return values
 }

@@ -1,0 +1,71 @@
+package operation
+
+import (
+	"errors"
+	"net/mail"
+	"strings"
+	"time"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/google/uuid"
+)
+
+// formats are the string formats of the contract. They belong to a validation
+// and not to the process, so that nothing else that uses the validator, as the
+// generated client, sees them. What a wrong value reads is in [formatNames].
+var formats = openapi3.WithStringFormatValidators(map[string]openapi3.StringFormatValidator{
+	"uuid":      openapi3.NewCallbackValidator(checkUUID),
+	"date-time": openapi3.NewCallbackValidator(checkTime),
+	"email":     openapi3.NewCallbackValidator(checkEmail),
+})
+
+var formatNames = map[string]string{
+	"uuid":      "A UUID as 01932c07-209c-7f7e-8d0a-7e1b5f1f0c11 is expected.",
+	"date-time": "A time as 2026-11-01T09:30:00Z is expected (RFC 3339).",
+	"email":     "An e-mail address as ada@example.org is expected.",
+}
+
+var errFormat = errors.New("not of the format")
+
+// checkUUID takes UUIDs of every version, in their one usual form
+// (RFC 9562, section 4); the validator's own pattern knows no version 7.
+func checkUUID(text string) error {
+	if len(text) != 36 {
+		return errFormat
+	}
+	return uuid.Validate(text)
+}
+
+// checkTime takes real times (RFC 3339, section 5.6) whose year, in UTC, has
+// the four digits to be written down again.
+func checkTime(text string) error {
+	var at time.Time
+	if err := at.UnmarshalText([]byte(text)); err != nil {
+		return err
+	}
+	if year := at.UTC().Year(); year < 1 || year > 9999 {
+		return errFormat
+	}
+	return nil
+}
+
+// checkEmail takes addresses that mail can be sent to over any server: ASCII, no
+// comments, quotes or display name, a domain of several labels.
+func checkEmail(text string) error {
+	address, err := mail.ParseAddress(text)
+	if err != nil {
+		return err
+	}
+	at := strings.LastIndexByte(text, '@')
+	domain := text[at+1:]
+	if address.Address != text || address.Name != "" || strings.ContainsAny(text, "\"\\[]<>(),:; ") ||
+		!strings.Contains(strings.Trim(domain, "."), ".") || strings.HasSuffix(domain, ".") {
+		return errFormat
+	}
+	for _, r := range text {
+		if r > '~' {
+			return errFormat
+		}
+	}
+	return nil
+}
