@@ -38,7 +38,7 @@ func (s serveCmd) Run(ctx context.Context, c *config.Config) error {
 			return err
 		}
 	}
-	return run(ctx, *c, app.Roles{API: true, Worker: s.WithWorker})
+	return runApp(ctx, *c, app.Roles{API: true, Worker: s.WithWorker})
 }
 
 type workerCmd struct{}
@@ -48,10 +48,10 @@ func (workerCmd) Run(ctx context.Context, c *config.Config) error {
 	if err := c.Complete(); err != nil {
 		return err
 	}
-	return run(ctx, *c, app.Roles{Worker: true})
+	return runApp(ctx, *c, app.Roles{Worker: true})
 }
 
-func run(ctx context.Context, c config.Config, roles app.Roles) error {
+func runApp(ctx context.Context, c config.Config, roles app.Roles) error {
 	a, err := app.New(ctx, c)
 	if err != nil {
 		return err

@@ -90,7 +90,7 @@ func (i importCmd) Run(ctx context.Context, c *config.Config) error {
 	shown := 0
 	report, err := importer.Import(ctx, a.Store, src, importer.Options{
 		Namespace: i.Namespace, Area: i.Area, Owner: owner.ID, IsVerified: i.Verified,
-		Progress: func(importer.Report) { _ = bar.Set64(src.Read()) }, // It is only shown.
+		Progress: func(importer.Report) { _ = bar.Set64(src.BytesRead()) }, // It is only shown.
 		Rejected: func(r importer.Rejected) {
 			if err := encoder.Encode(r); err != nil && writeErr == nil {
 				writeErr = err

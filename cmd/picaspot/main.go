@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -32,7 +33,9 @@ type cli struct {
 	Version     versionCmd     `cmd:"" help:"Print the version."`
 }
 
-func main() {
+func main() { os.Exit(run()) }
+
+func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	// A second Ctrl-C ends the process at once.
@@ -49,8 +52,9 @@ func main() {
 	setUpLog(&c.Config, parsed.Command())
 	if err := parsed.Run(&c.Config); err != nil {
 		fmt.Fprintln(os.Stderr, "picaspot: "+err.Error())
-		os.Exit(1)
+		return 1
 	}
+	return 0
 }
 
 // setUpLog logs to standard error, so that what a command prints can be piped.
@@ -69,7 +73,7 @@ type versionCmd struct{}
 func (versionCmd) Run() error {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
-		return fmt.Errorf("the binary has no build information")
+		return errors.New("the binary has no build information")
 	}
 	fmt.Println(info.Main.Version, info.GoVersion)
 	return nil

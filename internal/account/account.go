@@ -57,7 +57,8 @@ var errSessionEnded = fault.New(fault.Unauthenticated, "unauthenticated", "The s
 
 // Authenticate tells who an access token speaks for: its session has not ended
 // and its account is active. The role is the account's present one, whatever it
-// was when the token was made.
+// was when the token was made. A token that does not hold is a
+// [fault.Unauthenticated], a database that is away a [fault.Unavailable].
 func (s *Service) Authenticate(ctx context.Context, accessToken string) (authz.Caller, error) {
 	claims, err := s.tokens.Verify(accessToken)
 	if err != nil {
@@ -73,7 +74,8 @@ WHERE s.id = $1 AND s.user_id = $2 AND s.ended_at IS NULL AND s.expires_at > now
 	case errors.Is(err, pgx.ErrNoRows):
 		return authz.Caller{}, errSessionEnded
 	case err != nil:
-		return authz.Caller{}, fmt.Errorf("look up the session: %w", err)
+		// This goes around the handlers' exit, where others are classified.
+		return authz.Caller{}, store.Classify(fmt.Errorf("look up the session: %w", err))
 	}
 	return caller, nil
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -38,7 +39,7 @@ type Process struct {
 
 	t   testing.TB
 	cmd *exec.Cmd
-	log *bytes.Buffer
+	log *lockedBuffer
 }
 
 // Environment is the configuration as variables.
@@ -76,7 +77,7 @@ func Start(t testing.TB, c config.Config, args ...string) *Process {
 	path, err := binary()
 	require.NoError(t, err)
 	addr := FreeAddr(t)
-	p := &Process{URL: "http://" + addr, t: t, cmd: exec.Command(path, args...), log: &bytes.Buffer{}}
+	p := &Process{URL: "http://" + addr, t: t, cmd: exec.Command(path, args...), log: &lockedBuffer{}}
 	p.cmd.Env = Environment(c, addr)
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	require.NoError(t, p.cmd.Start())
@@ -114,4 +115,37 @@ func (p *Process) Client(token string) *Client {
 	}))
 	require.NoError(p.t, err)
 	return &Client{ClientWithResponses: client, Token: token}
+}
+
+// StartWorker runs a worker, which answers no requests; it is ready when it says so.
+func StartWorker(t testing.TB, c config.Config) *Process {
+	t.Helper()
+	path, err := binary()
+	require.NoError(t, err)
+	log := &lockedBuffer{}
+	p := &Process{t: t, cmd: exec.Command(path, "worker"), log: log}
+	p.cmd.Env = Environment(c, FreeAddr(t))
+	p.cmd.Stdout, p.cmd.Stderr = log, log
+	require.NoError(t, p.cmd.Start())
+	t.Cleanup(p.Kill)
+	require.Eventually(t, func() bool { return strings.Contains(log.String(), `"started"`) }, time.Minute, 20*time.Millisecond, "the worker does not start")
+	return p
+}
+
+// lockedBuffer is written by a process and read by a test.
+type lockedBuffer struct {
+	mu     sync.Mutex
+	buffer bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(data []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buffer.Write(data)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buffer.String()
 }

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
@@ -54,7 +55,7 @@ func NewDocs(contract []byte) (*Docs, error) {
 		},
 	})("PicASpot", "/openapi.json", docsPath)
 	recorder := httptest.NewRecorder()
-	ui.ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, docsPath, nil))
+	ui.ServeHTTP(recorder, httptest.NewRequestWithContext(context.Background(), http.MethodGet, docsPath, nil))
 	if recorder.Code != http.StatusOK {
 		return nil, fmt.Errorf("render Swagger UI: status %d", recorder.Code)
 	}

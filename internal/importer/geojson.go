@@ -51,9 +51,13 @@ func (g *geoJSONRows) next() (Row, *Rejected, error) {
 			}
 			continue
 		}
-		single, err := g.enter()
+		token, err := g.decoder.Token()
 		if errors.Is(err, io.EOF) {
 			return Row{}, nil, io.EOF
+		}
+		var single *feature
+		if err == nil {
+			single, err = g.enter(token)
 		}
 		if err != nil {
 			return Row{}, nil, g.broken(err)
@@ -79,13 +83,9 @@ func (g *geoJSONRows) broken(err error) error {
 	return fmt.Errorf("the JSON is malformed near line %d: %w", g.lines.at(g.decoder.InputOffset()), err)
 }
 
-// enter goes into the features of the next document, or returns the document
-// when it is a feature itself.
-func (g *geoJSONRows) enter() (*feature, error) {
-	token, err := g.decoder.Token()
-	if err != nil {
-		return nil, err
-	}
+// enter goes into the features of the document that begins with token, or
+// returns the document when it is a feature itself.
+func (g *geoJSONRows) enter(token json.Token) (*feature, error) {
 	if token != json.Delim('{') {
 		return nil, errors.New("a GeoJSON object is expected")
 	}
@@ -103,7 +103,7 @@ func (g *geoJSONRows) enter() (*feature, error) {
 				return nil, errors.New("features is not an array")
 			}
 			g.inside = true
-			return nil, nil
+			return nil, nil //nolint:nilnil // Into a collection: there is no single feature.
 		}
 		var value json.RawMessage
 		if err := g.decoder.Decode(&value); err != nil {

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"unicode"
@@ -139,7 +140,7 @@ func point(latitude, longitude float64) (geo.Point, []string) {
 
 func degrees(text string) (float64, error) {
 	if text == "" {
-		return 0, fmt.Errorf("is missing")
+		return 0, errors.New("is missing")
 	}
 	var value float64
 	if err := json.Unmarshal([]byte(text), &value); err != nil {

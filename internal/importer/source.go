@@ -44,8 +44,7 @@ type SourceOptions struct {
 
 // Source is a file of landmarks. Next returns its rows one after the other.
 type Source struct {
-	// Size is the file's in bytes, 0 when it is not known; Read counts the bytes
-	// that were read of it.
+	// Size is the file's in bytes, 0 when it is not known.
 	Size int64
 	next func() (Row, *Rejected, error)
 	file io.Closer
@@ -135,8 +134,8 @@ func sniff(path string, head []byte) Format {
 // Another error means that the file can't be read any further.
 func (s *Source) Next() (Row, *Rejected, error) { return s.next() }
 
-// Read returns how many bytes of the file were read.
-func (s *Source) Read() int64 { return s.read.n }
+// BytesRead returns how many bytes of the file were read.
+func (s *Source) BytesRead() int64 { return s.read.n }
 
 // Close closes the file.
 func (s *Source) Close() error { return s.file.Close() }

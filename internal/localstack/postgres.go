@@ -183,7 +183,7 @@ func (p *Postgres) launch(ctx context.Context, opts PostgresOptions, i installat
 	}
 
 	// Not bound to ctx, which ends before the server has to.
-	cmd := exec.Command(i.tool("postgres"), p.arguments(opts.Settings)...) //nolint:noctx
+	cmd := exec.Command(i.tool("postgres"), p.arguments(opts.Settings)...)
 	asServer(cmd, p.data(), who)
 	cmd.Stdout, cmd.Stderr = output, output
 	if p.process, err = startProcess(cmd, syscall.SIGINT); err != nil {

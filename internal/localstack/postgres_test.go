@@ -194,7 +194,7 @@ func TestPostgresAfterAKill(t *testing.T) {
 	dir := filepath.Join(folder(t), "postgres")
 	ctx := context.Background()
 
-	helper := exec.Command(os.Args[0], "-test.run=^$") //nolint:noctx // It is killed below.
+	helper := exec.Command(os.Args[0], "-test.run=^$")
 	helper.Env = append(os.Environ(), helperDir+"="+dir)
 	out, err := helper.StdoutPipe()
 	require.NoError(t, err)
@@ -238,7 +238,7 @@ func TestPostgresAfterAKill(t *testing.T) {
 		stopped(t, p)
 
 		words := strings.Split(strings.Trim(string(args), "\x00"), "\x00")
-		orphan := exec.Command(words[0], words[1:]...) //nolint:noctx // It is stopped by what is tested.
+		orphan := exec.Command(words[0], words[1:]...)
 		orphan.Dir = filepath.Join(dir, "data")
 		orphan.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 		if os.Geteuid() == 0 {

@@ -155,7 +155,7 @@ func launchRedis(ctx context.Context, program, dir string) (r *Redis, again bool
 		return nil, false, fmt.Errorf("log of Redis: %w", err)
 	}
 	defer output.Close()
-	cmd := exec.Command(program, conf) //nolint:noctx // ctx ends before the server has to.
+	cmd := exec.Command(program, conf)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C", "TZ=UTC"}
 	cmd.Stdout, cmd.Stderr = output, output
 	r = &Redis{dir: dir, url: redisURL(address, password)}

@@ -60,7 +60,7 @@ func TestRedisServerLeftBehind(t *testing.T) {
 	require.NoError(t, os.WriteFile(conf, []byte(strings.Join([]string{
 		"port 0", "unixsocket " + filepath.Join(dir, "s"), "set-proc-title no", `save ""`, "pidfile " + filepath.Join(dir, "redis.pid"), "",
 	}, "\n")), 0o600))
-	orphan := exec.Command("redis-server", conf) //nolint:noctx // It is stopped by what is tested.
+	orphan := exec.Command("redis-server", conf)
 	out, err := orphan.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, orphan.Start())

@@ -53,6 +53,12 @@ func Classify(err error) error {
 		return err
 	}
 	away := fault.New(fault.Unavailable, "database_unavailable", "The service is busy or restarting. Try again in a moment.")
+	// Whatever the server says to a connection that it refuses, it is away for us:
+	// asked before the codes of statements, since both carry a PgError.
+	var connect *pgconn.ConnectError
+	if errors.As(err, &connect) {
+		return away.Wrap(err)
+	}
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {
 		switch {
@@ -61,9 +67,8 @@ func Classify(err error) error {
 		}
 		return err
 	}
-	var connect *pgconn.ConnectError
 	var network net.Error
-	if errors.As(err, &connect) || errors.As(err, &network) || errors.Is(err, context.DeadlineExceeded) || pgconn.SafeToRetry(err) {
+	if errors.As(err, &network) || errors.Is(err, context.DeadlineExceeded) || pgconn.SafeToRetry(err) {
 		return away.Wrap(err)
 	}
 	return err

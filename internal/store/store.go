@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"time"
 
 	"entgo.io/ent/dialect"
@@ -58,7 +59,7 @@ func Open(ctx context.Context, url string, opts Options) (*Store, error) {
 	params := config.ConnConfig.RuntimeParams
 	params["application_name"] = "picaspot"
 	params["timezone"] = "UTC"
-	params["statement_timeout"] = fmt.Sprint(opts.StatementTimeout.Milliseconds())
+	params["statement_timeout"] = strconv.FormatInt(opts.StatementTimeout.Milliseconds(), 10)
 	params["idle_in_transaction_session_timeout"] = "60000"
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {

@@ -116,7 +116,7 @@ func (e *engine) startRedis() error {
 	for _, word := range e.created["Cmd"].([]any) {
 		words = append(words, word.(string))
 	}
-	cmd := exec.Command(words[0], append(words[1:], "--port", strconv.Itoa(e.port), "--dir", e.t.TempDir())...) //nolint:noctx // It is killed below.
+	cmd := exec.Command(words[0], append(words[1:], "--port", strconv.Itoa(e.port), "--dir", e.t.TempDir())...)
 	e.stop = func() error { _ = cmd.Process.Kill(); _ = cmd.Wait(); return nil }
 	return cmd.Start()
 }

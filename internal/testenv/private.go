@@ -83,7 +83,7 @@ func newFolder(ctx context.Context) (privateFolder, error) {
 	if err = os.Rename(path, named); err == nil {
 		path = named
 		// Under root PostgreSQL runs as another user, who has to pass through.
-		err = os.Chmod(path, 0o711) //nolint:gosec // Nobody may list it.
+		err = os.Chmod(path, 0o711)
 	}
 	if err != nil {
 		return privateFolder{}, errors.Join(fmt.Errorf("folder for a private server: %w", err), os.RemoveAll(path), lock.Release())

@@ -433,7 +433,7 @@ func TestKilledRunsAreReaped(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(temp)) })
 	require.NoError(t, os.Chmod(temp, 0o711))
-	run := exec.Command(os.Args[0]) //nolint:noctx // It is killed below.
+	run := exec.Command(os.Args[0])
 	run.Env = append(os.Environ(), helperVariable+"=1", "TMPDIR="+temp)
 	out, err := run.StdoutPipe()
 	require.NoError(t, err)

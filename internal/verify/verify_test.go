@@ -339,7 +339,7 @@ func random(r *rand.Rand) Evidence {
 
 func TestMovingAwayNeverHelps(t *testing.T) {
 	t.Parallel()
-	r := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // Reproducible on purpose.
+	r := rand.New(rand.NewPCG(1, 2))
 	for range 3000 {
 		e := random(r)
 		p := DefaultPolicy()
@@ -361,7 +361,7 @@ func TestMovingAwayNeverHelps(t *testing.T) {
 
 func TestAgeNeverHelps(t *testing.T) {
 	t.Parallel()
-	r := rand.New(rand.NewPCG(3, 4)) //nolint:gosec // Reproducible on purpose.
+	r := rand.New(rand.NewPCG(3, 4))
 	for range 3000 {
 		a := random(r)
 		a.CapturedAt = nil
@@ -376,7 +376,7 @@ func TestAgeNeverHelps(t *testing.T) {
 // review at worst, and it never makes of a review a success.
 func TestMissingEvidenceNeverFails(t *testing.T) {
 	t.Parallel()
-	r := rand.New(rand.NewPCG(5, 6)) //nolint:gosec // Reproducible on purpose.
+	r := rand.New(rand.NewPCG(5, 6))
 	for range 3000 {
 		honest := random(r)
 		honest.CapturedAt = nil

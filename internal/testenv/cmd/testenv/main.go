@@ -77,7 +77,7 @@ func run(args []string) (code int, err error) {
 
 // execute runs the command and returns its exit code.
 func execute(args []string, servers *testenv.Servers, signals <-chan os.Signal) (int, error) {
-	command := exec.Command(args[0], args[1:]...) //nolint:gosec,noctx // Running what was asked for is the purpose; signals end it.
+	command := exec.Command(args[0], args[1:]...)
 	command.Stdin, command.Stdout, command.Stderr = os.Stdin, os.Stdout, os.Stderr
 	command.Env = append(os.Environ(),
 		testenv.DatabaseVariable+"="+servers.DatabaseURL, testenv.RedisVariable+"="+servers.RedisURL)

@@ -1,0 +1,344 @@
+package app_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/picaspot/picaspot"
+	"github.com/picaspot/picaspot/api"
+	"github.com/picaspot/picaspot/internal/app"
+	"github.com/picaspot/picaspot/internal/apptest"
+	"github.com/picaspot/picaspot/internal/config"
+	"github.com/picaspot/picaspot/internal/mailbox"
+	"github.com/picaspot/picaspot/internal/photo"
+)
+
+func TestMain(m *testing.M) { apptest.Main(m) }
+
+// output is written by one goroutine and read by another.
+type output struct {
+	mu sync.Mutex
+	bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.Buffer.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.Buffer.String()
+}
+
+func devConfig(t *testing.T) config.Config {
+	return config.Config{
+		HTTPAddr: apptest.FreeAddr(t), OpsAddr: apptest.FreeAddr(t), DatabaseMaxConns: 8, StatementTimeout: 30 * time.Second,
+		MailFrom: "PicASpot <no-reply@picaspot.example>", AccessTokenTTL: 15 * time.Minute, SessionTTL: time.Hour,
+		PhotoMaxAge: 24 * time.Hour, Workers: 2, ShutdownTimeout: 10 * time.Second, DevPassword: apptest.Password,
+		DataDir: filepath.Join(t.TempDir(), "data"),
+	}
+}
+
+// TestDev is `make run`: everything on one machine, twice on the same folder.
+func TestDev(t *testing.T) {
+	t.Parallel()
+	c := devConfig(t)
+	// The database runs as another user where the tests run as root.
+	for dir := filepath.Dir(c.DataDir); dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
+		require.NoError(t, os.Chmod(dir, 0o755))
+	}
+	for start := range 2 {
+		ctx, cancel := context.WithCancel(context.Background())
+		var out output
+		done := make(chan error, 1)
+		go func() { done <- app.Dev(ctx, c, &out) }()
+		require.Eventually(t, func() bool {
+			select {
+			case err := <-done:
+				require.NoError(t, err)
+			default:
+			}
+			return strings.Contains(out.String(), "PicASpot is ready")
+		}, 2*time.Minute, 20*time.Millisecond)
+		require.Contains(t, out.String(), "http://"+c.HTTPAddr+"/docs")
+
+		client, err := api.NewClientWithResponses("http://" + c.HTTPAddr)
+		require.NoError(t, err)
+		var token string
+		for _, name := range []string{"user", "moderator", "admin"} {
+			login, err := client.LoginWithResponse(ctx, api.LoginRequest{Identifier: name + "@picaspot.example", Password: apptest.Password})
+			require.NoError(t, err)
+			require.NotNil(t, login.JSON200, string(login.Body))
+			token = login.JSON200.AccessToken
+		}
+		list, err := client.ListLandmarksWithResponse(ctx, &api.ListLandmarksParams{IsVerified: new(true)}, func(_ context.Context, r *http.Request) error {
+			r.Header.Set("Authorization", "Bearer "+token)
+			return nil
+		})
+		require.NoError(t, err)
+		require.Equal(t, 48, *list.JSON200.Total, "start %d", start)
+
+		get := func(url string) (*http.Response, []byte) {
+			response, err := http.Get(url)
+			require.NoError(t, err)
+			defer response.Body.Close()
+			var body bytes.Buffer
+			_, err = body.ReadFrom(response.Body)
+			require.NoError(t, err)
+			return response, body.Bytes()
+		}
+		response, picture := get("http://" + c.HTTPAddr + "/dev/photo?latitude=1.5&longitude=103.5")
+		require.Equal(t, "image/jpeg", response.Header.Get("Content-Type"))
+		facts, err := photo.ReadFacts(bytes.NewReader(picture))
+		require.NoError(t, err)
+		require.InDelta(t, 1.5, facts.Position.Latitude, 1e-4)
+		for _, bad := range []string{"", "?latitude=x&longitude=1", "?latitude=91&longitude=1"} {
+			response, _ := get("http://" + c.HTTPAddr + "/dev/photo" + bad)
+			require.Equal(t, http.StatusBadRequest, response.StatusCode)
+		}
+		response, _ = get("http://" + c.HTTPAddr + mailbox.Path)
+		require.Equal(t, http.StatusOK, response.StatusCode)
+		response, _ = get("http://" + c.OpsAddr + "/debug/pprof/")
+		require.Equal(t, http.StatusOK, response.StatusCode)
+		response, _ = get("http://" + c.HTTPAddr + "/debug/pprof/")
+		require.Equal(t, http.StatusNotFound, response.StatusCode)
+		if start == 0 {
+			require.Error(t, app.Dev(context.Background(), c, &out), "its ports are taken")
+			other := c
+			other.HTTPAddr, other.OpsAddr = apptest.FreeAddr(t), ""
+			require.Error(t, app.Dev(context.Background(), other, &out), "its folder is taken")
+		}
+		cancel()
+		require.NoError(t, <-done)
+	}
+}
+
+func TestTakenPortIsAClearMessage(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer listener.Close()
+	c := devConfig(t)
+	c.HTTPAddr = listener.Addr().String()
+	err = app.Dev(context.Background(), c, &output{})
+	require.ErrorContains(t, err, "PICASPOT_HTTP_ADDR")
+	require.ErrorContains(t, err, "is another program using the port?")
+
+	s := apptest.NewWithoutWorkers(t)
+	taken := s.Config
+	taken.HTTPAddr, taken.OpsAddr = listener.Addr().String(), ""
+	a, err := app.New(context.Background(), taken)
+	require.NoError(t, err)
+	defer a.Close()
+	require.ErrorContains(t, a.Run(context.Background(), app.Roles{API: true, Worker: true}), "PICASPOT_HTTP_ADDR")
+}
+
+func TestNewRefuses(t *testing.T) {
+	t.Parallel()
+	s := apptest.NewWithoutWorkers(t)
+	for name, change := range map[string]func(*config.Config){
+		"another secret":     func(c *config.Config) { c.SecretKey = strings.Repeat("another one ", 4) },
+		"no database":        func(c *config.Config) { c.DatabaseURL = "postgres://127.0.0.1:1/x" },
+		"no storage":         func(c *config.Config) { c.StorageURL = "ftp://x" },
+		"a malformed Redis":  func(c *config.Config) { c.RedisURL = "redis://host:port" },
+		"a malformed server": func(c *config.Config) { c.SMTPURL = "http://x" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := s.Config
+			change(&c)
+			_, err := app.New(context.Background(), c)
+			require.Error(t, err)
+			require.NotContains(t, err.Error(), c.SecretKey)
+		})
+	}
+}
+
+func TestSystem(t *testing.T) {
+	t.Parallel()
+	s := apptest.NewWithoutWorkers(t)
+	get := func(path string) (*http.Response, []byte) { return s.Call(nil, http.MethodGet, path, "", nil) }
+
+	t.Run("is alive and ready", func(t *testing.T) {
+		response, body := get("/healthz")
+		require.Equal(t, http.StatusOK, response.StatusCode)
+		require.JSONEq(t, `{"status":"ok"}`, string(body))
+		response, body = get("/readyz")
+		require.Equal(t, http.StatusOK, response.StatusCode)
+		require.JSONEq(t, `{"status":"ready","dependencies":{"database":"up","redis":"up","storage":"up"}}`, string(body))
+	})
+
+	t.Run("serves the contract as it is", func(t *testing.T) {
+		response, body := get("/openapi.yaml")
+		require.Equal(t, "application/yaml", response.Header.Get("Content-Type"))
+		require.Equal(t, picaspot.OpenAPI, body)
+		_, body = get("/openapi.json")
+		var doc struct {
+			Paths map[string]struct {
+				Get struct {
+					OperationID string `json:"operationId"`
+				} `json:"get"`
+			} `json:"paths"`
+		}
+		require.NoError(t, json.Unmarshal(body, &doc))
+		require.Equal(t, "listNearbyLandmarks", doc.Paths["/api/v1/landmarks/nearby"].Get.OperationID)
+	})
+
+	t.Run("publishes its keys, and nothing private", func(t *testing.T) {
+		response, body := get("/.well-known/jwks.json")
+		require.Contains(t, response.Header.Get("Cache-Control"), "public")
+		require.Contains(t, string(body), `"crv":"Ed25519"`)
+		require.NotContains(t, string(body), `"d":`)
+	})
+
+	t.Run("shows Swagger UI under a policy that lets only its own scripts run", func(t *testing.T) {
+		response, page := get("/docs")
+		require.Equal(t, "text/html; charset=utf-8", response.Header.Get("Content-Type"))
+		policy := response.Header.Get("Content-Security-Policy")
+		require.NotContains(t, strings.Split(policy, "style-src")[0], "unsafe-inline")
+		scripts := regexp.MustCompile(`(?s)<script>(.*?)</script>`).FindAllSubmatch(page, -1)
+		require.NotEmpty(t, scripts)
+		for _, script := range scripts {
+			digest := sha256.Sum256(script[1])
+			require.Contains(t, policy, base64.StdEncoding.EncodeToString(digest[:]))
+		}
+		for _, match := range regexp.MustCompile(`(?:src|href)="([^"]+)"`).FindAllSubmatch(page, -1) {
+			require.True(t, strings.HasPrefix(string(match[1]), "/docs/"), "%s is from elsewhere", match[1])
+			asset, _ := get(string(match[1]))
+			require.Equal(t, http.StatusOK, asset.StatusCode, string(match[1]))
+		}
+		for path, to := range map[string]string{"/": "/docs", "/docs/": "/docs"} {
+			redirect, _ := get(path)
+			require.Equal(t, to, redirect.Header.Get("Location"))
+		}
+	})
+
+	t.Run("puts security headers on every answer", func(t *testing.T) {
+		for _, path := range []string{"/healthz", "/docs", "/api/v1/me", "/nothing"} {
+			response, _ := get(path)
+			require.Equal(t, "nosniff", response.Header.Get("X-Content-Type-Options"))
+			require.Contains(t, response.Header.Get("Content-Security-Policy"), "frame-ancestors 'none'")
+			require.NotEmpty(t, response.Header.Get("X-Request-ID"))
+		}
+	})
+
+	t.Run("says what is not there", func(t *testing.T) {
+		response, body := get("/nothing")
+		apptest.Problem(t, http.StatusNotFound, response, body)
+		response, body = s.Call(nil, http.MethodPut, "/api/v1/areas", "", nil)
+		apptest.Problem(t, http.StatusMethodNotAllowed, response, body)
+		require.Equal(t, "GET, HEAD, POST", response.Header.Get("Allow"))
+	})
+}
+
+func TestWithoutADatabaseItIsNotReadyAndAnswers503(t *testing.T) {
+	t.Parallel()
+	s := apptest.NewWithoutWorkers(t)
+	user := s.User()
+	s.Store.Pool.Close()
+	response, body := s.Call(nil, http.MethodGet, "/readyz", "", nil)
+	require.Equal(t, http.StatusServiceUnavailable, response.StatusCode)
+	require.Contains(t, string(body), `"database":"down"`)
+	response, body = s.Call(nil, http.MethodGet, "/healthz", "", nil)
+	require.Equal(t, http.StatusOK, response.StatusCode, string(body))
+	response, body = s.Call(user, http.MethodGet, "/api/v1/me", "", nil)
+	require.GreaterOrEqual(t, response.StatusCode, 500)
+	require.NotContains(t, string(body), "pool")
+}
+
+func TestWithoutRedisItStaysReady(t *testing.T) {
+	t.Parallel()
+	s := apptest.NewWithoutWorkers(t, func(c *config.Config) { c.RedisURL = "redis://127.0.0.1:1/0" })
+	response, body := s.Call(nil, http.MethodGet, "/readyz", "", nil)
+	require.Equal(t, http.StatusOK, response.StatusCode, string(body))
+	require.Contains(t, string(body), `"redis":"down"`)
+}
+
+// TestCommands runs the binary as operators do.
+func TestCommands(t *testing.T) {
+	t.Parallel()
+	s := apptest.NewWithoutWorkers(t)
+	run := func(want bool, args ...string) string {
+		t.Helper()
+		out, err := apptest.Command(t, s.Config, args...).CombinedOutput()
+		require.Equal(t, want, err == nil, "%v\n%s", err, out)
+		return string(out)
+	}
+	places := filepath.Join(t.TempDir(), "places.csv")
+	require.NoError(t, os.WriteFile(places, []byte("name,lat,lon\nStone,53.8,8.7\nNowhere,99,8\n"), 0o600))
+	rejects := filepath.Join(t.TempDir(), "rejects.ndjson")
+
+	run(true, "migrate")
+	run(true, "seed")
+	run(true, "seed")
+	require.Contains(t, run(true, "import", places, "--rejects", rejects), "read 2, created 1, updated 0, unchanged 0, rejected 1")
+	require.Contains(t, run(true, "import", places), "unchanged 1")
+	content, err := os.ReadFile(rejects)
+	require.NoError(t, err)
+	require.Contains(t, string(content), `"line":3`)
+	require.Contains(t, run(false, "import", places, "--owner", "nobody@example.org"), "no such account")
+	require.Contains(t, run(true, "policy", "test"), "decides as the table says")
+	require.NotEmpty(t, run(true, "version"))
+	require.Contains(t, run(true, "--help"), "PICASPOT_DATABASE_URL")
+	photoFile := filepath.Join(t.TempDir(), "photo.jpg")
+	run(true, "sample-photo", "--latitude", "1.5", "--longitude", "103.5", "-o", photoFile)
+	info, err := os.Stat(photoFile)
+	require.NoError(t, err)
+	require.Positive(t, info.Size())
+	run(false, "healthcheck")
+	run(false, "migrate", "--database-url", "")
+
+	faulty := apptest.Command(t, s.Config, "serve", "--secret-key", "short", "--database-url", "mysql://x", "--workers", "0")
+	out, err := faulty.CombinedOutput()
+	require.Error(t, err)
+	for _, variable := range []string{"PICASPOT_SECRET_KEY", "PICASPOT_DATABASE_URL", "PICASPOT_WORKERS"} {
+		require.Contains(t, string(out), variable, "all faults are reported at once")
+	}
+}
+
+func TestProcessDrains(t *testing.T) {
+	t.Parallel()
+	s := apptest.NewWithoutWorkers(t)
+	user := s.User()
+	api, worker := apptest.Start(t, s.Config, "serve"), apptest.StartWorker(t, s.Config)
+	me, err := api.Client(user.Token).GetMeWithResponse(context.Background())
+	require.NoError(t, err)
+	require.Equal(t, user.ID, me.JSON200.ID)
+	require.Contains(t, api.Stop(), `"msg":"request"`)
+	require.Contains(t, worker.Stop(), "started")
+}
+
+func TestConfigFromFile(t *testing.T) {
+	t.Parallel()
+	s := apptest.NewWithoutWorkers(t)
+	path := filepath.Join(t.TempDir(), "secret")
+	require.NoError(t, os.WriteFile(path, []byte(s.Config.SecretKey+"\n"), 0o600))
+	c := s.Config
+	c.SecretKey, c.SecretKeyFile = "", path
+	require.NoError(t, c.Complete())
+	require.Equal(t, strings.TrimSpace(s.Config.SecretKey), c.SecretKey)
+	c.SecretKeyFile = path + ".missing"
+	c.PhotoMaxAge, c.MailFrom, c.HTTPAddr, c.RedisURL = -1, "nobody", "8080", "http://x"
+	err := c.Complete()
+	for _, variable := range []string{"SECRET_KEY_FILE", "PHOTO_MAX_AGE", "MAIL_FROM", "HTTP_ADDR", "REDIS_URL"} {
+		require.ErrorContains(t, err, "PICASPOT_"+variable, fmt.Sprint(err))
+	}
+}
