@@ -89,7 +89,7 @@ func TestRegistration(t *testing.T) {
 
 	t.Run("a taken address gets the same answer, and its owner a mail", func(t *testing.T) {
 		register(t, s, "other", "ADA@example.org")
-		require.Equal(t, 2, len(mails(t, s, "ada@example.org", 2)))
+		require.Len(t, mails(t, s, "ada@example.org", 2), 2)
 		require.Contains(t, mails(t, s, "ada@example.org", 2)[0].Text, "already")
 		found := s.Store.Ent.User.Query().CountX(ctx)
 		require.Equal(t, 1, found)

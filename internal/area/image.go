@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/picaspot/picaspot/ent"
+	"github.com/picaspot/picaspot/ent/mixin"
 	"github.com/picaspot/picaspot/internal/authz"
 	"github.com/picaspot/picaspot/internal/fault"
 	"github.com/picaspot/picaspot/internal/photo"
@@ -40,7 +41,9 @@ func (s *Service) SetImage(ctx context.Context, id uuid.UUID, file io.ReadSeeker
 	if err := authz.RequireOwner(ctx, found.CreatedBy, true); err != nil {
 		return nil, err
 	}
-	made, err := s.pictures.Add(ctx, "areas/"+id.String(), file, size)
+	// Each upload has a file of its own: one shared with the same picture sent at
+	// the same time would be gone for both once one of them is replaced.
+	made, err := s.pictures.Add(ctx, "areas/"+id.String()+"/"+mixin.NewID().String(), file, size)
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +62,7 @@ func (s *Service) ClearImage(ctx context.Context, id uuid.UUID) error {
 
 func (s *Service) replaceImage(ctx context.Context, id uuid.UUID, made *photo.Image) (*ent.Area, error) {
 	return s.change(ctx, id, version.Precondition{}, func(_ context.Context, tx *store.Tx, found *ent.Area, update *ent.AreaUpdateOne) error {
-		if found.Image != nil && (made == nil || made.Key != found.Image.Key) {
+		if found.Image != nil {
 			old := found.Image
 			tx.AfterCommit(func(ctx context.Context) { s.pictures.Remove(ctx, old) })
 		}

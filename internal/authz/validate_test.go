@@ -1,7 +1,6 @@
 package authz_test
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -82,7 +81,7 @@ func TestValidateNamesEveryFault(t *testing.T) {
 			}
 			require.ErrorIs(t, err, fault.New(fault.Invalid, "invalid_policy", ""))
 			var f *fault.Error
-			require.True(t, errors.As(err, &f))
+			require.ErrorAs(t, err, &f)
 			var got []string
 			for _, field := range f.Fields {
 				got = append(got, strings.TrimSpace(field.Pointer+" "+field.Code))
@@ -98,7 +97,7 @@ func TestValidateSaysWhatTheFaultIs(t *testing.T) {
 	t.Parallel()
 	err := authz.Validate(whole+"g, a, b\ng, b, a", []authz.Permission{"policy:manage"})
 	var f *fault.Error
-	require.True(t, errors.As(err, &f))
+	require.ErrorAs(t, err, &f)
 	require.Equal(t, "The policy has a fault.", f.Message)
 	require.Equal(t, "Line 3: closes a circle: a inherits from b inherits from a.", f.Fields[0].Message)
 }

@@ -18,7 +18,7 @@ type BBox struct{ West, South, East, North float64 }
 func ParseBBox(text string) (BBox, error) {
 	parts := strings.Split(text, ",")
 	if len(parts) != 4 {
-		return BBox{}, errors.New("Four numbers are expected: west,south,east,north.") //nolint:staticcheck // Shown as it is.
+		return BBox{}, errors.New("Four numbers are expected: west,south,east,north.") //nolint:staticcheck,revive // Shown as it is.
 	}
 	var faults []string
 	number := func(i int, name string, limit float64) float64 {

@@ -142,7 +142,7 @@ func (s *Server) GetAreaImage(ctx context.Context, request api.GetAreaImageReque
 	}
 	return api.GetAreaImage200ImageJpegResponse{
 		Body: body, ContentLength: image.Bytes,
-		Headers: api.GetAreaImage200ResponseHeaders{ETag: tag, CacheControl: ptr(pictureCache)},
+		Headers: api.GetAreaImage200ResponseHeaders{ETag: tag, CacheControl: cachePicture(image, request.Params.Version)},
 	}, nil
 }
 

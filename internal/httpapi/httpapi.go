@@ -67,9 +67,24 @@ func etag(version string, ifNoneMatch *string) (tag *string, notModified bool) {
 
 func matches(list, tag string) bool { return version.Matches(list, tag, true) }
 
-// pictureCache: the address of a picture changes with its bytes, so a client may
-// keep it for good; shared caches may not, since who may see it depends on who asks.
-const pictureCache = "private, max-age=31536000, immutable"
+// How long a client may keep a picture: for good where its address changes with
+// its bytes, else it asks each time. Shared caches may not keep it, since who may
+// see it depends on who asks.
+const (
+	pictureCache       = "private, max-age=31536000, immutable"
+	movingPictureCache = "private, no-cache"
+)
+
+// cachePicture tells the two apart: an address without a version, or with that of
+// an earlier picture, has another one tomorrow.
+func cachePicture(image *photo.Image, version *string) *string {
+	if version != nil && *version == pictureVersion(image) {
+		return ptr(pictureCache)
+	}
+	return ptr(movingPictureCache)
+}
+
+func pictureVersion(image *photo.Image) string { return image.SHA256[:16] }
 
 func pictureTag(image *photo.Image) string { return `"` + image.SHA256[:32] + `"` }
 

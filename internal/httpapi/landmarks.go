@@ -150,7 +150,7 @@ func (s *Server) GetLandmarkImage(ctx context.Context, request api.GetLandmarkIm
 	}
 	return api.GetLandmarkImage200ImageJpegResponse{
 		Body: body, ContentLength: image.Bytes,
-		Headers: api.GetLandmarkImage200ResponseHeaders{ETag: tag, CacheControl: ptr(pictureCache)},
+		Headers: api.GetLandmarkImage200ResponseHeaders{ETag: tag, CacheControl: cachePicture(image, request.Params.Version)},
 	}, nil
 }
 

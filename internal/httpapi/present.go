@@ -37,7 +37,7 @@ func toAPIImage(path string, id uuid.UUID, image *photo.Image) nullable.Nullable
 		return nullable.NewNullNullable[api.Image]()
 	}
 	return nullable.NewNullableWithValue(api.Image{
-		URL: "/api/v1/" + path + "/" + id.String() + "/image?version=" + image.SHA256[:16], ContentType: image.ContentType,
+		URL: "/api/v1/" + path + "/" + id.String() + "/image?version=" + pictureVersion(image), ContentType: image.ContentType,
 		Bytes: image.Bytes, Width: image.Width, Height: image.Height,
 	})
 }

@@ -42,7 +42,7 @@ func read(t *testing.T, path string, opts importer.SourceOptions) (rows []import
 	defer src.Close()
 	for {
 		row, no, err := src.Next()
-		if err == io.EOF { //nolint:errorlint // It is returned as it is.
+		if err == io.EOF {
 			return rows, rejected, nil
 		}
 		if err != nil {

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -67,11 +69,17 @@ func (f fields) get(named string, usual []string) string {
 		return f[strings.ToLower(named)]
 	}
 	for _, name := range usual {
-		if value := strings.TrimSpace(f[name]); value != "" {
+		if value := strings.TrimSpace(f[name]); value != "" && !isPlaceholder(name, value) {
 			return value
 		}
 	}
 	return ""
+}
+
+// isPlaceholder tells the numbers that stand for no id, as GeoNames' -1.
+func isPlaceholder(name, value string) bool {
+	number, err := strconv.ParseFloat(value, 64)
+	return err == nil && number <= 0 && slices.Contains(usualID, name)
 }
 
 // row makes a landmark of a row's values. at is nil when the place is among them.

@@ -184,7 +184,7 @@ func TestLock(t *testing.T) {
 	require.NoError(t, lock.Release())
 	_, err = TakeLock(filepath.Join(path, "none"))
 	require.Error(t, err)
-	require.False(t, errors.Is(err, ErrInUse))
+	require.NotErrorIs(t, err, ErrInUse)
 }
 
 func TestMemoryRedis(t *testing.T) {

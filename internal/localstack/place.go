@@ -32,7 +32,7 @@ var otherName = regexp.MustCompile(`^[A-Z2-7]{26}$`)
 // our own. PostgreSQL refuses to run as root.
 func serverAccount() (*syscall.Credential, error) {
 	if os.Geteuid() != 0 {
-		return nil, nil
+		return nil, nil //nolint:nilnil // Nothing is there, which is no error.
 	}
 	for _, name := range []string{"postgres", "nobody"} {
 		account, err := user.Lookup(name)
@@ -145,7 +145,7 @@ func moveElsewhere(ctx context.Context, dir string, who *syscall.Credential, pro
 		return "", err
 	}
 	other := filepath.Join(otherRoot, rand.Text())
-	if err := os.MkdirAll(other, 0o711); err != nil { //nolint:gosec // To be passed through by the server's account.
+	if err := os.MkdirAll(other, 0o711); err != nil {
 		return "", fmt.Errorf("folder of PostgreSQL: %w", err)
 	}
 	reached, err := enters(ctx, other, who, probe)

@@ -96,7 +96,7 @@ func Listen(ctx context.Context, config Config) (*Mailbox, error) {
 	go func() {
 		defer close(m.served)
 		if err := m.server.Serve(m.listener); err != nil && !errors.Is(err, net.ErrClosed) {
-			m.logger.Error("mailbox stopped", "error", err)
+			m.logger.ErrorContext(ctx, "mailbox stopped", "error", err)
 		}
 	}()
 	return m, nil

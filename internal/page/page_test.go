@@ -106,7 +106,7 @@ func TestResolveNamesEveryFault(t *testing.T) {
 			_, err := tc.list.Resolve(tc.params, codec(t), nil)
 			require.ErrorIs(t, err, fault.New(fault.Invalid, "invalid_pagination", ""))
 			var f *fault.Error
-			require.True(t, errors.As(err, &f))
+			require.ErrorAs(t, err, &f)
 			var got []string
 			for _, field := range f.Fields {
 				got = append(got, field.Parameter+" "+field.Code)

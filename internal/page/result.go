@@ -104,7 +104,7 @@ func Fetch[T any](ctx context.Context, q Query, from Source[T]) (Result[T], erro
 
 func nextCursor[T any](q Query, items []T, key func(T, string) any) (*string, error) {
 	if len(items) <= q.Size {
-		return nil, nil
+		return nil, nil //nolint:nilnil // At the end there is no cursor.
 	}
 	last := items[q.Size-1]
 	types := make([]Type, len(q.columns))

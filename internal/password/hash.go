@@ -177,7 +177,7 @@ type phc struct {
 }
 
 func (p *phc) derive(input []byte, length int) []byte {
-	return argon2.IDKey(input, p.salt, p.passes, p.memory, p.lanes, uint32(length))
+	return argon2.IDKey(input, p.salt, p.passes, p.memory, p.lanes, uint32(length)) //nolint:gosec // Hashes are short: parsing bounds them.
 }
 
 func (p *phc) outdated() bool {

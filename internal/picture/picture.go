@@ -29,8 +29,9 @@ func NewGallery(s *storage.Store, d *photo.Decoder) *Gallery {
 	return &Gallery{storage: s, decoder: d}
 }
 
-// Add turns an uploaded file into a picture and stores it beneath prefix. The
-// key is new each time, so a picture never changes under its address.
+// Add turns an uploaded file into a picture and stores it beneath prefix. The key
+// tells the picture's bytes, so what is stored twice beneath the same prefix is
+// one file: a prefix that is used again needs a caller who knows of all its uses.
 func (g *Gallery) Add(ctx context.Context, prefix string, file io.ReadSeeker, size int64) (*photo.Image, error) {
 	var made *photo.Image
 	err := g.decoder.Decode(ctx, file, size, func(decoded photo.Decoded) error {

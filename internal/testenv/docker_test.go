@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -24,7 +23,6 @@ import (
 // the real programs in the place of their images.
 type engine struct {
 	t       *testing.T
-	mu      sync.Mutex
 	pulled  []string
 	created map[string]any
 	port    int
