@@ -24,14 +24,14 @@ func (Area) Mixin() []ent.Mixin {
 // Fields of an area.
 func (Area) Fields() []ent.Field {
 	return []ent.Field{
-		field.String("name").MinLen(1).MaxLen(200),
-		field.String("description").MaxLen(5000).Default(""),
+		field.String("name").MinLen(1).MaxRuneLen(200),
+		field.String("description").MaxRuneLen(5000).Default(""),
 		field.UUID("parent_area_id", uuid.UUID{}).Optional().Nillable(),
 		field.UUID("created_by", uuid.UUID{}).Immutable().
 			Comment("No foreign key: an area outlives its creator's account."),
 		field.Bool("is_verified").Default(false),
 		field.JSON("image", &photo.Image{}).SchemaType(jsonb).Optional(),
-		field.String("external_id").MaxLen(200).Optional().Nillable().
+		field.String("external_id").MaxRuneLen(200).Optional().Nillable().
 			Comment("Where an import took it from; a second import of the same source finds it again."),
 	}
 }

@@ -35,9 +35,9 @@ func (Landmark) Annotations() []schema.Annotation {
 func (Landmark) Fields() []ent.Field {
 	return []ent.Field{
 		field.UUID("area_id", uuid.UUID{}),
-		field.String("name").MinLen(1).MaxLen(200),
-		field.String("description").MaxLen(5000).Default(""),
-		field.String("hint").MaxLen(1000).Default(""),
+		field.String("name").MinLen(1).MaxRuneLen(200),
+		field.String("description").MaxRuneLen(5000).Default(""),
+		field.String("hint").MaxRuneLen(1000).Default(""),
 		field.Int("difficulty").Range(1, 5).Default(1),
 		field.Other("location", geo.Point{}).SchemaType(geography),
 		field.Float("unlock_radius_meters").Range(1, 10_000).Default(100),
@@ -47,7 +47,7 @@ func (Landmark) Fields() []ent.Field {
 			Comment("No foreign key: a landmark outlives its creator's account."),
 		field.Bool("is_verified").Default(false),
 		field.JSON("image", &photo.Image{}).SchemaType(jsonb).Optional(),
-		field.String("external_id").MaxLen(200).Optional().Nillable().
+		field.String("external_id").MaxRuneLen(200).Optional().Nillable().
 			Comment("Where an import took it from; a second import of the same source finds it again."),
 	}
 }

@@ -24,7 +24,7 @@ func (MailToken) Fields() []ent.Field {
 	return []ent.Field{
 		field.UUID("user_id", uuid.UUID{}).Immutable(),
 		field.Enum("purpose").Values("verify_email").Immutable(),
-		field.String("email").SchemaType(citext).MaxLen(254).Immutable().
+		field.String("email").SchemaType(citext).MaxRuneLen(254).Immutable().
 			Comment("The address that the token proves, as it was when the mail was sent."),
 		field.Bytes("token_hash").SchemaType(bytea).Sensitive().Immutable(),
 		field.Time("expires_at").Immutable(),

@@ -26,7 +26,7 @@ func (Unlock) Fields() []ent.Field {
 		field.UUID("landmark_id", uuid.UUID{}).Immutable(),
 		field.UUID("attempt_id", uuid.UUID{}).Optional().Nillable().Immutable(),
 		field.Bool("is_posted_to_feed").Default(false),
-		field.String("caption").MaxLen(500).Default(""),
+		field.String("caption").MaxRuneLen(500).Default(""),
 	}
 }
 

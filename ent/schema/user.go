@@ -27,7 +27,7 @@ func (User) Fields() []ent.Field {
 			MinLen(3).MaxLen(32),
 		field.String("email").
 			SchemaType(citext).
-			MaxLen(254),
+			MaxRuneLen(254),
 		field.Time("email_verified_at").Optional().Nillable(),
 		field.String("password_hash").Sensitive().
 			Comment("Argon2id in PHC string format."),

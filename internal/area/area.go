@@ -153,14 +153,17 @@ func lockFor(in Update) TreeLock {
 
 // SetVerified marks an area as checked, or withdraws that.
 func (s *Service) SetVerified(ctx context.Context, id uuid.UUID, verified bool) (*ent.Area, error) {
-	return s.change(ctx, id, version.Precondition{}, func(_ context.Context, _ *store.Tx, _ *ent.Area, update *ent.AreaUpdateOne) error {
-		update.SetIsVerified(verified)
+	return s.change(ctx, id, version.Precondition{}, func(_ context.Context, _ *store.Tx, found *ent.Area, update *ent.AreaUpdateOne) error {
+		if found.IsVerified != verified {
+			update.SetIsVerified(verified)
+		}
 		return nil
 	}, None)
 }
 
 // change locks a living area, asks whether the caller may change it and whether
-// it is the version that the caller saw, and saves what fn sets.
+// it is the version that the caller saw, and saves what fn sets. When that is
+// nothing, the area stays the version that it is.
 func (s *Service) change(
 	ctx context.Context, id uuid.UUID, pre version.Precondition,
 	fn func(context.Context, *store.Tx, *ent.Area, *ent.AreaUpdateOne) error, lock TreeLock,
@@ -177,6 +180,10 @@ func (s *Service) change(
 		update := tx.Area.UpdateOneID(id)
 		if err := fn(ctx, tx, found, update); err != nil {
 			return err
+		}
+		if m := update.Mutation(); len(m.Fields()) == 0 && len(m.ClearedFields()) == 0 {
+			changed = found
+			return nil
 		}
 		changed, err = update.Save(ctx)
 		return nameFault(err)

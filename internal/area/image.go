@@ -66,10 +66,11 @@ func (s *Service) replaceImage(ctx context.Context, id uuid.UUID, made *photo.Im
 			old := found.Image
 			tx.AfterCommit(func(ctx context.Context) { s.pictures.Remove(ctx, old) })
 		}
-		if made == nil {
-			update.ClearImage()
-		} else {
+		switch {
+		case made != nil:
 			update.SetImage(made)
+		case found.Image != nil:
+			update.ClearImage()
 		}
 		return nil
 	}, None)

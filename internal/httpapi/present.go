@@ -32,9 +32,15 @@ func toAPIMe(ctx context.Context, u *ent.User) api.Me {
 	}
 }
 
+// Lists are full of nulls, and each would be a map of its own. Nobody writes to these.
+var (
+	noImage    = nullable.NewNullNullable[api.Image]()
+	noPosition = nullable.NewNullNullable[api.Position]()
+)
+
 func toAPIImage(path string, id uuid.UUID, image *photo.Image) nullable.Nullable[api.Image] {
 	if image == nil {
-		return nullable.NewNullNullable[api.Image]()
+		return noImage
 	}
 	return nullable.NewNullableWithValue(api.Image{
 		URL: "/api/v1/" + path + "/" + id.String() + "/image?version=" + pictureVersion(image), ContentType: image.ContentType,
@@ -44,7 +50,7 @@ func toAPIImage(path string, id uuid.UUID, image *photo.Image) nullable.Nullable
 
 func toAPIPosition(p *geo.Point) nullable.Nullable[api.Position] {
 	if p == nil {
-		return nullable.NewNullNullable[api.Position]()
+		return noPosition
 	}
 	return nullable.NewNullableWithValue(api.Position{Latitude: p.Latitude, Longitude: p.Longitude})
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/picaspot/picaspot/ent"
 	"github.com/picaspot/picaspot/ent/mixin"
+	"github.com/picaspot/picaspot/internal/area"
 	"github.com/picaspot/picaspot/internal/authz"
 	"github.com/picaspot/picaspot/internal/fault"
 	"github.com/picaspot/picaspot/internal/photo"
@@ -66,11 +67,12 @@ func (s *Service) replaceImage(ctx context.Context, id uuid.UUID, made *photo.Im
 			old := found.Image
 			tx.AfterCommit(func(ctx context.Context) { s.pictures.Remove(ctx, old) })
 		}
-		if made == nil {
-			update.ClearImage()
-		} else {
+		switch {
+		case made != nil:
 			update.SetImage(made)
+		case found.Image != nil:
+			update.ClearImage()
 		}
 		return nil
-	})
+	}, area.None)
 }

@@ -170,15 +170,26 @@ func (s *Service) Update(ctx context.Context, id uuid.UUID, in Update, pre versi
 			update.SetPhotoLocation(*in.PhotoLocation)
 		}
 		return nil
-	})
+	}, lockFor(in))
+}
+
+// lockFor is the lock that a change needs: an area takes a landmark in only
+// while it is there.
+func lockFor(in Update) area.TreeLock {
+	if in.AreaID != nil {
+		return area.Shared
+	}
+	return area.None
 }
 
 // SetVerified marks a landmark as checked, or withdraws that.
 func (s *Service) SetVerified(ctx context.Context, id uuid.UUID, verified bool) (*ent.Landmark, error) {
-	return s.change(ctx, id, version.Precondition{}, func(_ context.Context, _ *store.Tx, _ *ent.Landmark, update *ent.LandmarkUpdateOne) error {
-		update.SetIsVerified(verified)
+	return s.change(ctx, id, version.Precondition{}, func(_ context.Context, _ *store.Tx, found *ent.Landmark, update *ent.LandmarkUpdateOne) error {
+		if found.IsVerified != verified {
+			update.SetIsVerified(verified)
+		}
 		return nil
-	})
+	}, area.None)
 }
 
 // Delete deletes a landmark that the caller may delete. Unlocks stay.
@@ -192,13 +203,19 @@ func (s *Service) Delete(ctx context.Context, id uuid.UUID, pre version.Precondi
 }
 
 // change locks a living landmark, asks whether the caller may change it and
-// whether it is the version that the caller saw, and saves what fn sets.
+// whether it is the version that the caller saw, and saves what fn sets. When
+// that is nothing, the landmark stays the version that it is. The lock on the
+// tree of areas comes first, as it does when an area is deleted: the other way
+// round the two would wait for each other.
 func (s *Service) change(
 	ctx context.Context, id uuid.UUID, pre version.Precondition,
-	fn func(context.Context, *store.Tx, *ent.Landmark, *ent.LandmarkUpdateOne) error,
+	fn func(context.Context, *store.Tx, *ent.Landmark, *ent.LandmarkUpdateOne) error, lock area.TreeLock,
 ) (*ent.Landmark, error) {
 	var changed *ent.Landmark
 	err := s.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if err := area.LockTree(ctx, tx, lock); err != nil {
+			return err
+		}
 		found, err := s.lock(ctx, tx, id, pre)
 		if err != nil {
 			return err
@@ -206,6 +223,10 @@ func (s *Service) change(
 		update := tx.Landmark.UpdateOneID(id)
 		if err := fn(ctx, tx, found, update); err != nil {
 			return err
+		}
+		if m := update.Mutation(); len(m.Fields()) == 0 && len(m.ClearedFields()) == 0 {
+			changed = found
+			return nil
 		}
 		changed, err = update.Save(ctx)
 		return missing(err)

@@ -59,6 +59,8 @@ func Open(ctx context.Context, url string, opts Options) (*Store, error) {
 	params := config.ConnConfig.RuntimeParams
 	params["application_name"] = "picaspot"
 	params["timezone"] = "UTC"
+	// Compiling a query takes longer than any of ours runs.
+	params["jit"] = "off"
 	params["statement_timeout"] = strconv.FormatInt(opts.StatementTimeout.Milliseconds(), 10)
 	params["idle_in_transaction_session_timeout"] = "60000"
 	pool, err := pgxpool.NewWithConfig(ctx, config)

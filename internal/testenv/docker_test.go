@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -23,6 +24,7 @@ import (
 // the real programs in the place of their images.
 type engine struct {
 	t       *testing.T
+	mu      sync.Mutex // of pulled
 	pulled  []string
 	created map[string]any
 	port    int
@@ -54,6 +56,8 @@ func (e *engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case strings.HasPrefix(path, "/images/") && r.Method == http.MethodGet:
 		answer(http.StatusNotFound, map[string]string{"message": "no such image"})
 	case path == "/images/create":
+		e.mu.Lock()
+		defer e.mu.Unlock()
 		e.pulled = append(e.pulled, r.URL.Query().Get("fromImage")+":"+r.URL.Query().Get("tag"))
 		w.WriteHeader(http.StatusOK)
 	case path == "/containers/create":

@@ -1,0 +1,106 @@
+package bench
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/picaspot/picaspot/internal/geo"
+	"github.com/picaspot/picaspot/internal/landmark"
+	"github.com/picaspot/picaspot/internal/page"
+)
+
+// The JSON of the contract, written by hand.
+type plainPosition struct {
+	Latitude  float64 `json:"latitude"`
+	Longitude float64 `json:"longitude"`
+}
+
+type plainLandmark struct {
+	AreaID             uuid.UUID      `json:"area_id"`
+	CreatedAt          time.Time      `json:"created_at"`
+	CreatedBy          uuid.UUID      `json:"created_by"`
+	Description        string         `json:"description"`
+	Difficulty         int            `json:"difficulty"`
+	DistanceMeters     float64        `json:"distance_meters"`
+	Hint               string         `json:"hint"`
+	ID                 uuid.UUID      `json:"id"`
+	Image              *string        `json:"image"`
+	IsVerified         bool           `json:"is_verified"`
+	Latitude           float64        `json:"latitude"`
+	Longitude          float64        `json:"longitude"`
+	Name               string         `json:"name"`
+	PhotoLocation      *plainPosition `json:"photo_location"`
+	PhotoRadiusMeters  float64        `json:"photo_radius_meters"`
+	UnlockRadiusMeters float64        `json:"unlock_radius_meters"`
+	Unlocked           bool           `json:"unlocked"`
+	UpdatedAt          time.Time      `json:"updated_at"`
+}
+
+type plainList struct {
+	Items []plainLandmark `json:"items"`
+	Page  int             `json:"page"`
+	Pages int             `json:"pages"`
+	Size  int             `json:"size"`
+	Total int             `json:"total"`
+}
+
+var plainSort = page.List{
+	Name: "plain", Default: "distance", SortBy: map[string]page.Column{"distance": {Name: "distance", Type: page.Float}},
+}
+
+// Plain is nearby as somebody would write it by hand with net/http and pgx: the
+// same statement and the same JSON, and nothing around it.
+func Plain(pool *pgxpool.Pool, user uuid.UUID) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /api/v1/landmarks/nearby", func(w http.ResponseWriter, r *http.Request) {
+		query := r.URL.Query()
+		number := func(name string) float64 {
+			value, err := strconv.ParseFloat(query.Get(name), 64)
+			if err != nil {
+				http.Error(w, name, http.StatusBadRequest)
+			}
+			return value
+		}
+		size := int(number("size"))
+		in := landmark.Nearby{
+			Center:       geo.Point{Latitude: number("latitude"), Longitude: number("longitude")},
+			RadiusMeters: number("radius_meters"),
+		}
+		q, err := plainSort.Resolve(page.Params{Page: 1, Size: size}, nil, nil)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		statement, args := landmark.NearbyQuery(in, user, q, size, 0)
+		rows, err := pool.Query(r.Context(), statement, args...)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		list := plainList{Page: 1, Size: size}
+		list.Items, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (l plainLandmark, err error) {
+			var at geo.Point
+			var photo *geo.Point
+			err = row.Scan(&l.ID, &l.CreatedAt, &l.UpdatedAt, &l.AreaID, &l.Name, &l.Description, &l.Hint, &l.Difficulty, &at,
+				&l.UnlockRadiusMeters, &photo, &l.PhotoRadiusMeters, &l.CreatedBy, &l.IsVerified, &l.Image, &l.DistanceMeters,
+				&l.Unlocked, &list.Total)
+			l.CreatedAt, l.UpdatedAt = l.CreatedAt.UTC(), l.UpdatedAt.UTC()
+			l.Latitude, l.Longitude = at.Latitude, at.Longitude
+			return l, err
+		})
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		list.Pages = (list.Total + size - 1) / size
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(list) // The client is gone.
+	})
+	return mux
+}
