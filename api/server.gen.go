@@ -438,7 +438,7 @@ type Attempt struct {
 	Longitude      float64                      `json:"longitude"`
 	Photo          AttemptPhoto                 `json:"photo"`
 
-	// Score The weighted sum of the checks.
+	// Score The weighted mean of the checks' scores, from 0 to 1.
 	Score     nullable.Nullable[float64]            `json:"score"`
 	Status    AttemptStatus                         `json:"status"`
 	UnlockID  nullable.Nullable[openapi_types.UUID] `json:"unlock_id"`

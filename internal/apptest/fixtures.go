@@ -141,3 +141,17 @@ func (s *Server) Call(by *Client, method, path, contentType string, body io.Read
 	require.NoError(s.t, err)
 	return response, data
 }
+
+// Refuse makes the database refuse an operation (INSERT, UPDATE or DELETE) on a
+// table, until the function that it returns is called.
+func (s *Server) Refuse(operation, table string) (relent func()) {
+	s.t.Helper()
+	exec := func(statement string) {
+		s.t.Helper()
+		_, err := s.Store.Pool.Exec(context.Background(), statement)
+		require.NoError(s.t, err)
+	}
+	exec(`CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'refused'; END $$`)
+	exec("CREATE TRIGGER refuse BEFORE " + operation + " ON " + table + " EXECUTE FUNCTION refuse()")
+	return func() { exec("DROP TRIGGER refuse ON " + table) }
+}

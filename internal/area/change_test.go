@@ -277,3 +277,34 @@ func TestTreeUnderLoad(t *testing.T) {
 		require.Zero(t, n, name)
 	}
 }
+
+func TestDeletionIsWholeOrNotAtAll(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	s := apptest.NewWithoutWorkers(t)
+	creator := s.User()
+	root := s.Area(creator, "Root")
+	child := s.Area(creator, "Child", beneath(root.ID))
+	stone := s.Landmark(creator, child.ID, "Stone", geo.Point{})
+	for _, broken := range [][2]string{{"UPDATE", "landmarks"}, {"UPDATE", "areas"}, {"INSERT", "audit_logs"}} {
+		relent := s.Refuse(broken[0], broken[1])
+		got, err := creator.DeleteAreaWithResponse(ctx, root.ID, nil)
+		require.NoError(t, err)
+		apptest.Problem(t, http.StatusInternalServerError, got.HTTPResponse, got.Body)
+		failed := patch(t, creator, root.ID, api.AreaUpdate{Name: new("without " + broken[1])})
+		if broken[1] != "landmarks" {
+			apptest.Problem(t, http.StatusInternalServerError, failed.HTTPResponse, failed.Body)
+		} else {
+			require.Equal(t, http.StatusOK, failed.StatusCode())
+		}
+		relent()
+		for _, id := range []uuid.UUID{root.ID, child.ID} {
+			there, err := creator.GetAreaWithResponse(ctx, id, nil)
+			require.NoError(t, err)
+			require.Equal(t, http.StatusOK, there.StatusCode())
+		}
+		there, err := creator.GetLandmarkWithResponse(ctx, stone.ID, nil)
+		require.NoError(t, err)
+		require.Equal(t, http.StatusOK, there.StatusCode())
+	}
+}

@@ -272,3 +272,44 @@ func TestImagesAreCached(t *testing.T) {
 		})
 	}
 }
+
+func TestImagesThatAreNotKeptLeaveNoFile(t *testing.T) {
+	t.Parallel()
+	s := apptest.NewWithoutWorkers(t)
+	owner := s.User()
+	for name, path := range pictured(s, owner) {
+		photo := apptest.Photo(t, home, time.Now())
+		before := put(t, s, owner, path, photo)
+		had := files(t, s)
+		relent := s.Refuse("INSERT", "audit_logs")
+		for _, data := range []string{string(apptest.Photo(t, home, time.Now())), string(photo)} {
+			response, body := send(t, s, request{by: owner, method: "PUT", path: path, contentType: "image/jpeg", body: data})
+			apptest.Problem(t, http.StatusInternalServerError, response, body)
+		}
+		response, body := send(t, s, request{by: owner, method: "DELETE", path: path})
+		apptest.Problem(t, http.StatusInternalServerError, response, body)
+		relent()
+		require.Equal(t, had, files(t, s), name)
+		response, body = send(t, s, request{by: owner, method: "GET", path: before.URL})
+		require.Equal(t, http.StatusOK, response.StatusCode, "%s: the one before is still there: %s", name, body)
+	}
+}
+
+func TestImageWhoseFileIsGone(t *testing.T) {
+	t.Parallel()
+	s := apptest.NewWithoutWorkers(t)
+	owner := s.User()
+	folder, err := url.Parse(s.Config.StorageURL)
+	require.NoError(t, err)
+	for _, path := range pictured(s, owner) {
+		kept := put(t, s, owner, path, apptest.Photo(t, home, time.Now()))
+		require.NoError(t, os.RemoveAll(folder.Path))
+		require.NoError(t, os.MkdirAll(folder.Path, 0o750))
+		response, body := send(t, s, request{by: owner, method: "GET", path: kept.URL})
+		apptest.Problem(t, http.StatusNotFound, response, body)
+		require.NotContains(t, string(body), folder.Path)
+		put(t, s, owner, path, apptest.Photo(t, home, time.Now()))
+		response, _ = send(t, s, request{by: owner, method: "GET", path: path})
+		require.Equal(t, http.StatusOK, response.StatusCode)
+	}
+}
