@@ -24,7 +24,7 @@ import (
 // the real programs in the place of their images.
 type engine struct {
 	t       *testing.T
-	mu      sync.Mutex // of pulled
+	mu      sync.Mutex // of pulled and created
 	pulled  []string
 	created map[string]any
 	port    int
@@ -61,10 +61,14 @@ func (e *engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		e.pulled = append(e.pulled, r.URL.Query().Get("fromImage")+":"+r.URL.Query().Get("tag"))
 		w.WriteHeader(http.StatusOK)
 	case path == "/containers/create":
-		if err := json.NewDecoder(r.Body).Decode(&e.created); err != nil {
+		var created map[string]any
+		if err := json.NewDecoder(r.Body).Decode(&created); err != nil {
 			answer(http.StatusBadRequest, err.Error())
 			return
 		}
+		e.mu.Lock()
+		e.created = created
+		e.mu.Unlock()
 		answer(http.StatusCreated, map[string]string{"Id": "one"})
 	case path == "/containers/one/start":
 		if err := e.start(); err != nil {
