@@ -14,8 +14,11 @@ import (
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"github.com/picaspot/picaspot/ent/area"
 	"github.com/picaspot/picaspot/ent/attempt"
+	"github.com/picaspot/picaspot/ent/authenticator"
 	"github.com/picaspot/picaspot/ent/landmark"
 	"github.com/picaspot/picaspot/ent/mailtoken"
+	"github.com/picaspot/picaspot/ent/recoverycode"
+	"github.com/picaspot/picaspot/ent/role"
 	"github.com/picaspot/picaspot/ent/session"
 	"github.com/picaspot/picaspot/ent/signingkey"
 	"github.com/picaspot/picaspot/ent/unlock"
@@ -80,14 +83,17 @@ var (
 func checkColumn(t, c string) error {
 	initCheck.Do(func() {
 		columnCheck = sql.NewColumnCheck(map[string]func(string) bool{
-			area.Table:       area.ValidColumn,
-			attempt.Table:    attempt.ValidColumn,
-			landmark.Table:   landmark.ValidColumn,
-			mailtoken.Table:  mailtoken.ValidColumn,
-			session.Table:    session.ValidColumn,
-			signingkey.Table: signingkey.ValidColumn,
-			unlock.Table:     unlock.ValidColumn,
-			user.Table:       user.ValidColumn,
+			area.Table:          area.ValidColumn,
+			attempt.Table:       attempt.ValidColumn,
+			authenticator.Table: authenticator.ValidColumn,
+			landmark.Table:      landmark.ValidColumn,
+			mailtoken.Table:     mailtoken.ValidColumn,
+			recoverycode.Table:  recoverycode.ValidColumn,
+			role.Table:          role.ValidColumn,
+			session.Table:       session.ValidColumn,
+			signingkey.Table:    signingkey.ValidColumn,
+			unlock.Table:        unlock.ValidColumn,
+			user.Table:          user.ValidColumn,
 		})
 	})
 	return columnCheck(t, c)

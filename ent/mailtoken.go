@@ -35,6 +35,8 @@ type MailToken struct {
 	ExpiresAt time.Time `json:"expires_at,omitempty"`
 	// UsedAt holds the value of the "used_at" field.
 	UsedAt *time.Time `json:"used_at,omitempty"`
+	// The address that it was handed in from: its owner has proven to read the mails.
+	UsedFrom string `json:"used_from,omitempty"`
 	// Edges holds the relations/edges for other nodes in the graph.
 	// The values are being populated by the MailTokenQuery when eager-loading is set.
 	Edges        MailTokenEdges `json:"edges"`
@@ -68,7 +70,7 @@ func (*MailToken) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case mailtoken.FieldTokenHash:
 			values[i] = new([]byte)
-		case mailtoken.FieldPurpose, mailtoken.FieldEmail:
+		case mailtoken.FieldPurpose, mailtoken.FieldEmail, mailtoken.FieldUsedFrom:
 			values[i] = new(sql.NullString)
 		case mailtoken.FieldCreatedAt, mailtoken.FieldUpdatedAt, mailtoken.FieldExpiresAt, mailtoken.FieldUsedAt:
 			values[i] = new(sql.NullTime)
@@ -144,6 +146,12 @@ func (_m *MailToken) assignValues(columns []string, values []any) error {
 				_m.UsedAt = new(time.Time)
 				*_m.UsedAt = value.Time
 			}
+		case mailtoken.FieldUsedFrom:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field used_from", values[i])
+			} else if value.Valid {
+				_m.UsedFrom = value.String
+			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
 		}
@@ -209,6 +217,9 @@ func (_m *MailToken) String() string {
 		builder.WriteString("used_at=")
 		builder.WriteString(v.Format(time.ANSIC))
 	}
+	builder.WriteString(", ")
+	builder.WriteString("used_from=")
+	builder.WriteString(_m.UsedFrom)
 	builder.WriteByte(')')
 	return builder.String()
 }

@@ -97,6 +97,20 @@ func (_c *MailTokenCreate) SetNillableUsedAt(v *time.Time) *MailTokenCreate {
 	return _c
 }
 
+// SetUsedFrom sets the "used_from" field.
+func (_c *MailTokenCreate) SetUsedFrom(v string) *MailTokenCreate {
+	_c.mutation.SetUsedFrom(v)
+	return _c
+}
+
+// SetNillableUsedFrom sets the "used_from" field if the given value is not nil.
+func (_c *MailTokenCreate) SetNillableUsedFrom(v *string) *MailTokenCreate {
+	if v != nil {
+		_c.SetUsedFrom(*v)
+	}
+	return _c
+}
+
 // SetID sets the "id" field.
 func (_c *MailTokenCreate) SetID(v uuid.UUID) *MailTokenCreate {
 	_c.mutation.SetID(v)
@@ -159,6 +173,10 @@ func (_c *MailTokenCreate) defaults() {
 		v := mailtoken.DefaultUpdatedAt()
 		_c.mutation.SetUpdatedAt(v)
 	}
+	if _, ok := _c.mutation.UsedFrom(); !ok {
+		v := mailtoken.DefaultUsedFrom
+		_c.mutation.SetUsedFrom(v)
+	}
 	if _, ok := _c.mutation.ID(); !ok {
 		v := mailtoken.DefaultID()
 		_c.mutation.SetID(v)
@@ -197,6 +215,14 @@ func (_c *MailTokenCreate) check() error {
 	}
 	if _, ok := _c.mutation.ExpiresAt(); !ok {
 		return &ValidationError{Name: "expires_at", err: errors.New(`ent: missing required field "MailToken.expires_at"`)}
+	}
+	if _, ok := _c.mutation.UsedFrom(); !ok {
+		return &ValidationError{Name: "used_from", err: errors.New(`ent: missing required field "MailToken.used_from"`)}
+	}
+	if v, ok := _c.mutation.UsedFrom(); ok {
+		if err := mailtoken.UsedFromValidator(v); err != nil {
+			return &ValidationError{Name: "used_from", err: fmt.Errorf(`ent: validator failed for field "MailToken.used_from": %w`, err)}
+		}
 	}
 	if len(_c.mutation.UserIDs()) == 0 {
 		return &ValidationError{Name: "user", err: errors.New(`ent: missing required edge "MailToken.user"`)}
@@ -264,6 +290,10 @@ func (_c *MailTokenCreate) createSpec() (*MailToken, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.UsedAt(); ok {
 		_spec.SetField(mailtoken.FieldUsedAt, field.TypeTime, value)
 		_node.UsedAt = &value
+	}
+	if value, ok := _c.mutation.UsedFrom(); ok {
+		_spec.SetField(mailtoken.FieldUsedFrom, field.TypeString, value)
+		_node.UsedFrom = value
 	}
 	if nodes := _c.mutation.UserIDs(); len(nodes) > 0 {
 		edge := &sqlgraph.EdgeSpec{
@@ -361,6 +391,18 @@ func (u *MailTokenUpsert) UpdateUsedAt() *MailTokenUpsert {
 // ClearUsedAt clears the value of the "used_at" field.
 func (u *MailTokenUpsert) ClearUsedAt() *MailTokenUpsert {
 	u.SetNull(mailtoken.FieldUsedAt)
+	return u
+}
+
+// SetUsedFrom sets the "used_from" field.
+func (u *MailTokenUpsert) SetUsedFrom(v string) *MailTokenUpsert {
+	u.Set(mailtoken.FieldUsedFrom, v)
+	return u
+}
+
+// UpdateUsedFrom sets the "used_from" field to the value that was provided on create.
+func (u *MailTokenUpsert) UpdateUsedFrom() *MailTokenUpsert {
+	u.SetExcluded(mailtoken.FieldUsedFrom)
 	return u
 }
 
@@ -462,6 +504,20 @@ func (u *MailTokenUpsertOne) UpdateUsedAt() *MailTokenUpsertOne {
 func (u *MailTokenUpsertOne) ClearUsedAt() *MailTokenUpsertOne {
 	return u.Update(func(s *MailTokenUpsert) {
 		s.ClearUsedAt()
+	})
+}
+
+// SetUsedFrom sets the "used_from" field.
+func (u *MailTokenUpsertOne) SetUsedFrom(v string) *MailTokenUpsertOne {
+	return u.Update(func(s *MailTokenUpsert) {
+		s.SetUsedFrom(v)
+	})
+}
+
+// UpdateUsedFrom sets the "used_from" field to the value that was provided on create.
+func (u *MailTokenUpsertOne) UpdateUsedFrom() *MailTokenUpsertOne {
+	return u.Update(func(s *MailTokenUpsert) {
+		s.UpdateUsedFrom()
 	})
 }
 
@@ -730,6 +786,20 @@ func (u *MailTokenUpsertBulk) UpdateUsedAt() *MailTokenUpsertBulk {
 func (u *MailTokenUpsertBulk) ClearUsedAt() *MailTokenUpsertBulk {
 	return u.Update(func(s *MailTokenUpsert) {
 		s.ClearUsedAt()
+	})
+}
+
+// SetUsedFrom sets the "used_from" field.
+func (u *MailTokenUpsertBulk) SetUsedFrom(v string) *MailTokenUpsertBulk {
+	return u.Update(func(s *MailTokenUpsert) {
+		s.SetUsedFrom(v)
+	})
+}
+
+// UpdateUsedFrom sets the "used_from" field to the value that was provided on create.
+func (u *MailTokenUpsertBulk) UpdateUsedFrom() *MailTokenUpsertBulk {
+	return u.Update(func(s *MailTokenUpsert) {
+		s.UpdateUsedFrom()
 	})
 }
 

@@ -55,6 +55,20 @@ func (_u *MailTokenUpdate) ClearUsedAt() *MailTokenUpdate {
 	return _u
 }
 
+// SetUsedFrom sets the "used_from" field.
+func (_u *MailTokenUpdate) SetUsedFrom(v string) *MailTokenUpdate {
+	_u.mutation.SetUsedFrom(v)
+	return _u
+}
+
+// SetNillableUsedFrom sets the "used_from" field if the given value is not nil.
+func (_u *MailTokenUpdate) SetNillableUsedFrom(v *string) *MailTokenUpdate {
+	if v != nil {
+		_u.SetUsedFrom(*v)
+	}
+	return _u
+}
+
 // Mutation returns the MailTokenMutation object of the builder.
 func (_u *MailTokenUpdate) Mutation() *MailTokenMutation {
 	return _u.mutation
@@ -98,6 +112,11 @@ func (_u *MailTokenUpdate) defaults() {
 
 // check runs all checks and user-defined validators on the builder.
 func (_u *MailTokenUpdate) check() error {
+	if v, ok := _u.mutation.UsedFrom(); ok {
+		if err := mailtoken.UsedFromValidator(v); err != nil {
+			return &ValidationError{Name: "used_from", err: fmt.Errorf(`ent: validator failed for field "MailToken.used_from": %w`, err)}
+		}
+	}
 	if _u.mutation.UserCleared() && len(_u.mutation.UserIDs()) > 0 {
 		return errors.New(`ent: clearing a required unique edge "MailToken.user"`)
 	}
@@ -130,6 +149,9 @@ func (_u *MailTokenUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if _u.mutation.UsedAtCleared() {
 		_spec.ClearField(mailtoken.FieldUsedAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.UsedFrom(); ok {
+		_spec.SetField(mailtoken.FieldUsedFrom, field.TypeString, value)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
@@ -176,6 +198,20 @@ func (_u *MailTokenUpdateOne) SetNillableUsedAt(v *time.Time) *MailTokenUpdateOn
 // ClearUsedAt clears the value of the "used_at" field.
 func (_u *MailTokenUpdateOne) ClearUsedAt() *MailTokenUpdateOne {
 	_u.mutation.ClearUsedAt()
+	return _u
+}
+
+// SetUsedFrom sets the "used_from" field.
+func (_u *MailTokenUpdateOne) SetUsedFrom(v string) *MailTokenUpdateOne {
+	_u.mutation.SetUsedFrom(v)
+	return _u
+}
+
+// SetNillableUsedFrom sets the "used_from" field if the given value is not nil.
+func (_u *MailTokenUpdateOne) SetNillableUsedFrom(v *string) *MailTokenUpdateOne {
+	if v != nil {
+		_u.SetUsedFrom(*v)
+	}
 	return _u
 }
 
@@ -235,6 +271,11 @@ func (_u *MailTokenUpdateOne) defaults() {
 
 // check runs all checks and user-defined validators on the builder.
 func (_u *MailTokenUpdateOne) check() error {
+	if v, ok := _u.mutation.UsedFrom(); ok {
+		if err := mailtoken.UsedFromValidator(v); err != nil {
+			return &ValidationError{Name: "used_from", err: fmt.Errorf(`ent: validator failed for field "MailToken.used_from": %w`, err)}
+		}
+	}
 	if _u.mutation.UserCleared() && len(_u.mutation.UserIDs()) > 0 {
 		return errors.New(`ent: clearing a required unique edge "MailToken.user"`)
 	}
@@ -284,6 +325,9 @@ func (_u *MailTokenUpdateOne) sqlSave(ctx context.Context) (_node *MailToken, er
 	}
 	if _u.mutation.UsedAtCleared() {
 		_spec.ClearField(mailtoken.FieldUsedAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.UsedFrom(); ok {
+		_spec.SetField(mailtoken.FieldUsedFrom, field.TypeString, value)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	_node = &MailToken{config: _u.config}

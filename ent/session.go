@@ -29,12 +29,26 @@ type Session struct {
 	UserAgent string `json:"user_agent,omitempty"`
 	// IPAddress holds the value of the "ip_address" field.
 	IPAddress string `json:"ip_address,omitempty"`
-	// LastUsedAt holds the value of the "last_used_at" field.
+	// Whether the longer lifetimes hold.
+	Remember bool `json:"remember,omitempty"`
+	// Whether the login was proven by a second factor too.
+	SecondFactor bool `json:"second_factor,omitempty"`
+	// Hash of the refresh token that is current.
+	RefreshHash []byte `json:"-"`
+	// Hash of the one before, which an honest client may send twice.
+	PreviousRefreshHash []byte `json:"-"`
+	// The current one, sealed under the one before: only who presents that can be given it.
+	SealedRefreshToken []byte `json:"-"`
+	// When the current refresh token was made.
 	LastUsedAt time.Time `json:"last_used_at,omitempty"`
+	// Moves on with each refresh, up to expires_at.
+	IdleExpiresAt time.Time `json:"idle_expires_at,omitempty"`
 	// ExpiresAt holds the value of the "expires_at" field.
 	ExpiresAt time.Time `json:"expires_at,omitempty"`
 	// EndedAt holds the value of the "ended_at" field.
 	EndedAt *time.Time `json:"ended_at,omitempty"`
+	// EndReason holds the value of the "end_reason" field.
+	EndReason *session.EndReason `json:"end_reason,omitempty"`
 	// Edges holds the relations/edges for other nodes in the graph.
 	// The values are being populated by the SessionQuery when eager-loading is set.
 	Edges        SessionEdges `json:"edges"`
@@ -66,9 +80,13 @@ func (*Session) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case session.FieldUserAgent, session.FieldIPAddress:
+		case session.FieldRefreshHash, session.FieldPreviousRefreshHash, session.FieldSealedRefreshToken:
+			values[i] = new([]byte)
+		case session.FieldRemember, session.FieldSecondFactor:
+			values[i] = new(sql.NullBool)
+		case session.FieldUserAgent, session.FieldIPAddress, session.FieldEndReason:
 			values[i] = new(sql.NullString)
-		case session.FieldCreatedAt, session.FieldUpdatedAt, session.FieldLastUsedAt, session.FieldExpiresAt, session.FieldEndedAt:
+		case session.FieldCreatedAt, session.FieldUpdatedAt, session.FieldLastUsedAt, session.FieldIdleExpiresAt, session.FieldExpiresAt, session.FieldEndedAt:
 			values[i] = new(sql.NullTime)
 		case session.FieldID, session.FieldUserID:
 			values[i] = new(uuid.UUID)
@@ -123,11 +141,47 @@ func (_m *Session) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.IPAddress = value.String
 			}
+		case session.FieldRemember:
+			if value, ok := values[i].(*sql.NullBool); !ok {
+				return fmt.Errorf("unexpected type %T for field remember", values[i])
+			} else if value.Valid {
+				_m.Remember = value.Bool
+			}
+		case session.FieldSecondFactor:
+			if value, ok := values[i].(*sql.NullBool); !ok {
+				return fmt.Errorf("unexpected type %T for field second_factor", values[i])
+			} else if value.Valid {
+				_m.SecondFactor = value.Bool
+			}
+		case session.FieldRefreshHash:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field refresh_hash", values[i])
+			} else if value != nil {
+				_m.RefreshHash = *value
+			}
+		case session.FieldPreviousRefreshHash:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field previous_refresh_hash", values[i])
+			} else if value != nil {
+				_m.PreviousRefreshHash = *value
+			}
+		case session.FieldSealedRefreshToken:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field sealed_refresh_token", values[i])
+			} else if value != nil {
+				_m.SealedRefreshToken = *value
+			}
 		case session.FieldLastUsedAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
 				return fmt.Errorf("unexpected type %T for field last_used_at", values[i])
 			} else if value.Valid {
 				_m.LastUsedAt = value.Time
+			}
+		case session.FieldIdleExpiresAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field idle_expires_at", values[i])
+			} else if value.Valid {
+				_m.IdleExpiresAt = value.Time
 			}
 		case session.FieldExpiresAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
@@ -141,6 +195,13 @@ func (_m *Session) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.EndedAt = new(time.Time)
 				*_m.EndedAt = value.Time
+			}
+		case session.FieldEndReason:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field end_reason", values[i])
+			} else if value.Valid {
+				_m.EndReason = new(session.EndReason)
+				*_m.EndReason = session.EndReason(value.String)
 			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
@@ -198,8 +259,23 @@ func (_m *Session) String() string {
 	builder.WriteString("ip_address=")
 	builder.WriteString(_m.IPAddress)
 	builder.WriteString(", ")
+	builder.WriteString("remember=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Remember))
+	builder.WriteString(", ")
+	builder.WriteString("second_factor=")
+	builder.WriteString(fmt.Sprintf("%v", _m.SecondFactor))
+	builder.WriteString(", ")
+	builder.WriteString("refresh_hash=<sensitive>")
+	builder.WriteString(", ")
+	builder.WriteString("previous_refresh_hash=<sensitive>")
+	builder.WriteString(", ")
+	builder.WriteString("sealed_refresh_token=<sensitive>")
+	builder.WriteString(", ")
 	builder.WriteString("last_used_at=")
 	builder.WriteString(_m.LastUsedAt.Format(time.ANSIC))
+	builder.WriteString(", ")
+	builder.WriteString("idle_expires_at=")
+	builder.WriteString(_m.IdleExpiresAt.Format(time.ANSIC))
 	builder.WriteString(", ")
 	builder.WriteString("expires_at=")
 	builder.WriteString(_m.ExpiresAt.Format(time.ANSIC))
@@ -207,6 +283,11 @@ func (_m *Session) String() string {
 	if v := _m.EndedAt; v != nil {
 		builder.WriteString("ended_at=")
 		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	if v := _m.EndReason; v != nil {
+		builder.WriteString("end_reason=")
+		builder.WriteString(fmt.Sprintf("%v", *v))
 	}
 	builder.WriteByte(')')
 	return builder.String()

@@ -87,6 +87,52 @@ func (_c *SessionCreate) SetNillableIPAddress(v *string) *SessionCreate {
 	return _c
 }
 
+// SetRemember sets the "remember" field.
+func (_c *SessionCreate) SetRemember(v bool) *SessionCreate {
+	_c.mutation.SetRemember(v)
+	return _c
+}
+
+// SetNillableRemember sets the "remember" field if the given value is not nil.
+func (_c *SessionCreate) SetNillableRemember(v *bool) *SessionCreate {
+	if v != nil {
+		_c.SetRemember(*v)
+	}
+	return _c
+}
+
+// SetSecondFactor sets the "second_factor" field.
+func (_c *SessionCreate) SetSecondFactor(v bool) *SessionCreate {
+	_c.mutation.SetSecondFactor(v)
+	return _c
+}
+
+// SetNillableSecondFactor sets the "second_factor" field if the given value is not nil.
+func (_c *SessionCreate) SetNillableSecondFactor(v *bool) *SessionCreate {
+	if v != nil {
+		_c.SetSecondFactor(*v)
+	}
+	return _c
+}
+
+// SetRefreshHash sets the "refresh_hash" field.
+func (_c *SessionCreate) SetRefreshHash(v []byte) *SessionCreate {
+	_c.mutation.SetRefreshHash(v)
+	return _c
+}
+
+// SetPreviousRefreshHash sets the "previous_refresh_hash" field.
+func (_c *SessionCreate) SetPreviousRefreshHash(v []byte) *SessionCreate {
+	_c.mutation.SetPreviousRefreshHash(v)
+	return _c
+}
+
+// SetSealedRefreshToken sets the "sealed_refresh_token" field.
+func (_c *SessionCreate) SetSealedRefreshToken(v []byte) *SessionCreate {
+	_c.mutation.SetSealedRefreshToken(v)
+	return _c
+}
+
 // SetLastUsedAt sets the "last_used_at" field.
 func (_c *SessionCreate) SetLastUsedAt(v time.Time) *SessionCreate {
 	_c.mutation.SetLastUsedAt(v)
@@ -98,6 +144,12 @@ func (_c *SessionCreate) SetNillableLastUsedAt(v *time.Time) *SessionCreate {
 	if v != nil {
 		_c.SetLastUsedAt(*v)
 	}
+	return _c
+}
+
+// SetIdleExpiresAt sets the "idle_expires_at" field.
+func (_c *SessionCreate) SetIdleExpiresAt(v time.Time) *SessionCreate {
+	_c.mutation.SetIdleExpiresAt(v)
 	return _c
 }
 
@@ -117,6 +169,20 @@ func (_c *SessionCreate) SetEndedAt(v time.Time) *SessionCreate {
 func (_c *SessionCreate) SetNillableEndedAt(v *time.Time) *SessionCreate {
 	if v != nil {
 		_c.SetEndedAt(*v)
+	}
+	return _c
+}
+
+// SetEndReason sets the "end_reason" field.
+func (_c *SessionCreate) SetEndReason(v session.EndReason) *SessionCreate {
+	_c.mutation.SetEndReason(v)
+	return _c
+}
+
+// SetNillableEndReason sets the "end_reason" field if the given value is not nil.
+func (_c *SessionCreate) SetNillableEndReason(v *session.EndReason) *SessionCreate {
+	if v != nil {
+		_c.SetEndReason(*v)
 	}
 	return _c
 }
@@ -191,6 +257,14 @@ func (_c *SessionCreate) defaults() {
 		v := session.DefaultIPAddress
 		_c.mutation.SetIPAddress(v)
 	}
+	if _, ok := _c.mutation.Remember(); !ok {
+		v := session.DefaultRemember
+		_c.mutation.SetRemember(v)
+	}
+	if _, ok := _c.mutation.SecondFactor(); !ok {
+		v := session.DefaultSecondFactor
+		_c.mutation.SetSecondFactor(v)
+	}
 	if _, ok := _c.mutation.LastUsedAt(); !ok {
 		v := session.DefaultLastUsedAt()
 		_c.mutation.SetLastUsedAt(v)
@@ -228,11 +302,28 @@ func (_c *SessionCreate) check() error {
 			return &ValidationError{Name: "ip_address", err: fmt.Errorf(`ent: validator failed for field "Session.ip_address": %w`, err)}
 		}
 	}
+	if _, ok := _c.mutation.Remember(); !ok {
+		return &ValidationError{Name: "remember", err: errors.New(`ent: missing required field "Session.remember"`)}
+	}
+	if _, ok := _c.mutation.SecondFactor(); !ok {
+		return &ValidationError{Name: "second_factor", err: errors.New(`ent: missing required field "Session.second_factor"`)}
+	}
+	if _, ok := _c.mutation.RefreshHash(); !ok {
+		return &ValidationError{Name: "refresh_hash", err: errors.New(`ent: missing required field "Session.refresh_hash"`)}
+	}
 	if _, ok := _c.mutation.LastUsedAt(); !ok {
 		return &ValidationError{Name: "last_used_at", err: errors.New(`ent: missing required field "Session.last_used_at"`)}
 	}
+	if _, ok := _c.mutation.IdleExpiresAt(); !ok {
+		return &ValidationError{Name: "idle_expires_at", err: errors.New(`ent: missing required field "Session.idle_expires_at"`)}
+	}
 	if _, ok := _c.mutation.ExpiresAt(); !ok {
 		return &ValidationError{Name: "expires_at", err: errors.New(`ent: missing required field "Session.expires_at"`)}
+	}
+	if v, ok := _c.mutation.EndReason(); ok {
+		if err := session.EndReasonValidator(v); err != nil {
+			return &ValidationError{Name: "end_reason", err: fmt.Errorf(`ent: validator failed for field "Session.end_reason": %w`, err)}
+		}
 	}
 	if len(_c.mutation.UserIDs()) == 0 {
 		return &ValidationError{Name: "user", err: errors.New(`ent: missing required edge "Session.user"`)}
@@ -289,9 +380,33 @@ func (_c *SessionCreate) createSpec() (*Session, *sqlgraph.CreateSpec) {
 		_spec.SetField(session.FieldIPAddress, field.TypeString, value)
 		_node.IPAddress = value
 	}
+	if value, ok := _c.mutation.Remember(); ok {
+		_spec.SetField(session.FieldRemember, field.TypeBool, value)
+		_node.Remember = value
+	}
+	if value, ok := _c.mutation.SecondFactor(); ok {
+		_spec.SetField(session.FieldSecondFactor, field.TypeBool, value)
+		_node.SecondFactor = value
+	}
+	if value, ok := _c.mutation.RefreshHash(); ok {
+		_spec.SetField(session.FieldRefreshHash, field.TypeBytes, value)
+		_node.RefreshHash = value
+	}
+	if value, ok := _c.mutation.PreviousRefreshHash(); ok {
+		_spec.SetField(session.FieldPreviousRefreshHash, field.TypeBytes, value)
+		_node.PreviousRefreshHash = value
+	}
+	if value, ok := _c.mutation.SealedRefreshToken(); ok {
+		_spec.SetField(session.FieldSealedRefreshToken, field.TypeBytes, value)
+		_node.SealedRefreshToken = value
+	}
 	if value, ok := _c.mutation.LastUsedAt(); ok {
 		_spec.SetField(session.FieldLastUsedAt, field.TypeTime, value)
 		_node.LastUsedAt = value
+	}
+	if value, ok := _c.mutation.IdleExpiresAt(); ok {
+		_spec.SetField(session.FieldIdleExpiresAt, field.TypeTime, value)
+		_node.IdleExpiresAt = value
 	}
 	if value, ok := _c.mutation.ExpiresAt(); ok {
 		_spec.SetField(session.FieldExpiresAt, field.TypeTime, value)
@@ -300,6 +415,10 @@ func (_c *SessionCreate) createSpec() (*Session, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.EndedAt(); ok {
 		_spec.SetField(session.FieldEndedAt, field.TypeTime, value)
 		_node.EndedAt = &value
+	}
+	if value, ok := _c.mutation.EndReason(); ok {
+		_spec.SetField(session.FieldEndReason, field.TypeEnum, value)
+		_node.EndReason = &value
 	}
 	if nodes := _c.mutation.UserIDs(); len(nodes) > 0 {
 		edge := &sqlgraph.EdgeSpec{
@@ -406,6 +525,66 @@ func (u *SessionUpsert) UpdateIPAddress() *SessionUpsert {
 	return u
 }
 
+// SetSecondFactor sets the "second_factor" field.
+func (u *SessionUpsert) SetSecondFactor(v bool) *SessionUpsert {
+	u.Set(session.FieldSecondFactor, v)
+	return u
+}
+
+// UpdateSecondFactor sets the "second_factor" field to the value that was provided on create.
+func (u *SessionUpsert) UpdateSecondFactor() *SessionUpsert {
+	u.SetExcluded(session.FieldSecondFactor)
+	return u
+}
+
+// SetRefreshHash sets the "refresh_hash" field.
+func (u *SessionUpsert) SetRefreshHash(v []byte) *SessionUpsert {
+	u.Set(session.FieldRefreshHash, v)
+	return u
+}
+
+// UpdateRefreshHash sets the "refresh_hash" field to the value that was provided on create.
+func (u *SessionUpsert) UpdateRefreshHash() *SessionUpsert {
+	u.SetExcluded(session.FieldRefreshHash)
+	return u
+}
+
+// SetPreviousRefreshHash sets the "previous_refresh_hash" field.
+func (u *SessionUpsert) SetPreviousRefreshHash(v []byte) *SessionUpsert {
+	u.Set(session.FieldPreviousRefreshHash, v)
+	return u
+}
+
+// UpdatePreviousRefreshHash sets the "previous_refresh_hash" field to the value that was provided on create.
+func (u *SessionUpsert) UpdatePreviousRefreshHash() *SessionUpsert {
+	u.SetExcluded(session.FieldPreviousRefreshHash)
+	return u
+}
+
+// ClearPreviousRefreshHash clears the value of the "previous_refresh_hash" field.
+func (u *SessionUpsert) ClearPreviousRefreshHash() *SessionUpsert {
+	u.SetNull(session.FieldPreviousRefreshHash)
+	return u
+}
+
+// SetSealedRefreshToken sets the "sealed_refresh_token" field.
+func (u *SessionUpsert) SetSealedRefreshToken(v []byte) *SessionUpsert {
+	u.Set(session.FieldSealedRefreshToken, v)
+	return u
+}
+
+// UpdateSealedRefreshToken sets the "sealed_refresh_token" field to the value that was provided on create.
+func (u *SessionUpsert) UpdateSealedRefreshToken() *SessionUpsert {
+	u.SetExcluded(session.FieldSealedRefreshToken)
+	return u
+}
+
+// ClearSealedRefreshToken clears the value of the "sealed_refresh_token" field.
+func (u *SessionUpsert) ClearSealedRefreshToken() *SessionUpsert {
+	u.SetNull(session.FieldSealedRefreshToken)
+	return u
+}
+
 // SetLastUsedAt sets the "last_used_at" field.
 func (u *SessionUpsert) SetLastUsedAt(v time.Time) *SessionUpsert {
 	u.Set(session.FieldLastUsedAt, v)
@@ -418,15 +597,15 @@ func (u *SessionUpsert) UpdateLastUsedAt() *SessionUpsert {
 	return u
 }
 
-// SetExpiresAt sets the "expires_at" field.
-func (u *SessionUpsert) SetExpiresAt(v time.Time) *SessionUpsert {
-	u.Set(session.FieldExpiresAt, v)
+// SetIdleExpiresAt sets the "idle_expires_at" field.
+func (u *SessionUpsert) SetIdleExpiresAt(v time.Time) *SessionUpsert {
+	u.Set(session.FieldIdleExpiresAt, v)
 	return u
 }
 
-// UpdateExpiresAt sets the "expires_at" field to the value that was provided on create.
-func (u *SessionUpsert) UpdateExpiresAt() *SessionUpsert {
-	u.SetExcluded(session.FieldExpiresAt)
+// UpdateIdleExpiresAt sets the "idle_expires_at" field to the value that was provided on create.
+func (u *SessionUpsert) UpdateIdleExpiresAt() *SessionUpsert {
+	u.SetExcluded(session.FieldIdleExpiresAt)
 	return u
 }
 
@@ -445,6 +624,24 @@ func (u *SessionUpsert) UpdateEndedAt() *SessionUpsert {
 // ClearEndedAt clears the value of the "ended_at" field.
 func (u *SessionUpsert) ClearEndedAt() *SessionUpsert {
 	u.SetNull(session.FieldEndedAt)
+	return u
+}
+
+// SetEndReason sets the "end_reason" field.
+func (u *SessionUpsert) SetEndReason(v session.EndReason) *SessionUpsert {
+	u.Set(session.FieldEndReason, v)
+	return u
+}
+
+// UpdateEndReason sets the "end_reason" field to the value that was provided on create.
+func (u *SessionUpsert) UpdateEndReason() *SessionUpsert {
+	u.SetExcluded(session.FieldEndReason)
+	return u
+}
+
+// ClearEndReason clears the value of the "end_reason" field.
+func (u *SessionUpsert) ClearEndReason() *SessionUpsert {
+	u.SetNull(session.FieldEndReason)
 	return u
 }
 
@@ -470,6 +667,12 @@ func (u *SessionUpsertOne) UpdateNewValues() *SessionUpsertOne {
 		}
 		if _, exists := u.create.mutation.UserID(); exists {
 			s.SetIgnore(session.FieldUserID)
+		}
+		if _, exists := u.create.mutation.Remember(); exists {
+			s.SetIgnore(session.FieldRemember)
+		}
+		if _, exists := u.create.mutation.ExpiresAt(); exists {
+			s.SetIgnore(session.FieldExpiresAt)
 		}
 	}))
 	return u
@@ -544,6 +747,76 @@ func (u *SessionUpsertOne) UpdateIPAddress() *SessionUpsertOne {
 	})
 }
 
+// SetSecondFactor sets the "second_factor" field.
+func (u *SessionUpsertOne) SetSecondFactor(v bool) *SessionUpsertOne {
+	return u.Update(func(s *SessionUpsert) {
+		s.SetSecondFactor(v)
+	})
+}
+
+// UpdateSecondFactor sets the "second_factor" field to the value that was provided on create.
+func (u *SessionUpsertOne) UpdateSecondFactor() *SessionUpsertOne {
+	return u.Update(func(s *SessionUpsert) {
+		s.UpdateSecondFactor()
+	})
+}
+
+// SetRefreshHash sets the "refresh_hash" field.
+func (u *SessionUpsertOne) SetRefreshHash(v []byte) *SessionUpsertOne {
+	return u.Update(func(s *SessionUpsert) {
+		s.SetRefreshHash(v)
+	})
+}
+
+// UpdateRefreshHash sets the "refresh_hash" field to the value that was provided on create.
+func (u *SessionUpsertOne) UpdateRefreshHash() *SessionUpsertOne {
+	return u.Update(func(s *SessionUpsert) {
+		s.UpdateRefreshHash()
+	})
+}
+
+// SetPreviousRefreshHash sets the "previous_refresh_hash" field.
+func (u *SessionUpsertOne) SetPreviousRefreshHash(v []byte) *SessionUpsertOne {
+	return u.Update(func(s *SessionUpsert) {
+		s.SetPreviousRefreshHash(v)
+	})
+}
+
+// UpdatePreviousRefreshHash sets the "previous_refresh_hash" field to the value that was provided on create.
+func (u *SessionUpsertOne) UpdatePreviousRefreshHash() *SessionUpsertOne {
+	return u.Update(func(s *SessionUpsert) {
+		s.UpdatePreviousRefreshHash()
+	})
+}
+
+// ClearPreviousRefreshHash clears the value of the "previous_refresh_hash" field.
+func (u *SessionUpsertOne) ClearPreviousRefreshHash() *SessionUpsertOne {
+	return u.Update(func(s *SessionUpsert) {
+		s.ClearPreviousRefreshHash()
+	})
+}
+
+// SetSealedRefreshToken sets the "sealed_refresh_token" field.
+func (u *SessionUpsertOne) SetSealedRefreshToken(v []byte) *SessionUpsertOne {
+	return u.Update(func(s *SessionUpsert) {
+		s.SetSealedRefreshToken(v)
+	})
+}
+
+// UpdateSealedRefreshToken sets the "sealed_refresh_token" field to the value that was provided on create.
+func (u *SessionUpsertOne) UpdateSealedRefreshToken() *SessionUpsertOne {
+	return u.Update(func(s *SessionUpsert) {
+		s.UpdateSealedRefreshToken()
+	})
+}
+
+// ClearSealedRefreshToken clears the value of the "sealed_refresh_token" field.
+func (u *SessionUpsertOne) ClearSealedRefreshToken() *SessionUpsertOne {
+	return u.Update(func(s *SessionUpsert) {
+		s.ClearSealedRefreshToken()
+	})
+}
+
 // SetLastUsedAt sets the "last_used_at" field.
 func (u *SessionUpsertOne) SetLastUsedAt(v time.Time) *SessionUpsertOne {
 	return u.Update(func(s *SessionUpsert) {
@@ -558,17 +831,17 @@ func (u *SessionUpsertOne) UpdateLastUsedAt() *SessionUpsertOne {
 	})
 }
 
-// SetExpiresAt sets the "expires_at" field.
-func (u *SessionUpsertOne) SetExpiresAt(v time.Time) *SessionUpsertOne {
+// SetIdleExpiresAt sets the "idle_expires_at" field.
+func (u *SessionUpsertOne) SetIdleExpiresAt(v time.Time) *SessionUpsertOne {
 	return u.Update(func(s *SessionUpsert) {
-		s.SetExpiresAt(v)
+		s.SetIdleExpiresAt(v)
 	})
 }
 
-// UpdateExpiresAt sets the "expires_at" field to the value that was provided on create.
-func (u *SessionUpsertOne) UpdateExpiresAt() *SessionUpsertOne {
+// UpdateIdleExpiresAt sets the "idle_expires_at" field to the value that was provided on create.
+func (u *SessionUpsertOne) UpdateIdleExpiresAt() *SessionUpsertOne {
 	return u.Update(func(s *SessionUpsert) {
-		s.UpdateExpiresAt()
+		s.UpdateIdleExpiresAt()
 	})
 }
 
@@ -590,6 +863,27 @@ func (u *SessionUpsertOne) UpdateEndedAt() *SessionUpsertOne {
 func (u *SessionUpsertOne) ClearEndedAt() *SessionUpsertOne {
 	return u.Update(func(s *SessionUpsert) {
 		s.ClearEndedAt()
+	})
+}
+
+// SetEndReason sets the "end_reason" field.
+func (u *SessionUpsertOne) SetEndReason(v session.EndReason) *SessionUpsertOne {
+	return u.Update(func(s *SessionUpsert) {
+		s.SetEndReason(v)
+	})
+}
+
+// UpdateEndReason sets the "end_reason" field to the value that was provided on create.
+func (u *SessionUpsertOne) UpdateEndReason() *SessionUpsertOne {
+	return u.Update(func(s *SessionUpsert) {
+		s.UpdateEndReason()
+	})
+}
+
+// ClearEndReason clears the value of the "end_reason" field.
+func (u *SessionUpsertOne) ClearEndReason() *SessionUpsertOne {
+	return u.Update(func(s *SessionUpsert) {
+		s.ClearEndReason()
 	})
 }
 
@@ -782,6 +1076,12 @@ func (u *SessionUpsertBulk) UpdateNewValues() *SessionUpsertBulk {
 			if _, exists := b.mutation.UserID(); exists {
 				s.SetIgnore(session.FieldUserID)
 			}
+			if _, exists := b.mutation.Remember(); exists {
+				s.SetIgnore(session.FieldRemember)
+			}
+			if _, exists := b.mutation.ExpiresAt(); exists {
+				s.SetIgnore(session.FieldExpiresAt)
+			}
 		}
 	}))
 	return u
@@ -856,6 +1156,76 @@ func (u *SessionUpsertBulk) UpdateIPAddress() *SessionUpsertBulk {
 	})
 }
 
+// SetSecondFactor sets the "second_factor" field.
+func (u *SessionUpsertBulk) SetSecondFactor(v bool) *SessionUpsertBulk {
+	return u.Update(func(s *SessionUpsert) {
+		s.SetSecondFactor(v)
+	})
+}
+
+// UpdateSecondFactor sets the "second_factor" field to the value that was provided on create.
+func (u *SessionUpsertBulk) UpdateSecondFactor() *SessionUpsertBulk {
+	return u.Update(func(s *SessionUpsert) {
+		s.UpdateSecondFactor()
+	})
+}
+
+// SetRefreshHash sets the "refresh_hash" field.
+func (u *SessionUpsertBulk) SetRefreshHash(v []byte) *SessionUpsertBulk {
+	return u.Update(func(s *SessionUpsert) {
+		s.SetRefreshHash(v)
+	})
+}
+
+// UpdateRefreshHash sets the "refresh_hash" field to the value that was provided on create.
+func (u *SessionUpsertBulk) UpdateRefreshHash() *SessionUpsertBulk {
+	return u.Update(func(s *SessionUpsert) {
+		s.UpdateRefreshHash()
+	})
+}
+
+// SetPreviousRefreshHash sets the "previous_refresh_hash" field.
+func (u *SessionUpsertBulk) SetPreviousRefreshHash(v []byte) *SessionUpsertBulk {
+	return u.Update(func(s *SessionUpsert) {
+		s.SetPreviousRefreshHash(v)
+	})
+}
+
+// UpdatePreviousRefreshHash sets the "previous_refresh_hash" field to the value that was provided on create.
+func (u *SessionUpsertBulk) UpdatePreviousRefreshHash() *SessionUpsertBulk {
+	return u.Update(func(s *SessionUpsert) {
+		s.UpdatePreviousRefreshHash()
+	})
+}
+
+// ClearPreviousRefreshHash clears the value of the "previous_refresh_hash" field.
+func (u *SessionUpsertBulk) ClearPreviousRefreshHash() *SessionUpsertBulk {
+	return u.Update(func(s *SessionUpsert) {
+		s.ClearPreviousRefreshHash()
+	})
+}
+
+// SetSealedRefreshToken sets the "sealed_refresh_token" field.
+func (u *SessionUpsertBulk) SetSealedRefreshToken(v []byte) *SessionUpsertBulk {
+	return u.Update(func(s *SessionUpsert) {
+		s.SetSealedRefreshToken(v)
+	})
+}
+
+// UpdateSealedRefreshToken sets the "sealed_refresh_token" field to the value that was provided on create.
+func (u *SessionUpsertBulk) UpdateSealedRefreshToken() *SessionUpsertBulk {
+	return u.Update(func(s *SessionUpsert) {
+		s.UpdateSealedRefreshToken()
+	})
+}
+
+// ClearSealedRefreshToken clears the value of the "sealed_refresh_token" field.
+func (u *SessionUpsertBulk) ClearSealedRefreshToken() *SessionUpsertBulk {
+	return u.Update(func(s *SessionUpsert) {
+		s.ClearSealedRefreshToken()
+	})
+}
+
 // SetLastUsedAt sets the "last_used_at" field.
 func (u *SessionUpsertBulk) SetLastUsedAt(v time.Time) *SessionUpsertBulk {
 	return u.Update(func(s *SessionUpsert) {
@@ -870,17 +1240,17 @@ func (u *SessionUpsertBulk) UpdateLastUsedAt() *SessionUpsertBulk {
 	})
 }
 
-// SetExpiresAt sets the "expires_at" field.
-func (u *SessionUpsertBulk) SetExpiresAt(v time.Time) *SessionUpsertBulk {
+// SetIdleExpiresAt sets the "idle_expires_at" field.
+func (u *SessionUpsertBulk) SetIdleExpiresAt(v time.Time) *SessionUpsertBulk {
 	return u.Update(func(s *SessionUpsert) {
-		s.SetExpiresAt(v)
+		s.SetIdleExpiresAt(v)
 	})
 }
 
-// UpdateExpiresAt sets the "expires_at" field to the value that was provided on create.
-func (u *SessionUpsertBulk) UpdateExpiresAt() *SessionUpsertBulk {
+// UpdateIdleExpiresAt sets the "idle_expires_at" field to the value that was provided on create.
+func (u *SessionUpsertBulk) UpdateIdleExpiresAt() *SessionUpsertBulk {
 	return u.Update(func(s *SessionUpsert) {
-		s.UpdateExpiresAt()
+		s.UpdateIdleExpiresAt()
 	})
 }
 
@@ -902,6 +1272,27 @@ func (u *SessionUpsertBulk) UpdateEndedAt() *SessionUpsertBulk {
 func (u *SessionUpsertBulk) ClearEndedAt() *SessionUpsertBulk {
 	return u.Update(func(s *SessionUpsert) {
 		s.ClearEndedAt()
+	})
+}
+
+// SetEndReason sets the "end_reason" field.
+func (u *SessionUpsertBulk) SetEndReason(v session.EndReason) *SessionUpsertBulk {
+	return u.Update(func(s *SessionUpsert) {
+		s.SetEndReason(v)
+	})
+}
+
+// UpdateEndReason sets the "end_reason" field to the value that was provided on create.
+func (u *SessionUpsertBulk) UpdateEndReason() *SessionUpsertBulk {
+	return u.Update(func(s *SessionUpsert) {
+		s.UpdateEndReason()
+	})
+}
+
+// ClearEndReason clears the value of the "end_reason" field.
+func (u *SessionUpsertBulk) ClearEndReason() *SessionUpsertBulk {
+	return u.Update(func(s *SessionUpsert) {
+		s.ClearEndReason()
 	})
 }
 

@@ -63,6 +63,50 @@ func (_u *SessionUpdate) SetNillableIPAddress(v *string) *SessionUpdate {
 	return _u
 }
 
+// SetSecondFactor sets the "second_factor" field.
+func (_u *SessionUpdate) SetSecondFactor(v bool) *SessionUpdate {
+	_u.mutation.SetSecondFactor(v)
+	return _u
+}
+
+// SetNillableSecondFactor sets the "second_factor" field if the given value is not nil.
+func (_u *SessionUpdate) SetNillableSecondFactor(v *bool) *SessionUpdate {
+	if v != nil {
+		_u.SetSecondFactor(*v)
+	}
+	return _u
+}
+
+// SetRefreshHash sets the "refresh_hash" field.
+func (_u *SessionUpdate) SetRefreshHash(v []byte) *SessionUpdate {
+	_u.mutation.SetRefreshHash(v)
+	return _u
+}
+
+// SetPreviousRefreshHash sets the "previous_refresh_hash" field.
+func (_u *SessionUpdate) SetPreviousRefreshHash(v []byte) *SessionUpdate {
+	_u.mutation.SetPreviousRefreshHash(v)
+	return _u
+}
+
+// ClearPreviousRefreshHash clears the value of the "previous_refresh_hash" field.
+func (_u *SessionUpdate) ClearPreviousRefreshHash() *SessionUpdate {
+	_u.mutation.ClearPreviousRefreshHash()
+	return _u
+}
+
+// SetSealedRefreshToken sets the "sealed_refresh_token" field.
+func (_u *SessionUpdate) SetSealedRefreshToken(v []byte) *SessionUpdate {
+	_u.mutation.SetSealedRefreshToken(v)
+	return _u
+}
+
+// ClearSealedRefreshToken clears the value of the "sealed_refresh_token" field.
+func (_u *SessionUpdate) ClearSealedRefreshToken() *SessionUpdate {
+	_u.mutation.ClearSealedRefreshToken()
+	return _u
+}
+
 // SetLastUsedAt sets the "last_used_at" field.
 func (_u *SessionUpdate) SetLastUsedAt(v time.Time) *SessionUpdate {
 	_u.mutation.SetLastUsedAt(v)
@@ -77,16 +121,16 @@ func (_u *SessionUpdate) SetNillableLastUsedAt(v *time.Time) *SessionUpdate {
 	return _u
 }
 
-// SetExpiresAt sets the "expires_at" field.
-func (_u *SessionUpdate) SetExpiresAt(v time.Time) *SessionUpdate {
-	_u.mutation.SetExpiresAt(v)
+// SetIdleExpiresAt sets the "idle_expires_at" field.
+func (_u *SessionUpdate) SetIdleExpiresAt(v time.Time) *SessionUpdate {
+	_u.mutation.SetIdleExpiresAt(v)
 	return _u
 }
 
-// SetNillableExpiresAt sets the "expires_at" field if the given value is not nil.
-func (_u *SessionUpdate) SetNillableExpiresAt(v *time.Time) *SessionUpdate {
+// SetNillableIdleExpiresAt sets the "idle_expires_at" field if the given value is not nil.
+func (_u *SessionUpdate) SetNillableIdleExpiresAt(v *time.Time) *SessionUpdate {
 	if v != nil {
-		_u.SetExpiresAt(*v)
+		_u.SetIdleExpiresAt(*v)
 	}
 	return _u
 }
@@ -108,6 +152,26 @@ func (_u *SessionUpdate) SetNillableEndedAt(v *time.Time) *SessionUpdate {
 // ClearEndedAt clears the value of the "ended_at" field.
 func (_u *SessionUpdate) ClearEndedAt() *SessionUpdate {
 	_u.mutation.ClearEndedAt()
+	return _u
+}
+
+// SetEndReason sets the "end_reason" field.
+func (_u *SessionUpdate) SetEndReason(v session.EndReason) *SessionUpdate {
+	_u.mutation.SetEndReason(v)
+	return _u
+}
+
+// SetNillableEndReason sets the "end_reason" field if the given value is not nil.
+func (_u *SessionUpdate) SetNillableEndReason(v *session.EndReason) *SessionUpdate {
+	if v != nil {
+		_u.SetEndReason(*v)
+	}
+	return _u
+}
+
+// ClearEndReason clears the value of the "end_reason" field.
+func (_u *SessionUpdate) ClearEndReason() *SessionUpdate {
+	_u.mutation.ClearEndReason()
 	return _u
 }
 
@@ -164,6 +228,11 @@ func (_u *SessionUpdate) check() error {
 			return &ValidationError{Name: "ip_address", err: fmt.Errorf(`ent: validator failed for field "Session.ip_address": %w`, err)}
 		}
 	}
+	if v, ok := _u.mutation.EndReason(); ok {
+		if err := session.EndReasonValidator(v); err != nil {
+			return &ValidationError{Name: "end_reason", err: fmt.Errorf(`ent: validator failed for field "Session.end_reason": %w`, err)}
+		}
+	}
 	if _u.mutation.UserCleared() && len(_u.mutation.UserIDs()) > 0 {
 		return errors.New(`ent: clearing a required unique edge "Session.user"`)
 	}
@@ -197,17 +266,41 @@ func (_u *SessionUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if value, ok := _u.mutation.IPAddress(); ok {
 		_spec.SetField(session.FieldIPAddress, field.TypeString, value)
 	}
+	if value, ok := _u.mutation.SecondFactor(); ok {
+		_spec.SetField(session.FieldSecondFactor, field.TypeBool, value)
+	}
+	if value, ok := _u.mutation.RefreshHash(); ok {
+		_spec.SetField(session.FieldRefreshHash, field.TypeBytes, value)
+	}
+	if value, ok := _u.mutation.PreviousRefreshHash(); ok {
+		_spec.SetField(session.FieldPreviousRefreshHash, field.TypeBytes, value)
+	}
+	if _u.mutation.PreviousRefreshHashCleared() {
+		_spec.ClearField(session.FieldPreviousRefreshHash, field.TypeBytes)
+	}
+	if value, ok := _u.mutation.SealedRefreshToken(); ok {
+		_spec.SetField(session.FieldSealedRefreshToken, field.TypeBytes, value)
+	}
+	if _u.mutation.SealedRefreshTokenCleared() {
+		_spec.ClearField(session.FieldSealedRefreshToken, field.TypeBytes)
+	}
 	if value, ok := _u.mutation.LastUsedAt(); ok {
 		_spec.SetField(session.FieldLastUsedAt, field.TypeTime, value)
 	}
-	if value, ok := _u.mutation.ExpiresAt(); ok {
-		_spec.SetField(session.FieldExpiresAt, field.TypeTime, value)
+	if value, ok := _u.mutation.IdleExpiresAt(); ok {
+		_spec.SetField(session.FieldIdleExpiresAt, field.TypeTime, value)
 	}
 	if value, ok := _u.mutation.EndedAt(); ok {
 		_spec.SetField(session.FieldEndedAt, field.TypeTime, value)
 	}
 	if _u.mutation.EndedAtCleared() {
 		_spec.ClearField(session.FieldEndedAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.EndReason(); ok {
+		_spec.SetField(session.FieldEndReason, field.TypeEnum, value)
+	}
+	if _u.mutation.EndReasonCleared() {
+		_spec.ClearField(session.FieldEndReason, field.TypeEnum)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
@@ -265,6 +358,50 @@ func (_u *SessionUpdateOne) SetNillableIPAddress(v *string) *SessionUpdateOne {
 	return _u
 }
 
+// SetSecondFactor sets the "second_factor" field.
+func (_u *SessionUpdateOne) SetSecondFactor(v bool) *SessionUpdateOne {
+	_u.mutation.SetSecondFactor(v)
+	return _u
+}
+
+// SetNillableSecondFactor sets the "second_factor" field if the given value is not nil.
+func (_u *SessionUpdateOne) SetNillableSecondFactor(v *bool) *SessionUpdateOne {
+	if v != nil {
+		_u.SetSecondFactor(*v)
+	}
+	return _u
+}
+
+// SetRefreshHash sets the "refresh_hash" field.
+func (_u *SessionUpdateOne) SetRefreshHash(v []byte) *SessionUpdateOne {
+	_u.mutation.SetRefreshHash(v)
+	return _u
+}
+
+// SetPreviousRefreshHash sets the "previous_refresh_hash" field.
+func (_u *SessionUpdateOne) SetPreviousRefreshHash(v []byte) *SessionUpdateOne {
+	_u.mutation.SetPreviousRefreshHash(v)
+	return _u
+}
+
+// ClearPreviousRefreshHash clears the value of the "previous_refresh_hash" field.
+func (_u *SessionUpdateOne) ClearPreviousRefreshHash() *SessionUpdateOne {
+	_u.mutation.ClearPreviousRefreshHash()
+	return _u
+}
+
+// SetSealedRefreshToken sets the "sealed_refresh_token" field.
+func (_u *SessionUpdateOne) SetSealedRefreshToken(v []byte) *SessionUpdateOne {
+	_u.mutation.SetSealedRefreshToken(v)
+	return _u
+}
+
+// ClearSealedRefreshToken clears the value of the "sealed_refresh_token" field.
+func (_u *SessionUpdateOne) ClearSealedRefreshToken() *SessionUpdateOne {
+	_u.mutation.ClearSealedRefreshToken()
+	return _u
+}
+
 // SetLastUsedAt sets the "last_used_at" field.
 func (_u *SessionUpdateOne) SetLastUsedAt(v time.Time) *SessionUpdateOne {
 	_u.mutation.SetLastUsedAt(v)
@@ -279,16 +416,16 @@ func (_u *SessionUpdateOne) SetNillableLastUsedAt(v *time.Time) *SessionUpdateOn
 	return _u
 }
 
-// SetExpiresAt sets the "expires_at" field.
-func (_u *SessionUpdateOne) SetExpiresAt(v time.Time) *SessionUpdateOne {
-	_u.mutation.SetExpiresAt(v)
+// SetIdleExpiresAt sets the "idle_expires_at" field.
+func (_u *SessionUpdateOne) SetIdleExpiresAt(v time.Time) *SessionUpdateOne {
+	_u.mutation.SetIdleExpiresAt(v)
 	return _u
 }
 
-// SetNillableExpiresAt sets the "expires_at" field if the given value is not nil.
-func (_u *SessionUpdateOne) SetNillableExpiresAt(v *time.Time) *SessionUpdateOne {
+// SetNillableIdleExpiresAt sets the "idle_expires_at" field if the given value is not nil.
+func (_u *SessionUpdateOne) SetNillableIdleExpiresAt(v *time.Time) *SessionUpdateOne {
 	if v != nil {
-		_u.SetExpiresAt(*v)
+		_u.SetIdleExpiresAt(*v)
 	}
 	return _u
 }
@@ -310,6 +447,26 @@ func (_u *SessionUpdateOne) SetNillableEndedAt(v *time.Time) *SessionUpdateOne {
 // ClearEndedAt clears the value of the "ended_at" field.
 func (_u *SessionUpdateOne) ClearEndedAt() *SessionUpdateOne {
 	_u.mutation.ClearEndedAt()
+	return _u
+}
+
+// SetEndReason sets the "end_reason" field.
+func (_u *SessionUpdateOne) SetEndReason(v session.EndReason) *SessionUpdateOne {
+	_u.mutation.SetEndReason(v)
+	return _u
+}
+
+// SetNillableEndReason sets the "end_reason" field if the given value is not nil.
+func (_u *SessionUpdateOne) SetNillableEndReason(v *session.EndReason) *SessionUpdateOne {
+	if v != nil {
+		_u.SetEndReason(*v)
+	}
+	return _u
+}
+
+// ClearEndReason clears the value of the "end_reason" field.
+func (_u *SessionUpdateOne) ClearEndReason() *SessionUpdateOne {
+	_u.mutation.ClearEndReason()
 	return _u
 }
 
@@ -379,6 +536,11 @@ func (_u *SessionUpdateOne) check() error {
 			return &ValidationError{Name: "ip_address", err: fmt.Errorf(`ent: validator failed for field "Session.ip_address": %w`, err)}
 		}
 	}
+	if v, ok := _u.mutation.EndReason(); ok {
+		if err := session.EndReasonValidator(v); err != nil {
+			return &ValidationError{Name: "end_reason", err: fmt.Errorf(`ent: validator failed for field "Session.end_reason": %w`, err)}
+		}
+	}
 	if _u.mutation.UserCleared() && len(_u.mutation.UserIDs()) > 0 {
 		return errors.New(`ent: clearing a required unique edge "Session.user"`)
 	}
@@ -429,17 +591,41 @@ func (_u *SessionUpdateOne) sqlSave(ctx context.Context) (_node *Session, err er
 	if value, ok := _u.mutation.IPAddress(); ok {
 		_spec.SetField(session.FieldIPAddress, field.TypeString, value)
 	}
+	if value, ok := _u.mutation.SecondFactor(); ok {
+		_spec.SetField(session.FieldSecondFactor, field.TypeBool, value)
+	}
+	if value, ok := _u.mutation.RefreshHash(); ok {
+		_spec.SetField(session.FieldRefreshHash, field.TypeBytes, value)
+	}
+	if value, ok := _u.mutation.PreviousRefreshHash(); ok {
+		_spec.SetField(session.FieldPreviousRefreshHash, field.TypeBytes, value)
+	}
+	if _u.mutation.PreviousRefreshHashCleared() {
+		_spec.ClearField(session.FieldPreviousRefreshHash, field.TypeBytes)
+	}
+	if value, ok := _u.mutation.SealedRefreshToken(); ok {
+		_spec.SetField(session.FieldSealedRefreshToken, field.TypeBytes, value)
+	}
+	if _u.mutation.SealedRefreshTokenCleared() {
+		_spec.ClearField(session.FieldSealedRefreshToken, field.TypeBytes)
+	}
 	if value, ok := _u.mutation.LastUsedAt(); ok {
 		_spec.SetField(session.FieldLastUsedAt, field.TypeTime, value)
 	}
-	if value, ok := _u.mutation.ExpiresAt(); ok {
-		_spec.SetField(session.FieldExpiresAt, field.TypeTime, value)
+	if value, ok := _u.mutation.IdleExpiresAt(); ok {
+		_spec.SetField(session.FieldIdleExpiresAt, field.TypeTime, value)
 	}
 	if value, ok := _u.mutation.EndedAt(); ok {
 		_spec.SetField(session.FieldEndedAt, field.TypeTime, value)
 	}
 	if _u.mutation.EndedAtCleared() {
 		_spec.ClearField(session.FieldEndedAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.EndReason(); ok {
+		_spec.SetField(session.FieldEndReason, field.TypeEnum, value)
+	}
+	if _u.mutation.EndReasonCleared() {
+		_spec.ClearField(session.FieldEndReason, field.TypeEnum)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	_node = &Session{config: _u.config}

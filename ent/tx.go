@@ -18,10 +18,16 @@ type Tx struct {
 	Area *AreaClient
 	// Attempt is the client for interacting with the Attempt builders.
 	Attempt *AttemptClient
+	// Authenticator is the client for interacting with the Authenticator builders.
+	Authenticator *AuthenticatorClient
 	// Landmark is the client for interacting with the Landmark builders.
 	Landmark *LandmarkClient
 	// MailToken is the client for interacting with the MailToken builders.
 	MailToken *MailTokenClient
+	// RecoveryCode is the client for interacting with the RecoveryCode builders.
+	RecoveryCode *RecoveryCodeClient
+	// Role is the client for interacting with the Role builders.
+	Role *RoleClient
 	// Session is the client for interacting with the Session builders.
 	Session *SessionClient
 	// SigningKey is the client for interacting with the SigningKey builders.
@@ -163,8 +169,11 @@ func (tx *Tx) Client() *Client {
 func (tx *Tx) init() {
 	tx.Area = NewAreaClient(tx.config)
 	tx.Attempt = NewAttemptClient(tx.config)
+	tx.Authenticator = NewAuthenticatorClient(tx.config)
 	tx.Landmark = NewLandmarkClient(tx.config)
 	tx.MailToken = NewMailTokenClient(tx.config)
+	tx.RecoveryCode = NewRecoveryCodeClient(tx.config)
+	tx.Role = NewRoleClient(tx.config)
 	tx.Session = NewSessionClient(tx.config)
 	tx.SigningKey = NewSigningKeyClient(tx.config)
 	tx.Unlock = NewUnlockClient(tx.config)

@@ -3,6 +3,7 @@
 package ent
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"entgo.io/ent/dialect/sql"
 	"github.com/google/uuid"
 	"github.com/picaspot/picaspot/ent/user"
+	"github.com/picaspot/picaspot/internal/photo"
 )
 
 // User is the model entity for the User schema.
@@ -42,6 +44,12 @@ type User struct {
 	Role string `json:"role,omitempty"`
 	// Status holds the value of the "status" field.
 	Status user.Status `json:"status,omitempty"`
+	// What others see instead of the user name; it need not be unique.
+	DisplayName *string `json:"display_name,omitempty"`
+	// Bio holds the value of the "bio" field.
+	Bio string `json:"bio,omitempty"`
+	// Avatar holds the value of the "avatar" field.
+	Avatar *photo.Image `json:"avatar,omitempty"`
 	// Edges holds the relations/edges for other nodes in the graph.
 	// The values are being populated by the UserQuery when eager-loading is set.
 	Edges        UserEdges `json:"edges"`
@@ -54,13 +62,17 @@ type UserEdges struct {
 	Sessions []*Session `json:"sessions,omitempty"`
 	// MailTokens holds the value of the mail_tokens edge.
 	MailTokens []*MailToken `json:"mail_tokens,omitempty"`
+	// Authenticators holds the value of the authenticators edge.
+	Authenticators []*Authenticator `json:"authenticators,omitempty"`
+	// RecoveryCodes holds the value of the recovery_codes edge.
+	RecoveryCodes []*RecoveryCode `json:"recovery_codes,omitempty"`
 	// Attempts holds the value of the attempts edge.
 	Attempts []*Attempt `json:"attempts,omitempty"`
 	// Unlocks holds the value of the unlocks edge.
 	Unlocks []*Unlock `json:"unlocks,omitempty"`
 	// loadedTypes holds the information for reporting if a
 	// type was loaded (or requested) in eager-loading or not.
-	loadedTypes [4]bool
+	loadedTypes [6]bool
 }
 
 // SessionsOrErr returns the Sessions value or an error if the edge
@@ -81,10 +93,28 @@ func (e UserEdges) MailTokensOrErr() ([]*MailToken, error) {
 	return nil, &NotLoadedError{edge: "mail_tokens"}
 }
 
+// AuthenticatorsOrErr returns the Authenticators value or an error if the edge
+// was not loaded in eager-loading.
+func (e UserEdges) AuthenticatorsOrErr() ([]*Authenticator, error) {
+	if e.loadedTypes[2] {
+		return e.Authenticators, nil
+	}
+	return nil, &NotLoadedError{edge: "authenticators"}
+}
+
+// RecoveryCodesOrErr returns the RecoveryCodes value or an error if the edge
+// was not loaded in eager-loading.
+func (e UserEdges) RecoveryCodesOrErr() ([]*RecoveryCode, error) {
+	if e.loadedTypes[3] {
+		return e.RecoveryCodes, nil
+	}
+	return nil, &NotLoadedError{edge: "recovery_codes"}
+}
+
 // AttemptsOrErr returns the Attempts value or an error if the edge
 // was not loaded in eager-loading.
 func (e UserEdges) AttemptsOrErr() ([]*Attempt, error) {
-	if e.loadedTypes[2] {
+	if e.loadedTypes[4] {
 		return e.Attempts, nil
 	}
 	return nil, &NotLoadedError{edge: "attempts"}
@@ -93,7 +123,7 @@ func (e UserEdges) AttemptsOrErr() ([]*Attempt, error) {
 // UnlocksOrErr returns the Unlocks value or an error if the edge
 // was not loaded in eager-loading.
 func (e UserEdges) UnlocksOrErr() ([]*Unlock, error) {
-	if e.loadedTypes[3] {
+	if e.loadedTypes[5] {
 		return e.Unlocks, nil
 	}
 	return nil, &NotLoadedError{edge: "unlocks"}
@@ -106,7 +136,9 @@ func (*User) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case user.FieldDeletedBy, user.FieldDeletionID:
 			values[i] = &sql.NullScanner{S: new(uuid.UUID)}
-		case user.FieldUsername, user.FieldEmail, user.FieldPasswordHash, user.FieldRole, user.FieldStatus:
+		case user.FieldAvatar:
+			values[i] = new([]byte)
+		case user.FieldUsername, user.FieldEmail, user.FieldPasswordHash, user.FieldRole, user.FieldStatus, user.FieldDisplayName, user.FieldBio:
 			values[i] = new(sql.NullString)
 		case user.FieldCreatedAt, user.FieldUpdatedAt, user.FieldDeletedAt, user.FieldEmailVerifiedAt, user.FieldPasswordChangedAt:
 			values[i] = new(sql.NullTime)
@@ -209,6 +241,27 @@ func (_m *User) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.Status = user.Status(value.String)
 			}
+		case user.FieldDisplayName:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field display_name", values[i])
+			} else if value.Valid {
+				_m.DisplayName = new(string)
+				*_m.DisplayName = value.String
+			}
+		case user.FieldBio:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field bio", values[i])
+			} else if value.Valid {
+				_m.Bio = value.String
+			}
+		case user.FieldAvatar:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field avatar", values[i])
+			} else if value != nil && len(*value) > 0 {
+				if err := json.Unmarshal(*value, &_m.Avatar); err != nil {
+					return fmt.Errorf("unmarshal field avatar: %w", err)
+				}
+			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
 		}
@@ -230,6 +283,16 @@ func (_m *User) QuerySessions() *SessionQuery {
 // QueryMailTokens queries the "mail_tokens" edge of the User entity.
 func (_m *User) QueryMailTokens() *MailTokenQuery {
 	return NewUserClient(_m.config).QueryMailTokens(_m)
+}
+
+// QueryAuthenticators queries the "authenticators" edge of the User entity.
+func (_m *User) QueryAuthenticators() *AuthenticatorQuery {
+	return NewUserClient(_m.config).QueryAuthenticators(_m)
+}
+
+// QueryRecoveryCodes queries the "recovery_codes" edge of the User entity.
+func (_m *User) QueryRecoveryCodes() *RecoveryCodeQuery {
+	return NewUserClient(_m.config).QueryRecoveryCodes(_m)
 }
 
 // QueryAttempts queries the "attempts" edge of the User entity.
@@ -307,6 +370,17 @@ func (_m *User) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("status=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Status))
+	builder.WriteString(", ")
+	if v := _m.DisplayName; v != nil {
+		builder.WriteString("display_name=")
+		builder.WriteString(*v)
+	}
+	builder.WriteString(", ")
+	builder.WriteString("bio=")
+	builder.WriteString(_m.Bio)
+	builder.WriteString(", ")
+	builder.WriteString("avatar=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Avatar))
 	builder.WriteByte(')')
 	return builder.String()
 }

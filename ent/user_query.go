@@ -15,8 +15,10 @@ import (
 	"entgo.io/ent/schema/field"
 	"github.com/google/uuid"
 	"github.com/picaspot/picaspot/ent/attempt"
+	"github.com/picaspot/picaspot/ent/authenticator"
 	"github.com/picaspot/picaspot/ent/mailtoken"
 	"github.com/picaspot/picaspot/ent/predicate"
+	"github.com/picaspot/picaspot/ent/recoverycode"
 	"github.com/picaspot/picaspot/ent/session"
 	"github.com/picaspot/picaspot/ent/unlock"
 	"github.com/picaspot/picaspot/ent/user"
@@ -25,15 +27,17 @@ import (
 // UserQuery is the builder for querying User entities.
 type UserQuery struct {
 	config
-	ctx            *QueryContext
-	order          []user.OrderOption
-	inters         []Interceptor
-	predicates     []predicate.User
-	withSessions   *SessionQuery
-	withMailTokens *MailTokenQuery
-	withAttempts   *AttemptQuery
-	withUnlocks    *UnlockQuery
-	modifiers      []func(*sql.Selector)
+	ctx                *QueryContext
+	order              []user.OrderOption
+	inters             []Interceptor
+	predicates         []predicate.User
+	withSessions       *SessionQuery
+	withMailTokens     *MailTokenQuery
+	withAuthenticators *AuthenticatorQuery
+	withRecoveryCodes  *RecoveryCodeQuery
+	withAttempts       *AttemptQuery
+	withUnlocks        *UnlockQuery
+	modifiers          []func(*sql.Selector)
 	// intermediate query (i.e. traversal path).
 	sql  *sql.Selector
 	path func(context.Context) (*sql.Selector, error)
@@ -107,6 +111,50 @@ func (_q *UserQuery) QueryMailTokens() *MailTokenQuery {
 			sqlgraph.From(user.Table, user.FieldID, selector),
 			sqlgraph.To(mailtoken.Table, mailtoken.FieldID),
 			sqlgraph.Edge(sqlgraph.O2M, false, user.MailTokensTable, user.MailTokensColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryAuthenticators chains the current query on the "authenticators" edge.
+func (_q *UserQuery) QueryAuthenticators() *AuthenticatorQuery {
+	query := (&AuthenticatorClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(user.Table, user.FieldID, selector),
+			sqlgraph.To(authenticator.Table, authenticator.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, user.AuthenticatorsTable, user.AuthenticatorsColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryRecoveryCodes chains the current query on the "recovery_codes" edge.
+func (_q *UserQuery) QueryRecoveryCodes() *RecoveryCodeQuery {
+	query := (&RecoveryCodeClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(user.Table, user.FieldID, selector),
+			sqlgraph.To(recoverycode.Table, recoverycode.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, user.RecoveryCodesTable, user.RecoveryCodesColumn),
 		)
 		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
 		return fromU, nil
@@ -345,15 +393,17 @@ func (_q *UserQuery) Clone() *UserQuery {
 		return nil
 	}
 	return &UserQuery{
-		config:         _q.config,
-		ctx:            _q.ctx.Clone(),
-		order:          append([]user.OrderOption{}, _q.order...),
-		inters:         append([]Interceptor{}, _q.inters...),
-		predicates:     append([]predicate.User{}, _q.predicates...),
-		withSessions:   _q.withSessions.Clone(),
-		withMailTokens: _q.withMailTokens.Clone(),
-		withAttempts:   _q.withAttempts.Clone(),
-		withUnlocks:    _q.withUnlocks.Clone(),
+		config:             _q.config,
+		ctx:                _q.ctx.Clone(),
+		order:              append([]user.OrderOption{}, _q.order...),
+		inters:             append([]Interceptor{}, _q.inters...),
+		predicates:         append([]predicate.User{}, _q.predicates...),
+		withSessions:       _q.withSessions.Clone(),
+		withMailTokens:     _q.withMailTokens.Clone(),
+		withAuthenticators: _q.withAuthenticators.Clone(),
+		withRecoveryCodes:  _q.withRecoveryCodes.Clone(),
+		withAttempts:       _q.withAttempts.Clone(),
+		withUnlocks:        _q.withUnlocks.Clone(),
 		// clone intermediate query.
 		sql:       _q.sql.Clone(),
 		path:      _q.path,
@@ -380,6 +430,28 @@ func (_q *UserQuery) WithMailTokens(opts ...func(*MailTokenQuery)) *UserQuery {
 		opt(query)
 	}
 	_q.withMailTokens = query
+	return _q
+}
+
+// WithAuthenticators tells the query-builder to eager-load the nodes that are connected to
+// the "authenticators" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *UserQuery) WithAuthenticators(opts ...func(*AuthenticatorQuery)) *UserQuery {
+	query := (&AuthenticatorClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withAuthenticators = query
+	return _q
+}
+
+// WithRecoveryCodes tells the query-builder to eager-load the nodes that are connected to
+// the "recovery_codes" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *UserQuery) WithRecoveryCodes(opts ...func(*RecoveryCodeQuery)) *UserQuery {
+	query := (&RecoveryCodeClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withRecoveryCodes = query
 	return _q
 }
 
@@ -483,9 +555,11 @@ func (_q *UserQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*User, e
 	var (
 		nodes       = []*User{}
 		_spec       = _q.querySpec()
-		loadedTypes = [4]bool{
+		loadedTypes = [6]bool{
 			_q.withSessions != nil,
 			_q.withMailTokens != nil,
+			_q.withAuthenticators != nil,
+			_q.withRecoveryCodes != nil,
 			_q.withAttempts != nil,
 			_q.withUnlocks != nil,
 		}
@@ -522,6 +596,20 @@ func (_q *UserQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*User, e
 		if err := _q.loadMailTokens(ctx, query, nodes,
 			func(n *User) { n.Edges.MailTokens = []*MailToken{} },
 			func(n *User, e *MailToken) { n.Edges.MailTokens = append(n.Edges.MailTokens, e) }); err != nil {
+			return nil, err
+		}
+	}
+	if query := _q.withAuthenticators; query != nil {
+		if err := _q.loadAuthenticators(ctx, query, nodes,
+			func(n *User) { n.Edges.Authenticators = []*Authenticator{} },
+			func(n *User, e *Authenticator) { n.Edges.Authenticators = append(n.Edges.Authenticators, e) }); err != nil {
+			return nil, err
+		}
+	}
+	if query := _q.withRecoveryCodes; query != nil {
+		if err := _q.loadRecoveryCodes(ctx, query, nodes,
+			func(n *User) { n.Edges.RecoveryCodes = []*RecoveryCode{} },
+			func(n *User, e *RecoveryCode) { n.Edges.RecoveryCodes = append(n.Edges.RecoveryCodes, e) }); err != nil {
 			return nil, err
 		}
 	}
@@ -587,6 +675,66 @@ func (_q *UserQuery) loadMailTokens(ctx context.Context, query *MailTokenQuery, 
 	}
 	query.Where(predicate.MailToken(func(s *sql.Selector) {
 		s.Where(sql.InValues(s.C(user.MailTokensColumn), fks...))
+	}))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		fk := n.UserID
+		node, ok := nodeids[fk]
+		if !ok {
+			return fmt.Errorf(`unexpected referenced foreign-key "user_id" returned %v for node %v`, fk, n.ID)
+		}
+		assign(node, n)
+	}
+	return nil
+}
+func (_q *UserQuery) loadAuthenticators(ctx context.Context, query *AuthenticatorQuery, nodes []*User, init func(*User), assign func(*User, *Authenticator)) error {
+	fks := make([]driver.Value, 0, len(nodes))
+	nodeids := make(map[uuid.UUID]*User)
+	for i := range nodes {
+		fks = append(fks, nodes[i].ID)
+		nodeids[nodes[i].ID] = nodes[i]
+		if init != nil {
+			init(nodes[i])
+		}
+	}
+	if len(query.ctx.Fields) > 0 {
+		query.ctx.AppendFieldOnce(authenticator.FieldUserID)
+	}
+	query.Where(predicate.Authenticator(func(s *sql.Selector) {
+		s.Where(sql.InValues(s.C(user.AuthenticatorsColumn), fks...))
+	}))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		fk := n.UserID
+		node, ok := nodeids[fk]
+		if !ok {
+			return fmt.Errorf(`unexpected referenced foreign-key "user_id" returned %v for node %v`, fk, n.ID)
+		}
+		assign(node, n)
+	}
+	return nil
+}
+func (_q *UserQuery) loadRecoveryCodes(ctx context.Context, query *RecoveryCodeQuery, nodes []*User, init func(*User), assign func(*User, *RecoveryCode)) error {
+	fks := make([]driver.Value, 0, len(nodes))
+	nodeids := make(map[uuid.UUID]*User)
+	for i := range nodes {
+		fks = append(fks, nodes[i].ID)
+		nodeids[nodes[i].ID] = nodes[i]
+		if init != nil {
+			init(nodes[i])
+		}
+	}
+	if len(query.ctx.Fields) > 0 {
+		query.ctx.AppendFieldOnce(recoverycode.FieldUserID)
+	}
+	query.Where(predicate.RecoveryCode(func(s *sql.Selector) {
+		s.Where(sql.InValues(s.C(user.RecoveryCodesColumn), fks...))
 	}))
 	neighbors, err := query.All(ctx)
 	if err != nil {

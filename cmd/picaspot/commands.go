@@ -72,17 +72,17 @@ func (migrateCmd) Run(ctx context.Context, c *config.Config) error {
 
 type seedCmd struct{}
 
-// Run fills a migrated database; what is there already stays as it is.
+// Run fills a migrated database; what is there already stays as it is. The
+// accounts have a password that everybody can read, so it is for a machine of
+// one's own only.
 func (seedCmd) Run(ctx context.Context, c *config.Config) error {
-	if err := c.Complete(); err != nil {
-		return err
-	}
-	a, err := app.New(ctx, *c)
-	if err != nil {
-		return err
-	}
-	defer a.Close()
-	return a.Seed(ctx)
+	return withApp(ctx, c, func(a *app.App) error {
+		if !c.IsLocal() {
+			return errors.New("seed makes accounts with a password that is no secret: PICASPOT_PUBLIC_URL has to be on this machine. " +
+				"The first admin of an installation is made by: picaspot user create --role admin")
+		}
+		return a.Seed(ctx)
+	})
 }
 
 type policyCmd struct {

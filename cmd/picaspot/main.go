@@ -27,6 +27,8 @@ type cli struct {
 	Migrate     migrateCmd     `cmd:"" help:"Bring the database to the present version."`
 	Seed        seedCmd        `cmd:"" help:"Fill in a small world and the default accounts."`
 	Import      importCmd      `cmd:"" help:"Import landmarks from GeoJSON or CSV."`
+	User        userCmd        `cmd:"" help:"Create accounts, and change their role or status."`
+	Keys        keysCmd        `cmd:"" help:"Look after the keys that sign access tokens."`
 	Policy      policyCmd      `cmd:"" help:"Look after the policy: who may do what."`
 	SamplePhoto samplePhotoCmd `cmd:"" help:"Make a photo with a position and a time in it, to try things with."`
 	Healthcheck healthcheckCmd `cmd:"" help:"Ask a running server whether it is ready; for containers."`

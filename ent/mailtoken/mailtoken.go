@@ -32,6 +32,8 @@ const (
 	FieldExpiresAt = "expires_at"
 	// FieldUsedAt holds the string denoting the used_at field in the database.
 	FieldUsedAt = "used_at"
+	// FieldUsedFrom holds the string denoting the used_from field in the database.
+	FieldUsedFrom = "used_from"
 	// EdgeUser holds the string denoting the user edge name in mutations.
 	EdgeUser = "user"
 	// Table holds the table name of the mailtoken in the database.
@@ -56,6 +58,7 @@ var Columns = []string{
 	FieldTokenHash,
 	FieldExpiresAt,
 	FieldUsedAt,
+	FieldUsedFrom,
 }
 
 // ValidColumn reports if the column name is valid (part of the table columns).
@@ -77,6 +80,10 @@ var (
 	UpdateDefaultUpdatedAt func() time.Time
 	// EmailValidator is a validator for the "email" field. It is called by the builders before save.
 	EmailValidator func(string) error
+	// DefaultUsedFrom holds the default value on creation for the "used_from" field.
+	DefaultUsedFrom string
+	// UsedFromValidator is a validator for the "used_from" field. It is called by the builders before save.
+	UsedFromValidator func(string) error
 	// DefaultID holds the default value on creation for the "id" field.
 	DefaultID func() uuid.UUID
 )
@@ -86,7 +93,9 @@ type Purpose string
 
 // Purpose values.
 const (
-	PurposeVerifyEmail Purpose = "verify_email"
+	PurposeVerifyEmail   Purpose = "verify_email"
+	PurposeResetPassword Purpose = "reset_password"
+	PurposeChangeEmail   Purpose = "change_email"
 )
 
 func (pu Purpose) String() string {
@@ -96,7 +105,7 @@ func (pu Purpose) String() string {
 // PurposeValidator is a validator for the "purpose" field enum values. It is called by the builders before save.
 func PurposeValidator(pu Purpose) error {
 	switch pu {
-	case PurposeVerifyEmail:
+	case PurposeVerifyEmail, PurposeResetPassword, PurposeChangeEmail:
 		return nil
 	default:
 		return fmt.Errorf("mailtoken: invalid enum value for purpose field: %q", pu)
@@ -144,6 +153,11 @@ func ByExpiresAt(opts ...sql.OrderTermOption) OrderOption {
 // ByUsedAt orders the results by the used_at field.
 func ByUsedAt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldUsedAt, opts...).ToFunc()
+}
+
+// ByUsedFrom orders the results by the used_from field.
+func ByUsedFrom(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldUsedFrom, opts...).ToFunc()
 }
 
 // ByUserField orders the results by user field.

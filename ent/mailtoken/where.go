@@ -91,6 +91,11 @@ func UsedAt(v time.Time) predicate.MailToken {
 	return predicate.MailToken(sql.FieldEQ(FieldUsedAt, v))
 }
 
+// UsedFrom applies equality check predicate on the "used_from" field. It's identical to UsedFromEQ.
+func UsedFrom(v string) predicate.MailToken {
+	return predicate.MailToken(sql.FieldEQ(FieldUsedFrom, v))
+}
+
 // CreatedAtEQ applies the EQ predicate on the "created_at" field.
 func CreatedAtEQ(v time.Time) predicate.MailToken {
 	return predicate.MailToken(sql.FieldEQ(FieldCreatedAt, v))
@@ -404,6 +409,71 @@ func UsedAtIsNil() predicate.MailToken {
 // UsedAtNotNil applies the NotNil predicate on the "used_at" field.
 func UsedAtNotNil() predicate.MailToken {
 	return predicate.MailToken(sql.FieldNotNull(FieldUsedAt))
+}
+
+// UsedFromEQ applies the EQ predicate on the "used_from" field.
+func UsedFromEQ(v string) predicate.MailToken {
+	return predicate.MailToken(sql.FieldEQ(FieldUsedFrom, v))
+}
+
+// UsedFromNEQ applies the NEQ predicate on the "used_from" field.
+func UsedFromNEQ(v string) predicate.MailToken {
+	return predicate.MailToken(sql.FieldNEQ(FieldUsedFrom, v))
+}
+
+// UsedFromIn applies the In predicate on the "used_from" field.
+func UsedFromIn(vs ...string) predicate.MailToken {
+	return predicate.MailToken(sql.FieldIn(FieldUsedFrom, vs...))
+}
+
+// UsedFromNotIn applies the NotIn predicate on the "used_from" field.
+func UsedFromNotIn(vs ...string) predicate.MailToken {
+	return predicate.MailToken(sql.FieldNotIn(FieldUsedFrom, vs...))
+}
+
+// UsedFromGT applies the GT predicate on the "used_from" field.
+func UsedFromGT(v string) predicate.MailToken {
+	return predicate.MailToken(sql.FieldGT(FieldUsedFrom, v))
+}
+
+// UsedFromGTE applies the GTE predicate on the "used_from" field.
+func UsedFromGTE(v string) predicate.MailToken {
+	return predicate.MailToken(sql.FieldGTE(FieldUsedFrom, v))
+}
+
+// UsedFromLT applies the LT predicate on the "used_from" field.
+func UsedFromLT(v string) predicate.MailToken {
+	return predicate.MailToken(sql.FieldLT(FieldUsedFrom, v))
+}
+
+// UsedFromLTE applies the LTE predicate on the "used_from" field.
+func UsedFromLTE(v string) predicate.MailToken {
+	return predicate.MailToken(sql.FieldLTE(FieldUsedFrom, v))
+}
+
+// UsedFromContains applies the Contains predicate on the "used_from" field.
+func UsedFromContains(v string) predicate.MailToken {
+	return predicate.MailToken(sql.FieldContains(FieldUsedFrom, v))
+}
+
+// UsedFromHasPrefix applies the HasPrefix predicate on the "used_from" field.
+func UsedFromHasPrefix(v string) predicate.MailToken {
+	return predicate.MailToken(sql.FieldHasPrefix(FieldUsedFrom, v))
+}
+
+// UsedFromHasSuffix applies the HasSuffix predicate on the "used_from" field.
+func UsedFromHasSuffix(v string) predicate.MailToken {
+	return predicate.MailToken(sql.FieldHasSuffix(FieldUsedFrom, v))
+}
+
+// UsedFromEqualFold applies the EqualFold predicate on the "used_from" field.
+func UsedFromEqualFold(v string) predicate.MailToken {
+	return predicate.MailToken(sql.FieldEqualFold(FieldUsedFrom, v))
+}
+
+// UsedFromContainsFold applies the ContainsFold predicate on the "used_from" field.
+func UsedFromContainsFold(v string) predicate.MailToken {
+	return predicate.MailToken(sql.FieldContainsFold(FieldUsedFrom, v))
 }
 
 // HasUser applies the HasEdge predicate on the "user" edge.

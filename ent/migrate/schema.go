@@ -135,6 +135,37 @@ var (
 			},
 		},
 	}
+	// AuthenticatorsColumns holds the columns for the "authenticators" table.
+	AuthenticatorsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "updated_at", Type: field.TypeTime},
+		{Name: "sealed_secret", Type: field.TypeBytes, SchemaType: map[string]string{"postgres": "bytea"}},
+		{Name: "confirmed_at", Type: field.TypeTime, Nullable: true},
+		{Name: "last_step", Type: field.TypeInt64, Default: 0},
+		{Name: "user_id", Type: field.TypeUUID},
+	}
+	// AuthenticatorsTable holds the schema information for the "authenticators" table.
+	AuthenticatorsTable = &schema.Table{
+		Name:       "authenticators",
+		Columns:    AuthenticatorsColumns,
+		PrimaryKey: []*schema.Column{AuthenticatorsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "authenticators_users_authenticators",
+				Columns:    []*schema.Column{AuthenticatorsColumns[6]},
+				RefColumns: []*schema.Column{UsersColumns[0]},
+				OnDelete:   schema.Cascade,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "authenticator_user_id",
+				Unique:  true,
+				Columns: []*schema.Column{AuthenticatorsColumns[6]},
+			},
+		},
+	}
 	// LandmarksColumns holds the columns for the "landmarks" table.
 	LandmarksColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeUUID},
@@ -219,11 +250,12 @@ var (
 		{Name: "id", Type: field.TypeUUID},
 		{Name: "created_at", Type: field.TypeTime},
 		{Name: "updated_at", Type: field.TypeTime},
-		{Name: "purpose", Type: field.TypeEnum, Enums: []string{"verify_email"}},
+		{Name: "purpose", Type: field.TypeEnum, Enums: []string{"verify_email", "reset_password", "change_email"}},
 		{Name: "email", Type: field.TypeString, Size: 254, SchemaType: map[string]string{"postgres": "citext"}},
 		{Name: "token_hash", Type: field.TypeBytes, SchemaType: map[string]string{"postgres": "bytea"}},
 		{Name: "expires_at", Type: field.TypeTime},
 		{Name: "used_at", Type: field.TypeTime, Nullable: true},
+		{Name: "used_from", Type: field.TypeString, Size: 45, Default: ""},
 		{Name: "user_id", Type: field.TypeUUID},
 	}
 	// MailTokensTable holds the schema information for the "mail_tokens" table.
@@ -234,7 +266,7 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "mail_tokens_users_mail_tokens",
-				Columns:    []*schema.Column{MailTokensColumns[8]},
+				Columns:    []*schema.Column{MailTokensColumns[9]},
 				RefColumns: []*schema.Column{UsersColumns[0]},
 				OnDelete:   schema.Cascade,
 			},
@@ -248,12 +280,63 @@ var (
 			{
 				Name:    "mailtoken_user_id",
 				Unique:  false,
-				Columns: []*schema.Column{MailTokensColumns[8]},
+				Columns: []*schema.Column{MailTokensColumns[9]},
 			},
 			{
 				Name:    "mailtoken_expires_at",
 				Unique:  false,
 				Columns: []*schema.Column{MailTokensColumns[6]},
+			},
+		},
+	}
+	// RecoveryCodesColumns holds the columns for the "recovery_codes" table.
+	RecoveryCodesColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "updated_at", Type: field.TypeTime},
+		{Name: "code_hash", Type: field.TypeBytes, SchemaType: map[string]string{"postgres": "bytea"}},
+		{Name: "used_at", Type: field.TypeTime, Nullable: true},
+		{Name: "user_id", Type: field.TypeUUID},
+	}
+	// RecoveryCodesTable holds the schema information for the "recovery_codes" table.
+	RecoveryCodesTable = &schema.Table{
+		Name:       "recovery_codes",
+		Columns:    RecoveryCodesColumns,
+		PrimaryKey: []*schema.Column{RecoveryCodesColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "recovery_codes_users_recovery_codes",
+				Columns:    []*schema.Column{RecoveryCodesColumns[5]},
+				RefColumns: []*schema.Column{UsersColumns[0]},
+				OnDelete:   schema.Cascade,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "recoverycode_user_id_code_hash",
+				Unique:  true,
+				Columns: []*schema.Column{RecoveryCodesColumns[5], RecoveryCodesColumns[3]},
+			},
+		},
+	}
+	// RolesColumns holds the columns for the "roles" table.
+	RolesColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "updated_at", Type: field.TypeTime},
+		{Name: "name", Type: field.TypeString, Size: 64},
+		{Name: "requires_mfa", Type: field.TypeBool, Default: false},
+	}
+	// RolesTable holds the schema information for the "roles" table.
+	RolesTable = &schema.Table{
+		Name:       "roles",
+		Columns:    RolesColumns,
+		PrimaryKey: []*schema.Column{RolesColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "role_name",
+				Unique:  true,
+				Columns: []*schema.Column{RolesColumns[3]},
 			},
 		},
 	}
@@ -264,9 +347,16 @@ var (
 		{Name: "updated_at", Type: field.TypeTime},
 		{Name: "user_agent", Type: field.TypeString, Size: 512, Default: ""},
 		{Name: "ip_address", Type: field.TypeString, Size: 45, Default: ""},
+		{Name: "remember", Type: field.TypeBool, Default: false},
+		{Name: "second_factor", Type: field.TypeBool, Default: false},
+		{Name: "refresh_hash", Type: field.TypeBytes, SchemaType: map[string]string{"postgres": "bytea"}},
+		{Name: "previous_refresh_hash", Type: field.TypeBytes, Nullable: true, SchemaType: map[string]string{"postgres": "bytea"}},
+		{Name: "sealed_refresh_token", Type: field.TypeBytes, Nullable: true, SchemaType: map[string]string{"postgres": "bytea"}},
 		{Name: "last_used_at", Type: field.TypeTime},
+		{Name: "idle_expires_at", Type: field.TypeTime},
 		{Name: "expires_at", Type: field.TypeTime},
 		{Name: "ended_at", Type: field.TypeTime, Nullable: true},
+		{Name: "end_reason", Type: field.TypeEnum, Nullable: true, Enums: []string{"logout", "logout_all", "revoked", "password_changed", "password_reset", "refresh_token_reused", "suspended", "account_deleted"}},
 		{Name: "user_id", Type: field.TypeUUID},
 	}
 	// SessionsTable holds the schema information for the "sessions" table.
@@ -277,21 +367,21 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "sessions_users_sessions",
-				Columns:    []*schema.Column{SessionsColumns[8]},
+				Columns:    []*schema.Column{SessionsColumns[15]},
 				RefColumns: []*schema.Column{UsersColumns[0]},
 				OnDelete:   schema.Cascade,
 			},
 		},
 		Indexes: []*schema.Index{
 			{
-				Name:    "session_user_id",
+				Name:    "session_user_id_last_used_at_id",
 				Unique:  false,
-				Columns: []*schema.Column{SessionsColumns[8]},
+				Columns: []*schema.Column{SessionsColumns[15], SessionsColumns[10], SessionsColumns[0]},
 			},
 			{
 				Name:    "session_expires_at",
 				Unique:  false,
-				Columns: []*schema.Column{SessionsColumns[6]},
+				Columns: []*schema.Column{SessionsColumns[12]},
 			},
 		},
 	}
@@ -396,6 +486,9 @@ var (
 		{Name: "password_changed_at", Type: field.TypeTime},
 		{Name: "role", Type: field.TypeString, Size: 64},
 		{Name: "status", Type: field.TypeEnum, Enums: []string{"active", "suspended"}, Default: "active"},
+		{Name: "display_name", Type: field.TypeString, Nullable: true, Size: 64},
+		{Name: "bio", Type: field.TypeString, Size: 500, Default: ""},
+		{Name: "avatar", Type: field.TypeJSON, Nullable: true, SchemaType: map[string]string{"postgres": "jsonb"}},
 	}
 	// UsersTable holds the schema information for the "users" table.
 	UsersTable = &schema.Table{
@@ -425,8 +518,11 @@ var (
 	Tables = []*schema.Table{
 		AreasTable,
 		AttemptsTable,
+		AuthenticatorsTable,
 		LandmarksTable,
 		MailTokensTable,
+		RecoveryCodesTable,
+		RolesTable,
 		SessionsTable,
 		SigningKeysTable,
 		UnlocksTable,
@@ -438,6 +534,7 @@ func init() {
 	AreasTable.ForeignKeys[0].RefTable = AreasTable
 	AttemptsTable.ForeignKeys[0].RefTable = LandmarksTable
 	AttemptsTable.ForeignKeys[1].RefTable = UsersTable
+	AuthenticatorsTable.ForeignKeys[0].RefTable = UsersTable
 	LandmarksTable.ForeignKeys[0].RefTable = AreasTable
 	LandmarksTable.Annotation = &entsql.Annotation{}
 	LandmarksTable.Annotation.Checks = map[string]string{
@@ -446,6 +543,7 @@ func init() {
 		"landmark_unlock_radius": "unlock_radius_meters BETWEEN 1 AND 10000",
 	}
 	MailTokensTable.ForeignKeys[0].RefTable = UsersTable
+	RecoveryCodesTable.ForeignKeys[0].RefTable = UsersTable
 	SessionsTable.ForeignKeys[0].RefTable = UsersTable
 	UnlocksTable.ForeignKeys[0].RefTable = AttemptsTable
 	UnlocksTable.ForeignKeys[1].RefTable = LandmarksTable

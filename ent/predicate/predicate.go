@@ -12,11 +12,20 @@ type Area func(*sql.Selector)
 // Attempt is the predicate function for attempt builders.
 type Attempt func(*sql.Selector)
 
+// Authenticator is the predicate function for authenticator builders.
+type Authenticator func(*sql.Selector)
+
 // Landmark is the predicate function for landmark builders.
 type Landmark func(*sql.Selector)
 
 // MailToken is the predicate function for mailtoken builders.
 type MailToken func(*sql.Selector)
+
+// RecoveryCode is the predicate function for recoverycode builders.
+type RecoveryCode func(*sql.Selector)
+
+// Role is the predicate function for role builders.
+type Role func(*sql.Selector)
 
 // Session is the predicate function for session builders.
 type Session func(*sql.Selector)

@@ -8,8 +8,11 @@ import (
 	"github.com/google/uuid"
 	"github.com/picaspot/picaspot/ent/area"
 	"github.com/picaspot/picaspot/ent/attempt"
+	"github.com/picaspot/picaspot/ent/authenticator"
 	"github.com/picaspot/picaspot/ent/landmark"
 	"github.com/picaspot/picaspot/ent/mailtoken"
+	"github.com/picaspot/picaspot/ent/recoverycode"
+	"github.com/picaspot/picaspot/ent/role"
 	"github.com/picaspot/picaspot/ent/schema"
 	"github.com/picaspot/picaspot/ent/session"
 	"github.com/picaspot/picaspot/ent/signingkey"
@@ -104,6 +107,31 @@ func init() {
 	attemptDescID := attemptMixinFields0[0].Descriptor()
 	// attempt.DefaultID holds the default value on creation for the id field.
 	attempt.DefaultID = attemptDescID.Default.(func() uuid.UUID)
+	authenticatorMixin := schema.Authenticator{}.Mixin()
+	authenticatorMixinFields0 := authenticatorMixin[0].Fields()
+	_ = authenticatorMixinFields0
+	authenticatorMixinFields1 := authenticatorMixin[1].Fields()
+	_ = authenticatorMixinFields1
+	authenticatorFields := schema.Authenticator{}.Fields()
+	_ = authenticatorFields
+	// authenticatorDescCreatedAt is the schema descriptor for created_at field.
+	authenticatorDescCreatedAt := authenticatorMixinFields1[0].Descriptor()
+	// authenticator.DefaultCreatedAt holds the default value on creation for the created_at field.
+	authenticator.DefaultCreatedAt = authenticatorDescCreatedAt.Default.(func() time.Time)
+	// authenticatorDescUpdatedAt is the schema descriptor for updated_at field.
+	authenticatorDescUpdatedAt := authenticatorMixinFields1[1].Descriptor()
+	// authenticator.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	authenticator.DefaultUpdatedAt = authenticatorDescUpdatedAt.Default.(func() time.Time)
+	// authenticator.UpdateDefaultUpdatedAt holds the default value on update for the updated_at field.
+	authenticator.UpdateDefaultUpdatedAt = authenticatorDescUpdatedAt.UpdateDefault.(func() time.Time)
+	// authenticatorDescLastStep is the schema descriptor for last_step field.
+	authenticatorDescLastStep := authenticatorFields[3].Descriptor()
+	// authenticator.DefaultLastStep holds the default value on creation for the last_step field.
+	authenticator.DefaultLastStep = authenticatorDescLastStep.Default.(int64)
+	// authenticatorDescID is the schema descriptor for id field.
+	authenticatorDescID := authenticatorMixinFields0[0].Descriptor()
+	// authenticator.DefaultID holds the default value on creation for the id field.
+	authenticator.DefaultID = authenticatorDescID.Default.(func() uuid.UUID)
 	landmarkMixin := schema.Landmark{}.Mixin()
 	landmarkMixinHooks2 := landmarkMixin[2].Hooks()
 	landmarkMixinHooks3 := landmarkMixin[3].Hooks()
@@ -209,10 +237,68 @@ func init() {
 	mailtokenDescEmail := mailtokenFields[2].Descriptor()
 	// mailtoken.EmailValidator is a validator for the "email" field. It is called by the builders before save.
 	mailtoken.EmailValidator = mailtokenDescEmail.Validators[0].(func(string) error)
+	// mailtokenDescUsedFrom is the schema descriptor for used_from field.
+	mailtokenDescUsedFrom := mailtokenFields[6].Descriptor()
+	// mailtoken.DefaultUsedFrom holds the default value on creation for the used_from field.
+	mailtoken.DefaultUsedFrom = mailtokenDescUsedFrom.Default.(string)
+	// mailtoken.UsedFromValidator is a validator for the "used_from" field. It is called by the builders before save.
+	mailtoken.UsedFromValidator = mailtokenDescUsedFrom.Validators[0].(func(string) error)
 	// mailtokenDescID is the schema descriptor for id field.
 	mailtokenDescID := mailtokenMixinFields0[0].Descriptor()
 	// mailtoken.DefaultID holds the default value on creation for the id field.
 	mailtoken.DefaultID = mailtokenDescID.Default.(func() uuid.UUID)
+	recoverycodeMixin := schema.RecoveryCode{}.Mixin()
+	recoverycodeMixinFields0 := recoverycodeMixin[0].Fields()
+	_ = recoverycodeMixinFields0
+	recoverycodeMixinFields1 := recoverycodeMixin[1].Fields()
+	_ = recoverycodeMixinFields1
+	recoverycodeFields := schema.RecoveryCode{}.Fields()
+	_ = recoverycodeFields
+	// recoverycodeDescCreatedAt is the schema descriptor for created_at field.
+	recoverycodeDescCreatedAt := recoverycodeMixinFields1[0].Descriptor()
+	// recoverycode.DefaultCreatedAt holds the default value on creation for the created_at field.
+	recoverycode.DefaultCreatedAt = recoverycodeDescCreatedAt.Default.(func() time.Time)
+	// recoverycodeDescUpdatedAt is the schema descriptor for updated_at field.
+	recoverycodeDescUpdatedAt := recoverycodeMixinFields1[1].Descriptor()
+	// recoverycode.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	recoverycode.DefaultUpdatedAt = recoverycodeDescUpdatedAt.Default.(func() time.Time)
+	// recoverycode.UpdateDefaultUpdatedAt holds the default value on update for the updated_at field.
+	recoverycode.UpdateDefaultUpdatedAt = recoverycodeDescUpdatedAt.UpdateDefault.(func() time.Time)
+	// recoverycodeDescID is the schema descriptor for id field.
+	recoverycodeDescID := recoverycodeMixinFields0[0].Descriptor()
+	// recoverycode.DefaultID holds the default value on creation for the id field.
+	recoverycode.DefaultID = recoverycodeDescID.Default.(func() uuid.UUID)
+	roleMixin := schema.Role{}.Mixin()
+	roleMixinHooks2 := roleMixin[2].Hooks()
+	role.Hooks[0] = roleMixinHooks2[0]
+	roleMixinFields0 := roleMixin[0].Fields()
+	_ = roleMixinFields0
+	roleMixinFields1 := roleMixin[1].Fields()
+	_ = roleMixinFields1
+	roleFields := schema.Role{}.Fields()
+	_ = roleFields
+	// roleDescCreatedAt is the schema descriptor for created_at field.
+	roleDescCreatedAt := roleMixinFields1[0].Descriptor()
+	// role.DefaultCreatedAt holds the default value on creation for the created_at field.
+	role.DefaultCreatedAt = roleDescCreatedAt.Default.(func() time.Time)
+	// roleDescUpdatedAt is the schema descriptor for updated_at field.
+	roleDescUpdatedAt := roleMixinFields1[1].Descriptor()
+	// role.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	role.DefaultUpdatedAt = roleDescUpdatedAt.Default.(func() time.Time)
+	// role.UpdateDefaultUpdatedAt holds the default value on update for the updated_at field.
+	role.UpdateDefaultUpdatedAt = roleDescUpdatedAt.UpdateDefault.(func() time.Time)
+	// roleDescName is the schema descriptor for name field.
+	roleDescName := roleFields[0].Descriptor()
+	// role.NameValidator is a validator for the "name" field. It is called by the builders before save.
+	role.NameValidator = roleDescName.Validators[0].(func(string) error)
+	// roleDescRequiresMfa is the schema descriptor for requires_mfa field.
+	roleDescRequiresMfa := roleFields[1].Descriptor()
+	// role.DefaultRequiresMfa holds the default value on creation for the requires_mfa field.
+	role.DefaultRequiresMfa = roleDescRequiresMfa.Default.(bool)
+	// roleDescID is the schema descriptor for id field.
+	roleDescID := roleMixinFields0[0].Descriptor()
+	// role.DefaultID holds the default value on creation for the id field.
+	role.DefaultID = roleDescID.Default.(func() uuid.UUID)
 	sessionMixin := schema.Session{}.Mixin()
 	sessionMixinFields0 := sessionMixin[0].Fields()
 	_ = sessionMixinFields0
@@ -242,8 +328,16 @@ func init() {
 	session.DefaultIPAddress = sessionDescIPAddress.Default.(string)
 	// session.IPAddressValidator is a validator for the "ip_address" field. It is called by the builders before save.
 	session.IPAddressValidator = sessionDescIPAddress.Validators[0].(func(string) error)
+	// sessionDescRemember is the schema descriptor for remember field.
+	sessionDescRemember := sessionFields[3].Descriptor()
+	// session.DefaultRemember holds the default value on creation for the remember field.
+	session.DefaultRemember = sessionDescRemember.Default.(bool)
+	// sessionDescSecondFactor is the schema descriptor for second_factor field.
+	sessionDescSecondFactor := sessionFields[4].Descriptor()
+	// session.DefaultSecondFactor holds the default value on creation for the second_factor field.
+	session.DefaultSecondFactor = sessionDescSecondFactor.Default.(bool)
 	// sessionDescLastUsedAt is the schema descriptor for last_used_at field.
-	sessionDescLastUsedAt := sessionFields[3].Descriptor()
+	sessionDescLastUsedAt := sessionFields[8].Descriptor()
 	// session.DefaultLastUsedAt holds the default value on creation for the last_used_at field.
 	session.DefaultLastUsedAt = sessionDescLastUsedAt.Default.(func() time.Time)
 	// sessionDescID is the schema descriptor for id field.
@@ -363,6 +457,16 @@ func init() {
 	userDescRole := userFields[5].Descriptor()
 	// user.RoleValidator is a validator for the "role" field. It is called by the builders before save.
 	user.RoleValidator = userDescRole.Validators[0].(func(string) error)
+	// userDescDisplayName is the schema descriptor for display_name field.
+	userDescDisplayName := userFields[7].Descriptor()
+	// user.DisplayNameValidator is a validator for the "display_name" field. It is called by the builders before save.
+	user.DisplayNameValidator = userDescDisplayName.Validators[0].(func(string) error)
+	// userDescBio is the schema descriptor for bio field.
+	userDescBio := userFields[8].Descriptor()
+	// user.DefaultBio holds the default value on creation for the bio field.
+	user.DefaultBio = userDescBio.Default.(string)
+	// user.BioValidator is a validator for the "bio" field. It is called by the builders before save.
+	user.BioValidator = userDescBio.Validators[0].(func(string) error)
 	// userDescID is the schema descriptor for id field.
 	userDescID := userMixinFields0[0].Descriptor()
 	// user.DefaultID holds the default value on creation for the id field.

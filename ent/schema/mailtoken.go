@@ -23,12 +23,14 @@ func (MailToken) Mixin() []ent.Mixin {
 func (MailToken) Fields() []ent.Field {
 	return []ent.Field{
 		field.UUID("user_id", uuid.UUID{}).Immutable(),
-		field.Enum("purpose").Values("verify_email").Immutable(),
+		field.Enum("purpose").Values("verify_email", "reset_password", "change_email").Immutable(),
 		field.String("email").SchemaType(citext).MaxRuneLen(254).Immutable().
 			Comment("The address that the token proves, as it was when the mail was sent."),
 		field.Bytes("token_hash").SchemaType(bytea).Sensitive().Immutable(),
 		field.Time("expires_at").Immutable(),
 		field.Time("used_at").Optional().Nillable(),
+		field.String("used_from").MaxLen(45).Default("").
+			Comment("The address that it was handed in from: its owner has proven to read the mails."),
 	}
 }
 

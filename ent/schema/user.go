@@ -8,6 +8,7 @@ import (
 	"entgo.io/ent/schema/index"
 
 	"github.com/picaspot/picaspot/ent/mixin"
+	"github.com/picaspot/picaspot/internal/photo"
 )
 
 // User is an account: an explorer, a creator, a moderator or an admin. Its
@@ -35,6 +36,10 @@ func (User) Fields() []ent.Field {
 		field.String("role").
 			MaxLen(64),
 		field.Enum("status").Values("active", "suspended").Default("active"),
+		field.String("display_name").MaxRuneLen(64).Optional().Nillable().
+			Comment("What others see instead of the user name; it need not be unique."),
+		field.String("bio").MaxRuneLen(500).Default(""),
+		field.JSON("avatar", &photo.Image{}).SchemaType(jsonb).Optional(),
 	}
 }
 
@@ -43,6 +48,8 @@ func (User) Edges() []ent.Edge {
 	return []ent.Edge{
 		edge.To("sessions", Session.Type).Annotations(entsql.OnDelete(entsql.Cascade)),
 		edge.To("mail_tokens", MailToken.Type).Annotations(entsql.OnDelete(entsql.Cascade)),
+		edge.To("authenticators", Authenticator.Type).Annotations(entsql.OnDelete(entsql.Cascade)),
+		edge.To("recovery_codes", RecoveryCode.Type).Annotations(entsql.OnDelete(entsql.Cascade)),
 		edge.To("attempts", Attempt.Type).Annotations(entsql.OnDelete(entsql.Cascade)),
 		edge.To("unlocks", Unlock.Type).Annotations(entsql.OnDelete(entsql.Cascade)),
 	}

@@ -3,6 +3,7 @@
 package session
 
 import (
+	"fmt"
 	"time"
 
 	"entgo.io/ent/dialect/sql"
@@ -25,12 +26,26 @@ const (
 	FieldUserAgent = "user_agent"
 	// FieldIPAddress holds the string denoting the ip_address field in the database.
 	FieldIPAddress = "ip_address"
+	// FieldRemember holds the string denoting the remember field in the database.
+	FieldRemember = "remember"
+	// FieldSecondFactor holds the string denoting the second_factor field in the database.
+	FieldSecondFactor = "second_factor"
+	// FieldRefreshHash holds the string denoting the refresh_hash field in the database.
+	FieldRefreshHash = "refresh_hash"
+	// FieldPreviousRefreshHash holds the string denoting the previous_refresh_hash field in the database.
+	FieldPreviousRefreshHash = "previous_refresh_hash"
+	// FieldSealedRefreshToken holds the string denoting the sealed_refresh_token field in the database.
+	FieldSealedRefreshToken = "sealed_refresh_token"
 	// FieldLastUsedAt holds the string denoting the last_used_at field in the database.
 	FieldLastUsedAt = "last_used_at"
+	// FieldIdleExpiresAt holds the string denoting the idle_expires_at field in the database.
+	FieldIdleExpiresAt = "idle_expires_at"
 	// FieldExpiresAt holds the string denoting the expires_at field in the database.
 	FieldExpiresAt = "expires_at"
 	// FieldEndedAt holds the string denoting the ended_at field in the database.
 	FieldEndedAt = "ended_at"
+	// FieldEndReason holds the string denoting the end_reason field in the database.
+	FieldEndReason = "end_reason"
 	// EdgeUser holds the string denoting the user edge name in mutations.
 	EdgeUser = "user"
 	// Table holds the table name of the session in the database.
@@ -52,9 +67,16 @@ var Columns = []string{
 	FieldUserID,
 	FieldUserAgent,
 	FieldIPAddress,
+	FieldRemember,
+	FieldSecondFactor,
+	FieldRefreshHash,
+	FieldPreviousRefreshHash,
+	FieldSealedRefreshToken,
 	FieldLastUsedAt,
+	FieldIdleExpiresAt,
 	FieldExpiresAt,
 	FieldEndedAt,
+	FieldEndReason,
 }
 
 // ValidColumn reports if the column name is valid (part of the table columns).
@@ -82,11 +104,44 @@ var (
 	DefaultIPAddress string
 	// IPAddressValidator is a validator for the "ip_address" field. It is called by the builders before save.
 	IPAddressValidator func(string) error
+	// DefaultRemember holds the default value on creation for the "remember" field.
+	DefaultRemember bool
+	// DefaultSecondFactor holds the default value on creation for the "second_factor" field.
+	DefaultSecondFactor bool
 	// DefaultLastUsedAt holds the default value on creation for the "last_used_at" field.
 	DefaultLastUsedAt func() time.Time
 	// DefaultID holds the default value on creation for the "id" field.
 	DefaultID func() uuid.UUID
 )
+
+// EndReason defines the type for the "end_reason" enum field.
+type EndReason string
+
+// EndReason values.
+const (
+	EndReasonLogout             EndReason = "logout"
+	EndReasonLogoutAll          EndReason = "logout_all"
+	EndReasonRevoked            EndReason = "revoked"
+	EndReasonPasswordChanged    EndReason = "password_changed"
+	EndReasonPasswordReset      EndReason = "password_reset"
+	EndReasonRefreshTokenReused EndReason = "refresh_token_reused"
+	EndReasonSuspended          EndReason = "suspended"
+	EndReasonAccountDeleted     EndReason = "account_deleted"
+)
+
+func (er EndReason) String() string {
+	return string(er)
+}
+
+// EndReasonValidator is a validator for the "end_reason" field enum values. It is called by the builders before save.
+func EndReasonValidator(er EndReason) error {
+	switch er {
+	case EndReasonLogout, EndReasonLogoutAll, EndReasonRevoked, EndReasonPasswordChanged, EndReasonPasswordReset, EndReasonRefreshTokenReused, EndReasonSuspended, EndReasonAccountDeleted:
+		return nil
+	default:
+		return fmt.Errorf("session: invalid enum value for end_reason field: %q", er)
+	}
+}
 
 // OrderOption defines the ordering options for the Session queries.
 type OrderOption func(*sql.Selector)
@@ -121,9 +176,24 @@ func ByIPAddress(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldIPAddress, opts...).ToFunc()
 }
 
+// ByRemember orders the results by the remember field.
+func ByRemember(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldRemember, opts...).ToFunc()
+}
+
+// BySecondFactor orders the results by the second_factor field.
+func BySecondFactor(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldSecondFactor, opts...).ToFunc()
+}
+
 // ByLastUsedAt orders the results by the last_used_at field.
 func ByLastUsedAt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldLastUsedAt, opts...).ToFunc()
+}
+
+// ByIdleExpiresAt orders the results by the idle_expires_at field.
+func ByIdleExpiresAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldIdleExpiresAt, opts...).ToFunc()
 }
 
 // ByExpiresAt orders the results by the expires_at field.
@@ -134,6 +204,11 @@ func ByExpiresAt(opts ...sql.OrderTermOption) OrderOption {
 // ByEndedAt orders the results by the ended_at field.
 func ByEndedAt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldEndedAt, opts...).ToFunc()
+}
+
+// ByEndReason orders the results by the end_reason field.
+func ByEndReason(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldEndReason, opts...).ToFunc()
 }
 
 // ByUserField orders the results by user field.

@@ -81,9 +81,39 @@ func IPAddress(v string) predicate.Session {
 	return predicate.Session(sql.FieldEQ(FieldIPAddress, v))
 }
 
+// Remember applies equality check predicate on the "remember" field. It's identical to RememberEQ.
+func Remember(v bool) predicate.Session {
+	return predicate.Session(sql.FieldEQ(FieldRemember, v))
+}
+
+// SecondFactor applies equality check predicate on the "second_factor" field. It's identical to SecondFactorEQ.
+func SecondFactor(v bool) predicate.Session {
+	return predicate.Session(sql.FieldEQ(FieldSecondFactor, v))
+}
+
+// RefreshHash applies equality check predicate on the "refresh_hash" field. It's identical to RefreshHashEQ.
+func RefreshHash(v []byte) predicate.Session {
+	return predicate.Session(sql.FieldEQ(FieldRefreshHash, v))
+}
+
+// PreviousRefreshHash applies equality check predicate on the "previous_refresh_hash" field. It's identical to PreviousRefreshHashEQ.
+func PreviousRefreshHash(v []byte) predicate.Session {
+	return predicate.Session(sql.FieldEQ(FieldPreviousRefreshHash, v))
+}
+
+// SealedRefreshToken applies equality check predicate on the "sealed_refresh_token" field. It's identical to SealedRefreshTokenEQ.
+func SealedRefreshToken(v []byte) predicate.Session {
+	return predicate.Session(sql.FieldEQ(FieldSealedRefreshToken, v))
+}
+
 // LastUsedAt applies equality check predicate on the "last_used_at" field. It's identical to LastUsedAtEQ.
 func LastUsedAt(v time.Time) predicate.Session {
 	return predicate.Session(sql.FieldEQ(FieldLastUsedAt, v))
+}
+
+// IdleExpiresAt applies equality check predicate on the "idle_expires_at" field. It's identical to IdleExpiresAtEQ.
+func IdleExpiresAt(v time.Time) predicate.Session {
+	return predicate.Session(sql.FieldEQ(FieldIdleExpiresAt, v))
 }
 
 // ExpiresAt applies equality check predicate on the "expires_at" field. It's identical to ExpiresAtEQ.
@@ -326,6 +356,166 @@ func IPAddressContainsFold(v string) predicate.Session {
 	return predicate.Session(sql.FieldContainsFold(FieldIPAddress, v))
 }
 
+// RememberEQ applies the EQ predicate on the "remember" field.
+func RememberEQ(v bool) predicate.Session {
+	return predicate.Session(sql.FieldEQ(FieldRemember, v))
+}
+
+// RememberNEQ applies the NEQ predicate on the "remember" field.
+func RememberNEQ(v bool) predicate.Session {
+	return predicate.Session(sql.FieldNEQ(FieldRemember, v))
+}
+
+// SecondFactorEQ applies the EQ predicate on the "second_factor" field.
+func SecondFactorEQ(v bool) predicate.Session {
+	return predicate.Session(sql.FieldEQ(FieldSecondFactor, v))
+}
+
+// SecondFactorNEQ applies the NEQ predicate on the "second_factor" field.
+func SecondFactorNEQ(v bool) predicate.Session {
+	return predicate.Session(sql.FieldNEQ(FieldSecondFactor, v))
+}
+
+// RefreshHashEQ applies the EQ predicate on the "refresh_hash" field.
+func RefreshHashEQ(v []byte) predicate.Session {
+	return predicate.Session(sql.FieldEQ(FieldRefreshHash, v))
+}
+
+// RefreshHashNEQ applies the NEQ predicate on the "refresh_hash" field.
+func RefreshHashNEQ(v []byte) predicate.Session {
+	return predicate.Session(sql.FieldNEQ(FieldRefreshHash, v))
+}
+
+// RefreshHashIn applies the In predicate on the "refresh_hash" field.
+func RefreshHashIn(vs ...[]byte) predicate.Session {
+	return predicate.Session(sql.FieldIn(FieldRefreshHash, vs...))
+}
+
+// RefreshHashNotIn applies the NotIn predicate on the "refresh_hash" field.
+func RefreshHashNotIn(vs ...[]byte) predicate.Session {
+	return predicate.Session(sql.FieldNotIn(FieldRefreshHash, vs...))
+}
+
+// RefreshHashGT applies the GT predicate on the "refresh_hash" field.
+func RefreshHashGT(v []byte) predicate.Session {
+	return predicate.Session(sql.FieldGT(FieldRefreshHash, v))
+}
+
+// RefreshHashGTE applies the GTE predicate on the "refresh_hash" field.
+func RefreshHashGTE(v []byte) predicate.Session {
+	return predicate.Session(sql.FieldGTE(FieldRefreshHash, v))
+}
+
+// RefreshHashLT applies the LT predicate on the "refresh_hash" field.
+func RefreshHashLT(v []byte) predicate.Session {
+	return predicate.Session(sql.FieldLT(FieldRefreshHash, v))
+}
+
+// RefreshHashLTE applies the LTE predicate on the "refresh_hash" field.
+func RefreshHashLTE(v []byte) predicate.Session {
+	return predicate.Session(sql.FieldLTE(FieldRefreshHash, v))
+}
+
+// PreviousRefreshHashEQ applies the EQ predicate on the "previous_refresh_hash" field.
+func PreviousRefreshHashEQ(v []byte) predicate.Session {
+	return predicate.Session(sql.FieldEQ(FieldPreviousRefreshHash, v))
+}
+
+// PreviousRefreshHashNEQ applies the NEQ predicate on the "previous_refresh_hash" field.
+func PreviousRefreshHashNEQ(v []byte) predicate.Session {
+	return predicate.Session(sql.FieldNEQ(FieldPreviousRefreshHash, v))
+}
+
+// PreviousRefreshHashIn applies the In predicate on the "previous_refresh_hash" field.
+func PreviousRefreshHashIn(vs ...[]byte) predicate.Session {
+	return predicate.Session(sql.FieldIn(FieldPreviousRefreshHash, vs...))
+}
+
+// PreviousRefreshHashNotIn applies the NotIn predicate on the "previous_refresh_hash" field.
+func PreviousRefreshHashNotIn(vs ...[]byte) predicate.Session {
+	return predicate.Session(sql.FieldNotIn(FieldPreviousRefreshHash, vs...))
+}
+
+// PreviousRefreshHashGT applies the GT predicate on the "previous_refresh_hash" field.
+func PreviousRefreshHashGT(v []byte) predicate.Session {
+	return predicate.Session(sql.FieldGT(FieldPreviousRefreshHash, v))
+}
+
+// PreviousRefreshHashGTE applies the GTE predicate on the "previous_refresh_hash" field.
+func PreviousRefreshHashGTE(v []byte) predicate.Session {
+	return predicate.Session(sql.FieldGTE(FieldPreviousRefreshHash, v))
+}
+
+// PreviousRefreshHashLT applies the LT predicate on the "previous_refresh_hash" field.
+func PreviousRefreshHashLT(v []byte) predicate.Session {
+	return predicate.Session(sql.FieldLT(FieldPreviousRefreshHash, v))
+}
+
+// PreviousRefreshHashLTE applies the LTE predicate on the "previous_refresh_hash" field.
+func PreviousRefreshHashLTE(v []byte) predicate.Session {
+	return predicate.Session(sql.FieldLTE(FieldPreviousRefreshHash, v))
+}
+
+// PreviousRefreshHashIsNil applies the IsNil predicate on the "previous_refresh_hash" field.
+func PreviousRefreshHashIsNil() predicate.Session {
+	return predicate.Session(sql.FieldIsNull(FieldPreviousRefreshHash))
+}
+
+// PreviousRefreshHashNotNil applies the NotNil predicate on the "previous_refresh_hash" field.
+func PreviousRefreshHashNotNil() predicate.Session {
+	return predicate.Session(sql.FieldNotNull(FieldPreviousRefreshHash))
+}
+
+// SealedRefreshTokenEQ applies the EQ predicate on the "sealed_refresh_token" field.
+func SealedRefreshTokenEQ(v []byte) predicate.Session {
+	return predicate.Session(sql.FieldEQ(FieldSealedRefreshToken, v))
+}
+
+// SealedRefreshTokenNEQ applies the NEQ predicate on the "sealed_refresh_token" field.
+func SealedRefreshTokenNEQ(v []byte) predicate.Session {
+	return predicate.Session(sql.FieldNEQ(FieldSealedRefreshToken, v))
+}
+
+// SealedRefreshTokenIn applies the In predicate on the "sealed_refresh_token" field.
+func SealedRefreshTokenIn(vs ...[]byte) predicate.Session {
+	return predicate.Session(sql.FieldIn(FieldSealedRefreshToken, vs...))
+}
+
+// SealedRefreshTokenNotIn applies the NotIn predicate on the "sealed_refresh_token" field.
+func SealedRefreshTokenNotIn(vs ...[]byte) predicate.Session {
+	return predicate.Session(sql.FieldNotIn(FieldSealedRefreshToken, vs...))
+}
+
+// SealedRefreshTokenGT applies the GT predicate on the "sealed_refresh_token" field.
+func SealedRefreshTokenGT(v []byte) predicate.Session {
+	return predicate.Session(sql.FieldGT(FieldSealedRefreshToken, v))
+}
+
+// SealedRefreshTokenGTE applies the GTE predicate on the "sealed_refresh_token" field.
+func SealedRefreshTokenGTE(v []byte) predicate.Session {
+	return predicate.Session(sql.FieldGTE(FieldSealedRefreshToken, v))
+}
+
+// SealedRefreshTokenLT applies the LT predicate on the "sealed_refresh_token" field.
+func SealedRefreshTokenLT(v []byte) predicate.Session {
+	return predicate.Session(sql.FieldLT(FieldSealedRefreshToken, v))
+}
+
+// SealedRefreshTokenLTE applies the LTE predicate on the "sealed_refresh_token" field.
+func SealedRefreshTokenLTE(v []byte) predicate.Session {
+	return predicate.Session(sql.FieldLTE(FieldSealedRefreshToken, v))
+}
+
+// SealedRefreshTokenIsNil applies the IsNil predicate on the "sealed_refresh_token" field.
+func SealedRefreshTokenIsNil() predicate.Session {
+	return predicate.Session(sql.FieldIsNull(FieldSealedRefreshToken))
+}
+
+// SealedRefreshTokenNotNil applies the NotNil predicate on the "sealed_refresh_token" field.
+func SealedRefreshTokenNotNil() predicate.Session {
+	return predicate.Session(sql.FieldNotNull(FieldSealedRefreshToken))
+}
+
 // LastUsedAtEQ applies the EQ predicate on the "last_used_at" field.
 func LastUsedAtEQ(v time.Time) predicate.Session {
 	return predicate.Session(sql.FieldEQ(FieldLastUsedAt, v))
@@ -364,6 +554,46 @@ func LastUsedAtLT(v time.Time) predicate.Session {
 // LastUsedAtLTE applies the LTE predicate on the "last_used_at" field.
 func LastUsedAtLTE(v time.Time) predicate.Session {
 	return predicate.Session(sql.FieldLTE(FieldLastUsedAt, v))
+}
+
+// IdleExpiresAtEQ applies the EQ predicate on the "idle_expires_at" field.
+func IdleExpiresAtEQ(v time.Time) predicate.Session {
+	return predicate.Session(sql.FieldEQ(FieldIdleExpiresAt, v))
+}
+
+// IdleExpiresAtNEQ applies the NEQ predicate on the "idle_expires_at" field.
+func IdleExpiresAtNEQ(v time.Time) predicate.Session {
+	return predicate.Session(sql.FieldNEQ(FieldIdleExpiresAt, v))
+}
+
+// IdleExpiresAtIn applies the In predicate on the "idle_expires_at" field.
+func IdleExpiresAtIn(vs ...time.Time) predicate.Session {
+	return predicate.Session(sql.FieldIn(FieldIdleExpiresAt, vs...))
+}
+
+// IdleExpiresAtNotIn applies the NotIn predicate on the "idle_expires_at" field.
+func IdleExpiresAtNotIn(vs ...time.Time) predicate.Session {
+	return predicate.Session(sql.FieldNotIn(FieldIdleExpiresAt, vs...))
+}
+
+// IdleExpiresAtGT applies the GT predicate on the "idle_expires_at" field.
+func IdleExpiresAtGT(v time.Time) predicate.Session {
+	return predicate.Session(sql.FieldGT(FieldIdleExpiresAt, v))
+}
+
+// IdleExpiresAtGTE applies the GTE predicate on the "idle_expires_at" field.
+func IdleExpiresAtGTE(v time.Time) predicate.Session {
+	return predicate.Session(sql.FieldGTE(FieldIdleExpiresAt, v))
+}
+
+// IdleExpiresAtLT applies the LT predicate on the "idle_expires_at" field.
+func IdleExpiresAtLT(v time.Time) predicate.Session {
+	return predicate.Session(sql.FieldLT(FieldIdleExpiresAt, v))
+}
+
+// IdleExpiresAtLTE applies the LTE predicate on the "idle_expires_at" field.
+func IdleExpiresAtLTE(v time.Time) predicate.Session {
+	return predicate.Session(sql.FieldLTE(FieldIdleExpiresAt, v))
 }
 
 // ExpiresAtEQ applies the EQ predicate on the "expires_at" field.
@@ -454,6 +684,36 @@ func EndedAtIsNil() predicate.Session {
 // EndedAtNotNil applies the NotNil predicate on the "ended_at" field.
 func EndedAtNotNil() predicate.Session {
 	return predicate.Session(sql.FieldNotNull(FieldEndedAt))
+}
+
+// EndReasonEQ applies the EQ predicate on the "end_reason" field.
+func EndReasonEQ(v EndReason) predicate.Session {
+	return predicate.Session(sql.FieldEQ(FieldEndReason, v))
+}
+
+// EndReasonNEQ applies the NEQ predicate on the "end_reason" field.
+func EndReasonNEQ(v EndReason) predicate.Session {
+	return predicate.Session(sql.FieldNEQ(FieldEndReason, v))
+}
+
+// EndReasonIn applies the In predicate on the "end_reason" field.
+func EndReasonIn(vs ...EndReason) predicate.Session {
+	return predicate.Session(sql.FieldIn(FieldEndReason, vs...))
+}
+
+// EndReasonNotIn applies the NotIn predicate on the "end_reason" field.
+func EndReasonNotIn(vs ...EndReason) predicate.Session {
+	return predicate.Session(sql.FieldNotIn(FieldEndReason, vs...))
+}
+
+// EndReasonIsNil applies the IsNil predicate on the "end_reason" field.
+func EndReasonIsNil() predicate.Session {
+	return predicate.Session(sql.FieldIsNull(FieldEndReason))
+}
+
+// EndReasonNotNil applies the NotNil predicate on the "end_reason" field.
+func EndReasonNotNil() predicate.Session {
+	return predicate.Session(sql.FieldNotNull(FieldEndReason))
 }
 
 // HasUser applies the HasEdge predicate on the "user" edge.

@@ -41,10 +41,20 @@ const (
 	FieldRole = "role"
 	// FieldStatus holds the string denoting the status field in the database.
 	FieldStatus = "status"
+	// FieldDisplayName holds the string denoting the display_name field in the database.
+	FieldDisplayName = "display_name"
+	// FieldBio holds the string denoting the bio field in the database.
+	FieldBio = "bio"
+	// FieldAvatar holds the string denoting the avatar field in the database.
+	FieldAvatar = "avatar"
 	// EdgeSessions holds the string denoting the sessions edge name in mutations.
 	EdgeSessions = "sessions"
 	// EdgeMailTokens holds the string denoting the mail_tokens edge name in mutations.
 	EdgeMailTokens = "mail_tokens"
+	// EdgeAuthenticators holds the string denoting the authenticators edge name in mutations.
+	EdgeAuthenticators = "authenticators"
+	// EdgeRecoveryCodes holds the string denoting the recovery_codes edge name in mutations.
+	EdgeRecoveryCodes = "recovery_codes"
 	// EdgeAttempts holds the string denoting the attempts edge name in mutations.
 	EdgeAttempts = "attempts"
 	// EdgeUnlocks holds the string denoting the unlocks edge name in mutations.
@@ -65,6 +75,20 @@ const (
 	MailTokensInverseTable = "mail_tokens"
 	// MailTokensColumn is the table column denoting the mail_tokens relation/edge.
 	MailTokensColumn = "user_id"
+	// AuthenticatorsTable is the table that holds the authenticators relation/edge.
+	AuthenticatorsTable = "authenticators"
+	// AuthenticatorsInverseTable is the table name for the Authenticator entity.
+	// It exists in this package in order to avoid circular dependency with the "authenticator" package.
+	AuthenticatorsInverseTable = "authenticators"
+	// AuthenticatorsColumn is the table column denoting the authenticators relation/edge.
+	AuthenticatorsColumn = "user_id"
+	// RecoveryCodesTable is the table that holds the recovery_codes relation/edge.
+	RecoveryCodesTable = "recovery_codes"
+	// RecoveryCodesInverseTable is the table name for the RecoveryCode entity.
+	// It exists in this package in order to avoid circular dependency with the "recoverycode" package.
+	RecoveryCodesInverseTable = "recovery_codes"
+	// RecoveryCodesColumn is the table column denoting the recovery_codes relation/edge.
+	RecoveryCodesColumn = "user_id"
 	// AttemptsTable is the table that holds the attempts relation/edge.
 	AttemptsTable = "attempts"
 	// AttemptsInverseTable is the table name for the Attempt entity.
@@ -96,6 +120,9 @@ var Columns = []string{
 	FieldPasswordChangedAt,
 	FieldRole,
 	FieldStatus,
+	FieldDisplayName,
+	FieldBio,
+	FieldAvatar,
 }
 
 // ValidColumn reports if the column name is valid (part of the table columns).
@@ -130,6 +157,12 @@ var (
 	DefaultPasswordChangedAt func() time.Time
 	// RoleValidator is a validator for the "role" field. It is called by the builders before save.
 	RoleValidator func(string) error
+	// DisplayNameValidator is a validator for the "display_name" field. It is called by the builders before save.
+	DisplayNameValidator func(string) error
+	// DefaultBio holds the default value on creation for the "bio" field.
+	DefaultBio string
+	// BioValidator is a validator for the "bio" field. It is called by the builders before save.
+	BioValidator func(string) error
 	// DefaultID holds the default value on creation for the "id" field.
 	DefaultID func() uuid.UUID
 )
@@ -228,6 +261,16 @@ func ByStatus(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldStatus, opts...).ToFunc()
 }
 
+// ByDisplayName orders the results by the display_name field.
+func ByDisplayName(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldDisplayName, opts...).ToFunc()
+}
+
+// ByBio orders the results by the bio field.
+func ByBio(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldBio, opts...).ToFunc()
+}
+
 // BySessionsCount orders the results by sessions count.
 func BySessionsCount(opts ...sql.OrderTermOption) OrderOption {
 	return func(s *sql.Selector) {
@@ -253,6 +296,34 @@ func ByMailTokensCount(opts ...sql.OrderTermOption) OrderOption {
 func ByMailTokens(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
 	return func(s *sql.Selector) {
 		sqlgraph.OrderByNeighborTerms(s, newMailTokensStep(), append([]sql.OrderTerm{term}, terms...)...)
+	}
+}
+
+// ByAuthenticatorsCount orders the results by authenticators count.
+func ByAuthenticatorsCount(opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborsCount(s, newAuthenticatorsStep(), opts...)
+	}
+}
+
+// ByAuthenticators orders the results by authenticators terms.
+func ByAuthenticators(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newAuthenticatorsStep(), append([]sql.OrderTerm{term}, terms...)...)
+	}
+}
+
+// ByRecoveryCodesCount orders the results by recovery_codes count.
+func ByRecoveryCodesCount(opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborsCount(s, newRecoveryCodesStep(), opts...)
+	}
+}
+
+// ByRecoveryCodes orders the results by recovery_codes terms.
+func ByRecoveryCodes(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newRecoveryCodesStep(), append([]sql.OrderTerm{term}, terms...)...)
 	}
 }
 
@@ -295,6 +366,20 @@ func newMailTokensStep() *sqlgraph.Step {
 		sqlgraph.From(Table, FieldID),
 		sqlgraph.To(MailTokensInverseTable, FieldID),
 		sqlgraph.Edge(sqlgraph.O2M, false, MailTokensTable, MailTokensColumn),
+	)
+}
+func newAuthenticatorsStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(AuthenticatorsInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.O2M, false, AuthenticatorsTable, AuthenticatorsColumn),
+	)
+}
+func newRecoveryCodesStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(RecoveryCodesInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.O2M, false, RecoveryCodesTable, RecoveryCodesColumn),
 	)
 }
 func newAttemptsStep() *sqlgraph.Step {

@@ -1,47 +1,97 @@
-// Package account is about accounts: registration, proof of an address, login
-// and what a session may still do.
+// Package account is about accounts: registration, proof of an address, login,
+// sessions, second factors, and what becomes of an account.
 package account
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
 	"github.com/picaspot/picaspot/ent"
+	entuser "github.com/picaspot/picaspot/ent/user"
 	"github.com/picaspot/picaspot/internal/authz"
 	"github.com/picaspot/picaspot/internal/fault"
 	"github.com/picaspot/picaspot/internal/mail"
+	"github.com/picaspot/picaspot/internal/page"
 	"github.com/picaspot/picaspot/internal/password"
+	"github.com/picaspot/picaspot/internal/picture"
+	"github.com/picaspot/picaspot/internal/ratelimit"
+	"github.com/picaspot/picaspot/internal/seal"
+	"github.com/picaspot/picaspot/internal/session"
 	"github.com/picaspot/picaspot/internal/store"
 	"github.com/picaspot/picaspot/internal/token"
 )
 
 var errNotFound = fault.New(fault.NotFound, "not_found", "There is no such account.")
 
+// Lifetime of a session: it ends when it was not used for Idle, and after
+// Absolute in any case.
+type Lifetime struct{ Idle, Absolute time.Duration }
+
 // Config of accounts.
 type Config struct {
 	// PublicURL is where people reach the server; links in mails start with it.
 	PublicURL string
-	// SessionTTL is how long a session lasts at most.
-	SessionTTL time.Duration
+	// Secret is the installation's; keys of second factors and refresh tokens are
+	// derived from it.
+	Secret []byte
+	// Session is the lifetime of ordinary sessions, Remembered of those that were
+	// asked to last.
+	Session, Remembered Lifetime
+	// LoginRate bounds the attempts at one account from addresses that are not
+	// known to be its owner's; MailRate the mails that strangers can cause to one
+	// address.
+	LoginRate, MailRate ratelimit.Rate
 }
 
 // Service does what can be done with accounts.
 type Service struct {
-	store  *store.Store
-	hasher *password.Hasher
-	tokens *token.Authority
-	mailer *mail.Sender
-	config Config
+	store    *store.Store
+	hasher   *password.Hasher
+	tokens   *token.Authority
+	refresh  *token.Refresher
+	factors  *seal.Sealer
+	sessions *session.Registry
+	limiter  *ratelimit.Limiter
+	authz    *authz.Authorizer
+	pictures *picture.Gallery
+	mailer   *mail.Sender
+	cursors  *page.Codec
+	config   Config
 }
 
+// Parts are what accounts are built on.
+type Parts struct {
+	Store    *store.Store
+	Hasher   *password.Hasher
+	Tokens   *token.Authority
+	Sessions *session.Registry
+	Limiter  *ratelimit.Limiter
+	Authz    *authz.Authorizer
+	Pictures *picture.Gallery
+	Mailer   *mail.Sender
+	Cursors  *page.Codec
+}
+
+// factorPurpose separates the key of second factors from others of the same secret.
+const factorPurpose = "picaspot totp secret v1"
+
 // NewService makes the service.
-func NewService(s *store.Store, h *password.Hasher, t *token.Authority, m *mail.Sender, c Config) *Service {
-	return &Service{store: s, hasher: h, tokens: t, mailer: m, config: c}
+func NewService(p Parts, c Config) (*Service, error) {
+	refresh, err := token.NewRefresher(c.Secret)
+	if err != nil {
+		return nil, fmt.Errorf("accounts: %w", err)
+	}
+	factors, err := seal.New(c.Secret, factorPurpose)
+	if err != nil {
+		return nil, fmt.Errorf("accounts: %w", err)
+	}
+	return &Service{
+		store: p.Store, hasher: p.Hasher, tokens: p.Tokens, refresh: refresh, factors: factors, sessions: p.Sessions,
+		limiter: p.Limiter, authz: p.Authz, pictures: p.Pictures, mailer: p.Mailer, cursors: p.Cursors, config: c,
+	}, nil
 }
 
 // Get returns a living account or [fault.NotFound].
@@ -53,29 +103,17 @@ func (s *Service) Get(ctx context.Context, id uuid.UUID) (*ent.User, error) {
 	return found, err
 }
 
-var errSessionEnded = fault.New(fault.Unauthenticated, "unauthenticated", "The session has ended. Log in again.")
+// Me returns the caller's account.
+func (s *Service) Me(ctx context.Context) (*ent.User, error) {
+	caller, _ := authz.CallerFrom(ctx)
+	return s.Get(ctx, caller.UserID)
+}
 
-// Authenticate tells who an access token speaks for: its session has not ended
-// and its account is active. The role is the account's present one, whatever it
-// was when the token was made. A token that does not hold is a
-// [fault.Unauthenticated], a database that is away a [fault.Unavailable].
-func (s *Service) Authenticate(ctx context.Context, accessToken string) (authz.Caller, error) {
-	claims, err := s.tokens.Verify(accessToken)
-	if err != nil {
-		return authz.Caller{}, err
+// FindByEmail returns the living account with this address, or [fault.NotFound].
+func (s *Service) FindByEmail(ctx context.Context, email string) (*ent.User, error) {
+	user, err := s.store.Ent.User.Query().Where(entuser.Email(email)).Only(ctx)
+	if store.IsNotFound(err) {
+		return nil, errNotFound
 	}
-	caller := authz.Caller{UserID: claims.Subject, SessionID: claims.SessionID}
-	// Two look-ups by primary key.
-	err = s.store.Pool.QueryRow(ctx, `
-SELECT u.role FROM sessions s JOIN users u ON u.id = s.user_id
-WHERE s.id = $1 AND s.user_id = $2 AND s.ended_at IS NULL AND s.expires_at > now()
-  AND u.deleted_at IS NULL AND u.status = 'active'`, claims.SessionID, claims.Subject).Scan(&caller.Role)
-	switch {
-	case errors.Is(err, pgx.ErrNoRows):
-		return authz.Caller{}, errSessionEnded
-	case err != nil:
-		// This goes around the handlers' exit, where others are classified.
-		return authz.Caller{}, store.Classify(fmt.Errorf("look up the session: %w", err))
-	}
-	return caller, nil
+	return user, err
 }

@@ -213,7 +213,7 @@ func TestAccessEndsAtOnce(t *testing.T) {
 	s := apptest.NewWithoutWorkers(t)
 	ctx := context.Background()
 	status := func(c *apptest.Client) int {
-		me, err := c.GetMeWithResponse(ctx)
+		me, err := c.GetMeWithResponse(ctx, nil)
 		require.NoError(t, err)
 		return me.StatusCode()
 	}

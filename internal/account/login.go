@@ -6,57 +6,95 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/picaspot/picaspot/ent"
-	"github.com/picaspot/picaspot/ent/mixin"
 	entuser "github.com/picaspot/picaspot/ent/user"
 	"github.com/picaspot/picaspot/internal/audit"
 	"github.com/picaspot/picaspot/internal/fault"
+	"github.com/picaspot/picaspot/internal/ratelimit"
 	"github.com/picaspot/picaspot/internal/reqctx"
 	"github.com/picaspot/picaspot/internal/store"
-	"github.com/picaspot/picaspot/internal/token"
 )
 
 // errBadCredentials is the one answer to every login that does not succeed: it
 // tells nobody whether there is such an account, or in what state it is.
 var errBadCredentials = fault.New(fault.Unauthenticated, "bad_credentials", "The name or the password is wrong, or the address is not verified yet.")
 
-// clientID is the OAuth 2.0 client of tokens that a password was exchanged for;
-// RFC 9068 wants one named.
-const clientID = "picaspot"
-
-// AccessToken is what a login answers with.
-type AccessToken struct {
-	Token     string
-	ExpiresIn time.Duration
+// Credentials are what somebody logs in with.
+type Credentials struct {
+	// Identifier is a user name or an e-mail address.
+	Identifier string
+	Password   string
+	// OTP is a one-time password or a recovery code; empty without a second factor.
+	OTP string
+	// Remember asks for a session that lasts longer.
+	Remember bool
 }
 
-// Login starts a session for a user name or e-mail address and a password. It
-// takes as long for an unknown user as for a known one: each costs one Argon2id.
-func (s *Service) Login(ctx context.Context, identifier, plain string) (AccessToken, error) {
-	user, err := s.find(ctx, identifier)
+// Login starts a session. It takes as long for an unknown user as for a known
+// one: each costs one Argon2id. An account under attack gets slower for strangers:
+// they share a rate, which those who are known to read its mails or were logged in
+// from the same address do not.
+func (s *Service) Login(ctx context.Context, in Credentials) (Tokens, error) {
+	user, err := s.find(ctx, in.Identifier)
 	if err != nil {
-		return AccessToken{}, err
+		return Tokens{}, err
+	}
+	if err := s.slowDown(ctx, in.Identifier, user); err != nil {
+		return Tokens{}, err
 	}
 	if user == nil {
-		if err := s.hasher.VerifyDummy(ctx, plain); err != nil {
-			return AccessToken{}, err
+		if err := s.hasher.VerifyDummy(ctx, in.Password); err != nil {
+			return Tokens{}, err
 		}
-		return AccessToken{}, s.loginFailed(ctx, nil)
+		return Tokens{}, s.loginFailed(ctx, nil, errBadCredentials)
 	}
-	ok, needsRehash, err := s.hasher.Verify(ctx, user.PasswordHash, plain)
+	ok, needsRehash, err := s.hasher.Verify(ctx, user.PasswordHash, in.Password)
 	if err != nil {
-		return AccessToken{}, err
+		return Tokens{}, err
 	}
 	if !ok || user.EmailVerifiedAt == nil || user.Status != entuser.StatusActive {
-		return AccessToken{}, s.loginFailed(ctx, user)
+		return Tokens{}, s.loginFailed(ctx, user, errBadCredentials)
 	}
 	rehashed := ""
 	if needsRehash {
-		if rehashed, err = s.hasher.Hash(ctx, plain); err != nil {
-			return AccessToken{}, err
+		if rehashed, err = s.hasher.Hash(ctx, in.Password); err != nil {
+			return Tokens{}, err
 		}
 	}
-	return s.startSession(ctx, user, rehashed)
+	tokens, err := s.logIn(ctx, user, in, rehashed)
+	if fault.KindOf(err) == fault.Unauthenticated && in.OTP != "" {
+		return Tokens{}, s.loginFailed(ctx, user, err)
+	}
+	return tokens, err
+}
+
+// logIn starts the session of a user whose password was right.
+func (s *Service) logIn(ctx context.Context, user *ent.User, in Credentials, rehashed string) (Tokens, error) {
+	var made Tokens
+	err := s.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		// Locked and read again: it may have been suspended since.
+		user, err := tx.User.Query().Where(entuser.ID(user.ID), entuser.StatusEQ(entuser.StatusActive)).ForUpdate().Only(ctx)
+		switch {
+		case store.IsNotFound(err):
+			return errBadCredentials
+		case err != nil:
+			return fmt.Errorf("lock the account: %w", err)
+		}
+		proven, err := s.proveSecondFactor(ctx, tx, user, in.OTP, atLogin)
+		if err != nil {
+			return err
+		}
+		if rehashed != "" {
+			if err := tx.User.UpdateOneID(user.ID).SetPasswordHash(rehashed).Exec(ctx); err != nil {
+				return fmt.Errorf("renew the password's hash: %w", err)
+			}
+		}
+		made, err = s.startSession(ctx, tx, user.ID, in.Remember, proven)
+		return err
+	})
+	return made, err
 }
 
 // find returns the living account with this name or address, or nil. A name
@@ -73,38 +111,56 @@ func (s *Service) find(ctx context.Context, identifier string) (*ent.User, error
 	return user, err
 }
 
-func (s *Service) startSession(ctx context.Context, user *ent.User, rehashed string) (AccessToken, error) {
-	req := reqctx.From(ctx)
-	var started *ent.Session
-	err := s.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
-		started, err = tx.Session.Create().
-			SetUserID(user.ID).SetUserAgent(req.UserAgent).SetIPAddress(req.Address).
-			SetExpiresAt(mixin.Now().Add(s.config.SessionTTL)).Save(ctx)
-		if err != nil {
-			return fmt.Errorf("start a session: %w", err)
-		}
-		if rehashed != "" {
-			if err := tx.User.UpdateOneID(user.ID).SetPasswordHash(rehashed).Exec(ctx); err != nil {
-				return fmt.Errorf("renew the password's hash: %w", err)
-			}
-		}
-		return audit.Insert(ctx, tx, audit.Event{
-			Action: audit.Login, EntityType: "session", EntityID: started.ID, Actor: user.ID,
-		})
-	})
-	if err != nil {
-		return AccessToken{}, err
+// slowDown counts an attempt at an account, whether or not there is such an
+// account. What strangers use up does not lock the owner out: an address that is
+// known to be the owner's has a rate of its own.
+func (s *Service) slowDown(ctx context.Context, identifier string, user *ent.User) error {
+	identifier = strings.ToLower(identifier)
+	result := s.limiter.Allow(ctx, ratelimit.Key{Policy: "login-account", Subject: "identifier:" + identifier, Rate: s.config.LoginRate})
+	if result.Allowed {
+		return nil
 	}
-	issued, expiresAt, err := s.tokens.Issue(token.Claims{Subject: user.ID, SessionID: started.ID, ClientID: clientID})
+	known, err := s.knowsAddress(ctx, user)
 	if err != nil {
-		return AccessToken{}, fmt.Errorf("issue a token: %w", err)
+		return err
 	}
-	return AccessToken{Token: issued, ExpiresIn: time.Until(expiresAt).Round(time.Second)}, nil
+	if known {
+		address := reqctx.From(ctx).Address
+		result = s.limiter.Allow(ctx, ratelimit.Key{Policy: "login-account", Subject: "owner:" + identifier + " " + address, Rate: s.config.LoginRate})
+		if result.Allowed {
+			return nil
+		}
+	}
+	return tooManyAttempts(result.RetryAfter)
+}
+
+func tooManyAttempts(wait time.Duration) error {
+	return fault.New(fault.RateLimited, "too_many_attempts", "There were too many attempts. Try again later.").After(wait)
+}
+
+// knowsAddress reports whether somebody who had the password, or who reads the
+// account's mails, was at the request's address in the last three months. For no
+// account it asks all the same.
+func (s *Service) knowsAddress(ctx context.Context, user *ent.User) (bool, error) {
+	id := uuid.Nil
+	if user != nil {
+		id = user.ID
+	}
+	var known bool
+	// session_user_id_last_used_at_id and mailtoken_user_id serve it.
+	err := s.store.Pool.QueryRow(ctx, `
+SELECT EXISTS (SELECT FROM sessions WHERE user_id = $1 AND last_used_at > now() - interval '90 days' AND ip_address = $2)
+  OR EXISTS (SELECT FROM mail_tokens WHERE user_id = $1 AND used_at > now() - interval '90 days' AND used_from = $2)`,
+		id, reqctx.From(ctx).Address).Scan(&known)
+	if err != nil {
+		return false, fmt.Errorf("look for the address: %w", err)
+	}
+	return known, nil
 }
 
 // loginFailed records the failure and returns the answer. A failure without an
 // account is recorded too, so that both take the same way to the database.
-func (s *Service) loginFailed(ctx context.Context, user *ent.User) error {
+func (s *Service) loginFailed(ctx context.Context, user *ent.User, answer error) error {
 	event := audit.Event{Action: audit.LoginFailed, EntityType: "user"}
 	if user != nil {
 		event.EntityID = user.ID
@@ -115,5 +171,5 @@ func (s *Service) loginFailed(ctx context.Context, user *ent.User) error {
 	if err != nil {
 		return err
 	}
-	return errBadCredentials
+	return answer
 }

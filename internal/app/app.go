@@ -11,6 +11,9 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"net/url"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -21,6 +24,7 @@ import (
 	"github.com/picaspot/picaspot/internal/area"
 	"github.com/picaspot/picaspot/internal/authz"
 	"github.com/picaspot/picaspot/internal/config"
+	"github.com/picaspot/picaspot/internal/gate"
 	"github.com/picaspot/picaspot/internal/httpapi"
 	"github.com/picaspot/picaspot/internal/jobs"
 	"github.com/picaspot/picaspot/internal/keyring"
@@ -32,6 +36,10 @@ import (
 	"github.com/picaspot/picaspot/internal/password"
 	"github.com/picaspot/picaspot/internal/photo"
 	"github.com/picaspot/picaspot/internal/picture"
+	"github.com/picaspot/picaspot/internal/ratelimit"
+	"github.com/picaspot/picaspot/internal/redisconn"
+	"github.com/picaspot/picaspot/internal/role"
+	"github.com/picaspot/picaspot/internal/session"
 	"github.com/picaspot/picaspot/internal/storage"
 	"github.com/picaspot/picaspot/internal/store"
 	"github.com/picaspot/picaspot/internal/token"
@@ -44,6 +52,8 @@ import (
 type App struct {
 	Store     *store.Store
 	Accounts  *account.Service
+	Roles     *role.Service
+	Keys      *keyring.Keyring
 	Areas     *area.Service
 	Landmarks *landmark.Service
 	Unlocks   *unlock.Service
@@ -52,7 +62,7 @@ type App struct {
 
 	config    config.Config
 	storage   *storage.Store
-	redis     redis.UniversalClient
+	redis     *redisconn.Conn
 	jobs      *jobs.Runner
 	readiness *httpapi.Readiness
 }
@@ -77,7 +87,21 @@ func New(ctx context.Context, c config.Config, pages ...Page) (_ *App, err error
 	if a.storage, err = storage.Open(ctx, c.StorageURL); err != nil {
 		return nil, err
 	}
-	if err := a.openRedis(); err != nil {
+	if c.RedisURL != "" {
+		if a.redis, err = redisconn.Open(c.RedisURL); err != nil {
+			return nil, err
+		}
+	}
+	spec, err := api.GetSpec()
+	if err != nil {
+		return nil, fmt.Errorf("embedded spec: %w", err)
+	}
+	table, err := operation.Load(spec)
+	if err != nil {
+		return nil, err
+	}
+	limits, err := limitsOf(c.RateLimits, table)
+	if err != nil {
 		return nil, err
 	}
 
@@ -86,11 +110,10 @@ func New(ctx context.Context, c config.Config, pages ...Page) (_ *App, err error
 		return nil, fmt.Errorf("policy: %w", err)
 	}
 	authorizer := authz.New(snapshot)
-	keys, err := keyring.Open(ctx, a.Store, c.Secret())
-	if err != nil {
+	if a.Keys, err = keyring.Open(ctx, a.Store, c.Secret()); err != nil {
 		return nil, err
 	}
-	tokens, err := token.New(token.Config{Issuer: c.PublicURL, Audience: c.PublicURL, TTL: c.AccessTokenTTL, Keys: keys.Keys})
+	tokens, err := token.New(token.Config{Issuer: c.PublicURL, Audience: c.PublicURL, TTL: c.AccessTokenTTL, Keys: a.Keys.Keys})
 	if err != nil {
 		return nil, err
 	}
@@ -106,12 +129,28 @@ func New(ctx context.Context, c config.Config, pages ...Page) (_ *App, err error
 	if err != nil {
 		return nil, err
 	}
+	limiter := ratelimit.New(a.limitStore())
+	sessions := session.NewRegistry(a.Store.Pool, a.redis)
 	decoder := photo.NewDecoder(photo.DefaultLimits())
 	pictures := picture.NewGallery(a.storage, decoder)
 	verification := verify.DefaultPolicy()
 	verification.PhotoMaxAge = c.PhotoMaxAge
 
-	a.Accounts = account.NewService(a.Store, password.NewHasher(0), tokens, mailer, account.Config{PublicURL: c.PublicURL, SessionTTL: c.SessionTTL})
+	a.Accounts, err = account.NewService(account.Parts{
+		Store: a.Store, Hasher: password.NewHasher(c.PasswordHashes), Tokens: tokens, Sessions: sessions, Limiter: limiter,
+		Authz: authorizer, Pictures: pictures, Mailer: mailer, Cursors: cursors,
+	}, account.Config{
+		PublicURL: c.PublicURL, Secret: c.Secret(),
+		Session:    account.Lifetime{Idle: c.SessionIdleTTL, Absolute: c.SessionTTL},
+		Remembered: account.Lifetime{Idle: c.RememberedIdleTTL, Absolute: c.RememberedTTL},
+		LoginRate:  limits["login"].Account, MailRate: limits["mail"].Account,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if a.Roles, err = role.NewService(ctx, a.Store, authorizer); err != nil {
+		return nil, err
+	}
 	a.Areas = area.NewService(a.Store, authorizer, pictures, cursors)
 	a.Landmarks = landmark.NewService(a.Store, authorizer, pictures, cursors)
 	a.Unlocks = unlock.NewService(a.Store, a.storage, decoder, pictures, cursors, verification)
@@ -124,47 +163,71 @@ func New(ctx context.Context, c config.Config, pages ...Page) (_ *App, err error
 	if a.redis != nil {
 		a.readiness.Optional = map[string]httpapi.Probe{"redis": func(ctx context.Context) error { return a.redis.Ping(ctx).Err() }}
 	}
-	a.Handler, err = a.handler(authorizer, keys, pages)
+	a.Handler, err = a.handler(table, operation.Config{
+		Verify: tokens.Verify, Gate: gate.New(limits, limiter, sessions, a.redis),
+		Authorizer: authorizer, RequiresMFA: a.Roles.RequiresMFA,
+	}, pages)
 	return a, err
 }
 
-func (a *App) openRedis() error {
-	if a.config.RedisURL == "" {
-		return nil
+// limitStore is where limits are counted; nil is within the process.
+func (a *App) limitStore() redis.UniversalClient {
+	if a.redis == nil {
+		return nil // And not a nil *redisconn.Conn within the interface.
 	}
-	options, err := redis.ParseURL(a.config.RedisURL)
-	if err != nil {
-		return errors.New("PICASPOT_REDIS_URL is malformed")
-	}
-	options.ContextTimeoutEnabled = true
-	a.redis = redis.NewClient(options)
-	return nil
+	return a.redis
 }
 
 // handler puts the operations behind what stands around every request.
-func (a *App) handler(authorizer *authz.Authorizer, keys *keyring.Keyring, pages []Page) (http.Handler, error) {
-	spec, err := api.GetSpec()
-	if err != nil {
-		return nil, fmt.Errorf("embedded spec: %w", err)
-	}
-	table, err := operation.Load(spec)
-	if err != nil {
-		return nil, err
-	}
-	router := operation.NewRouter(table, operation.Config{Authenticate: a.Accounts.Authenticate, Authorizer: authorizer})
+func (a *App) handler(table *operation.Table, config operation.Config, pages []Page) (http.Handler, error) {
+	router := operation.NewRouter(table, config)
 	docs, err := httpapi.NewDocs(picaspot.OpenAPI)
 	if err != nil {
 		return nil, err
 	}
 	server := &httpapi.Server{
-		Accounts: a.Accounts, Areas: a.Areas, Landmarks: a.Landmarks, Unlocks: a.Unlocks,
-		Keys: keys, Readiness: a.readiness, Docs: docs,
+		Accounts: a.Accounts, Roles: a.Roles, Areas: a.Areas, Landmarks: a.Landmarks, Unlocks: a.Unlocks,
+		Keys: a.Keys, Readiness: a.readiness, Docs: docs,
 	}
 	server.Mount(router)
 	for _, p := range pages {
 		router.Handle(p.Pattern, p.Handler)
 	}
-	return middleware.RequestID(middleware.AccessLog(middleware.Recover(middleware.SecurityHeaders(router)))), nil
+	return around(router, a.config)
+}
+
+// loopback are the names by which this machine calls itself.
+var loopback = []string{"localhost", "127.0.0.1", "[::1]"}
+
+// around puts around a handler what stands around every request, the outermost
+// first.
+func around(handler http.Handler, c config.Config) (http.Handler, error) {
+	public, err := url.Parse(c.PublicURL)
+	if err != nil {
+		return nil, errors.New("PICASPOT_PUBLIC_URL is malformed")
+	}
+	proxies, errProxies := middleware.ParseProxies(c.TrustedProxies)
+	hosts, errHosts := middleware.TrustedHosts(slices.Concat([]string{public.Host}, loopback, c.TrustedHosts))
+	cors, errCORS := middleware.CORS(c.CORSOrigins)
+	// Behind a proxy that renames the host, our own origin is not the request's.
+	crossOrigin, errOrigin := middleware.CrossOrigin(append([]string{public.Scheme + "://" + public.Host}, c.CORSOrigins...))
+	if errProxies != nil {
+		errProxies = fmt.Errorf("PICASPOT_TRUSTED_PROXIES: %w", errProxies)
+	}
+	if errHosts != nil {
+		errHosts = fmt.Errorf("PICASPOT_TRUSTED_HOSTS: %w", errHosts)
+	}
+	if err := errors.Join(errProxies, errHosts, errCORS, errOrigin); err != nil {
+		return nil, err
+	}
+	chain := []func(http.Handler) http.Handler{
+		middleware.Identify(proxies), middleware.AccessLog, middleware.Recover,
+		middleware.SecurityHeaders(c.PublicURL), hosts, cors, crossOrigin,
+	}
+	for _, wrap := range slices.Backward(chain) {
+		handler = wrap(handler)
+	}
+	return handler, nil
 }
 
 // Close ends the connections. Nothing may run any more.
@@ -232,6 +295,7 @@ func (a *App) Run(ctx context.Context, roles Roles) error {
 			return fmt.Errorf("PICASPOT_OPS_ADDR: %w", err)
 		}
 	}
+	defer a.watch(ctx)()
 	if roles.Worker {
 		if err := a.jobs.Start(ctx); err != nil {
 			return err
@@ -258,6 +322,22 @@ func (a *App) Run(ctx context.Context, roles Roles) error {
 		err = errors.Join(err, server.Shutdown(drain))
 	}
 	return errors.Join(err, a.stopJobs(drain, roles))
+}
+
+// watch keeps up with what other processes change, until the function that it
+// returns is called.
+func (a *App) watch(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var watching sync.WaitGroup
+	watching.Go(func() { a.Keys.Watch(ctx) })
+	watching.Go(func() { a.Roles.Watch(ctx) })
+	if a.redis != nil {
+		watching.Go(func() { a.redis.Monitor(ctx) })
+	}
+	return func() {
+		cancel()
+		watching.Wait()
+	}
 }
 
 func (a *App) stopJobs(ctx context.Context, roles Roles) error {

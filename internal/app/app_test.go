@@ -319,7 +319,7 @@ func TestProcessDrains(t *testing.T) {
 	s := apptest.NewWithoutWorkers(t)
 	user := s.User()
 	api, worker := apptest.Start(t, s.Config, "serve"), apptest.StartWorker(t, s.Config)
-	me, err := api.Client(user.Token).GetMeWithResponse(context.Background())
+	me, err := api.Client(user.Token).GetMeWithResponse(context.Background(), nil)
 	require.NoError(t, err)
 	require.Equal(t, user.ID, me.JSON200.ID)
 	require.Contains(t, api.Stop(), `"msg":"request"`)

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -54,6 +55,20 @@ func WithPhotoMaxAge(age time.Duration) Option {
 	return func(c *config.Config) { c.PhotoMaxAge = age }
 }
 
+// unlimited lifts the limits, of which a test's many requests from one address
+// would fall foul. Tests of limits set their own.
+var unlimited = []string{
+	"register:address=off", "login:address=off", "login:account=off", "refresh:address=off", "token:address=off",
+	"mail:address=off", "mail:account=off", "password:address=off", "password:account=off", "export:address=off",
+	"export:account=off", "read:address=off", "read:account=off", "write:address=off", "write:account=off",
+	"upload:address=off", "upload:account=off",
+}
+
+// WithLimits sets limits, as login:address=5/1m; all others stay lifted.
+func WithLimits(limits ...string) Option {
+	return func(c *config.Config) { c.RateLimits = append(slices.Clone(c.RateLimits), limits...) }
+}
+
 // Config is a configuration on a fresh, migrated database of the test's own.
 func Config(t testing.TB, box *mailbox.Mailbox) config.Config {
 	t.Helper()
@@ -61,7 +76,9 @@ func Config(t testing.TB, box *mailbox.Mailbox) config.Config {
 		HTTPAddr: "127.0.0.1:0", DatabaseURL: testenv.Database(t), DatabaseMaxConns: 8, StatementTimeout: 30 * time.Second,
 		RedisURL: testenv.Redis(t), StorageURL: (&url.URL{Scheme: "file", Path: filepath.ToSlash(t.TempDir())}).String(),
 		SMTPURL: box.URL(), MailFrom: "PicASpot <no-reply@picaspot.example>",
-		SecretKey: strings.Repeat("test secret ", 4), AccessTokenTTL: 15 * time.Minute, SessionTTL: time.Hour,
+		SecretKey: strings.Repeat("test secret ", 4), AccessTokenTTL: 15 * time.Minute,
+		SessionTTL: time.Hour, SessionIdleTTL: 30 * time.Minute, RememberedTTL: 24 * time.Hour, RememberedIdleTTL: 12 * time.Hour,
+		RateLimits:  unlimited,
 		PhotoMaxAge: 24 * time.Hour, Workers: 2, ShutdownTimeout: 10 * time.Second, DevPassword: Password,
 	}
 }

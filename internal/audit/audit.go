@@ -28,6 +28,24 @@ const (
 	Purge       Action = "purge"
 	Login       Action = "login"
 	LoginFailed Action = "login_failed"
+	Logout      Action = "logout"
+	LogoutAll   Action = "logout_all"
+	// SessionEnded is the end of one session by its owner from another one.
+	SessionEnded Action = "session_ended"
+	// RefreshTokenReused is the end of a session of which two parties had a token.
+	RefreshTokenReused Action = "refresh_token_reused"
+	PasswordChanged    Action = "password_changed"
+	PasswordReset      Action = "password_reset"
+	EmailChanged       Action = "email_changed"
+	// PasswordRefused is a wrong password or code where one is asked for again.
+	PasswordRefused      Action = "password_refused"
+	SecondFactorOn       Action = "second_factor_on"
+	SecondFactorOff      Action = "second_factor_off"
+	RecoveryCodeUsed     Action = "recovery_code_used"
+	RecoveryCodesRenewed Action = "recovery_codes_renewed"
+	Suspended            Action = "suspended"
+	Activated            Action = "activated"
+	KeysRotated          Action = "keys_rotated"
 )
 
 // Change is a field's value before and after, as JSON. A created row has no

@@ -16,6 +16,9 @@ type Caller struct {
 	// Scope is how far the caller may go in the present operation. It is Denied
 	// in operations that ask for no permission.
 	Scope Decision
+	// LacksFactor tells that the role is of no use in this session until a second
+	// factor has proven it.
+	LacksFactor bool
 }
 
 // Owns reports whether an object of this owner is the caller's. Nobody owns

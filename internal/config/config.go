@@ -34,9 +34,19 @@ type Config struct {
 	SecretKey     string `name:"secret-key" env:"PICASPOT_SECRET_KEY" help:"The installation's secret, 32 characters or more; the same for every process."`
 	SecretKeyFile string `name:"secret-key-file" env:"PICASPOT_SECRET_KEY_FILE" help:"File that holds the secret, instead of --secret-key."`
 
-	AccessTokenTTL time.Duration `name:"access-token-ttl" env:"PICASPOT_ACCESS_TOKEN_TTL" default:"15m" help:"Life of an access token."`
-	SessionTTL     time.Duration `name:"session-ttl" env:"PICASPOT_SESSION_TTL" default:"720h" help:"Longest life of a session."`
-	PhotoMaxAge    time.Duration `name:"photo-max-age" env:"PICASPOT_PHOTO_MAX_AGE" default:"24h" help:"An older photo goes to a moderator; 0 lifts the limit."`
+	AccessTokenTTL    time.Duration `name:"access-token-ttl" env:"PICASPOT_ACCESS_TOKEN_TTL" default:"15m" help:"Life of an access token."`
+	SessionTTL        time.Duration `name:"session-ttl" env:"PICASPOT_SESSION_TTL" default:"24h" help:"Longest life of a session."`
+	SessionIdleTTL    time.Duration `name:"session-idle-ttl" env:"PICASPOT_SESSION_IDLE_TTL" default:"12h" help:"Ends a session that was not used for so long."`
+	RememberedTTL     time.Duration `name:"remembered-ttl" env:"PICASPOT_REMEMBERED_TTL" default:"2160h" help:"Longest life of a session that is remembered."`
+	RememberedIdleTTL time.Duration `name:"remembered-idle-ttl" env:"PICASPOT_REMEMBERED_IDLE_TTL" default:"720h" help:"Ends a remembered session that was not used for so long."`
+
+	TrustedHosts   []string `name:"trusted-hosts" env:"PICASPOT_TRUSTED_HOSTS" help:"Names that requests may be for, besides the public URL's and this machine's own; *.example.org for all beneath."`
+	TrustedProxies []string `name:"trusted-proxies" env:"PICASPOT_TRUSTED_PROXIES" help:"Addresses and networks of proxies, whose X-Forwarded-For is believed."`
+	CORSOrigins    []string `name:"cors-origins" env:"PICASPOT_CORS_ORIGINS" help:"Origins whose pages may call the API with credentials, as https://app.example.org; or * for all, without."`
+	RateLimits     []string `name:"rate-limits" env:"PICASPOT_RATE_LIMITS" help:"Limits that differ from the defaults, as login:address=30/1m,read:account=off."`
+	PasswordHashes int      `name:"password-hashes" env:"PICASPOT_PASSWORD_HASHES" default:"0" help:"Passwords that are hashed at once, of 19 MiB each; 0 for one for each processor."`
+
+	PhotoMaxAge time.Duration `name:"photo-max-age" env:"PICASPOT_PHOTO_MAX_AGE" default:"24h" help:"An older photo goes to a moderator; 0 lifts the limit."`
 
 	Workers         int           `name:"workers" env:"PICASPOT_WORKERS" default:"4" help:"Jobs that one process runs at once."`
 	ShutdownTimeout time.Duration `name:"shutdown-timeout" env:"PICASPOT_SHUTDOWN_TIMEOUT" default:"20s" help:"How long requests and jobs may take to finish when the process stops."`
@@ -90,16 +100,29 @@ func (c *Config) Complete() error {
 	}
 	check(len(c.SecretKey) >= minSecret, "PICASPOT_SECRET_KEY", "at least %d characters are needed, as from: openssl rand -base64 32", minSecret)
 	for variable, value := range map[string]time.Duration{
-		"PICASPOT_ACCESS_TOKEN_TTL": c.AccessTokenTTL, "PICASPOT_SESSION_TTL": c.SessionTTL,
+		"PICASPOT_ACCESS_TOKEN_TTL": c.AccessTokenTTL,
+		"PICASPOT_SESSION_TTL":      c.SessionTTL, "PICASPOT_SESSION_IDLE_TTL": c.SessionIdleTTL,
+		"PICASPOT_REMEMBERED_TTL": c.RememberedTTL, "PICASPOT_REMEMBERED_IDLE_TTL": c.RememberedIdleTTL,
 		"PICASPOT_STATEMENT_TIMEOUT": c.StatementTimeout, "PICASPOT_SHUTDOWN_TIMEOUT": c.ShutdownTimeout,
 	} {
 		check(value > 0, variable, "%s is not a positive duration", value)
 	}
 	check(c.PhotoMaxAge >= 0, "PICASPOT_PHOTO_MAX_AGE", "%s is negative", c.PhotoMaxAge)
+	check(c.PasswordHashes >= 0, "PICASPOT_PASSWORD_HASHES", "%d is negative", c.PasswordHashes)
 	check(c.Workers > 0, "PICASPOT_WORKERS", "at least one is needed")
 	check(c.DatabaseMaxConns > 0, "PICASPOT_DATABASE_MAX_CONNS", "at least one is needed")
 	slices.SortFunc(faults, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return errors.Join(faults...)
+}
+
+// IsLocal reports whether people reach the server on this machine only.
+func (c *Config) IsLocal() bool {
+	u, err := url.Parse(c.PublicURL)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(u.Hostname())
+	return u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // Secret is the installation's secret as 32 bytes; what it is used for derives

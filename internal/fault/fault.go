@@ -6,6 +6,7 @@ package fault
 import (
 	"errors"
 	"slices"
+	"time"
 )
 
 // Kind says what sort of failure an [Error] is.
@@ -55,7 +56,9 @@ type Error struct {
 	Code    string
 	Message string
 	Fields  []Field
-	cause   error
+	// RetryAfter is how long to wait before another try; zero says nothing.
+	RetryAfter time.Duration
+	cause      error
 }
 
 // New makes an error of a kind with a stable code and a message that is safe to show.
@@ -85,6 +88,13 @@ func (e *Error) Is(target error) bool {
 func (e *Error) With(fields ...Field) *Error {
 	c := *e
 	c.Fields = append(slices.Clone(e.Fields), fields...)
+	return &c
+}
+
+// After returns a copy that says how long to wait before another try.
+func (e *Error) After(wait time.Duration) *Error {
+	c := *e
+	c.RetryAfter = wait
 	return &c
 }
 

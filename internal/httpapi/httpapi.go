@@ -17,6 +17,7 @@ import (
 	"github.com/picaspot/picaspot/internal/operation"
 	"github.com/picaspot/picaspot/internal/photo"
 	"github.com/picaspot/picaspot/internal/problem"
+	"github.com/picaspot/picaspot/internal/role"
 	"github.com/picaspot/picaspot/internal/store"
 	"github.com/picaspot/picaspot/internal/unlock"
 	"github.com/picaspot/picaspot/internal/version"
@@ -25,6 +26,7 @@ import (
 // Server has what the operations call.
 type Server struct {
 	Accounts  *account.Service
+	Roles     *role.Service
 	Areas     *area.Service
 	Landmarks *landmark.Service
 	Unlocks   *unlock.Service

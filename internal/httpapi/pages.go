@@ -3,9 +3,12 @@ package httpapi
 import (
 	"bytes"
 	"embed"
+	"errors"
 	"html/template"
 	"log/slog"
 	"net/http"
+	"net/mail"
+	"net/url"
 
 	"github.com/picaspot/picaspot/internal/fault"
 	"github.com/picaspot/picaspot/internal/operation"
@@ -20,37 +23,76 @@ var pages = template.Must(template.ParseFS(pageFiles, "pages/*.html"))
 // pagePolicy is the content security policy of the few pages of ours.
 const pagePolicy = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
-// mountPages adds what people reach by a link, outside of the contract.
+// mountPages adds what people reach by a link, outside of the contract. What they
+// send counts against the limits of the operations that do the same.
 func (s *Server) mountPages(router *operation.Router) {
 	router.Handle("GET /{$}", http.RedirectHandler(docsPath, http.StatusFound))
-	router.Handle("GET /verify-email", http.HandlerFunc(s.verifyEmailPage))
-	router.Handle("POST /verify-email", http.HandlerFunc(s.verifyEmailForm))
+	router.Handle("GET /verify-email", http.HandlerFunc(showPage("verify_email.html")))
+	router.Handle("POST /verify-email", router.Limited("token", http.HandlerFunc(s.verifyEmailForm)))
+	router.Handle("GET /reset-password", http.HandlerFunc(showPage("reset_password.html")))
+	router.Handle("POST /reset-password", router.Limited("token", http.HandlerFunc(s.resetPasswordForm)))
+	router.Handle("GET /forgot-password", http.HandlerFunc(showPage("forgot_password.html")))
+	router.Handle("POST /forgot-password", router.Limited("mail", http.HandlerFunc(s.forgotPasswordForm)))
 }
 
-type verifyPage struct {
+// shown is what the templates show.
+type shown struct {
 	Token   string
 	Done    bool
 	Problem string
 }
 
-// verifyEmailPage asks for a click: the link alone does nothing, because mail
-// scanners follow links and would use the token up.
-func (s *Server) verifyEmailPage(w http.ResponseWriter, r *http.Request) {
-	writePage(w, r, http.StatusOK, "verify_email.html", verifyPage{Token: r.URL.Query().Get("token")})
+// showPage asks for a click: the link alone does nothing, because mail scanners
+// follow links and would use the token up.
+func showPage(name string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		writePage(w, r, http.StatusOK, name, shown{Token: r.URL.Query().Get("token")})
+	}
 }
 
 const maxFormBytes = 4096
 
 func (s *Server) verifyEmailForm(w http.ResponseWriter, r *http.Request) {
+	answerForm(w, r, "verify_email.html", func(form url.Values) error {
+		return s.Accounts.VerifyEmail(r.Context(), form.Get("token"))
+	})
+}
+
+// resetPasswordForm keeps the token when the password is too weak: it is good for
+// another try.
+func (s *Server) resetPasswordForm(w http.ResponseWriter, r *http.Request) {
+	answerForm(w, r, "reset_password.html", func(form url.Values) error {
+		return s.Accounts.ResetPassword(r.Context(), form.Get("token"), form.Get("password"))
+	})
+}
+
+func (s *Server) forgotPasswordForm(w http.ResponseWriter, r *http.Request) {
+	answerForm(w, r, "forgot_password.html", func(form url.Values) error {
+		address, err := mail.ParseAddress(form.Get("email"))
+		if err != nil || len(address.Address) > maxEmailBytes {
+			return fault.New(fault.Unprocessable, "email_malformed", "That is not an e-mail address.").Wrap(err)
+		}
+		return s.Accounts.RequestPasswordReset(r.Context(), address.Address)
+	})
+}
+
+// maxEmailBytes is the longest address (RFC 5321, section 4.5.3.1.3).
+const maxEmailBytes = 254
+
+// answerForm does what a form asks for, and shows the page again with what came of it.
+func answerForm(w http.ResponseWriter, r *http.Request, name string, do func(url.Values) error) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxFormBytes)
-	err := s.Accounts.VerifyEmail(r.Context(), r.PostFormValue("token"))
+	if err := r.ParseForm(); err != nil {
+		badRequest(w, r, err)
+		return
+	}
+	err := do(r.PostForm)
+	var e *fault.Error
 	switch {
 	case err == nil:
-		writePage(w, r, http.StatusOK, "verify_email.html", verifyPage{Done: true})
-	case fault.KindOf(err) == fault.Unprocessable:
-		writePage(w, r, http.StatusUnprocessableEntity, "verify_email.html", verifyPage{
-			Problem: "This link is not valid, was used before, or has expired.",
-		})
+		writePage(w, r, http.StatusOK, name, shown{Done: true})
+	case errors.As(err, &e) && (e.Kind == fault.Unprocessable || e.Kind == fault.Conflict):
+		writePage(w, r, http.StatusUnprocessableEntity, name, shown{Token: r.PostForm.Get("token"), Problem: e.Message})
 	default:
 		writeError(w, r, err)
 	}

@@ -6,7 +6,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/oapi-codegen/nullable"
-	openapi_types "github.com/oapi-codegen/runtime/types"
 
 	"github.com/picaspot/picaspot/api"
 	"github.com/picaspot/picaspot/ent"
@@ -25,13 +24,6 @@ func maybe[T any](value *T) nullable.Nullable[T] {
 	return nullable.NewNullableWithValue(*value)
 }
 
-func toAPIMe(ctx context.Context, u *ent.User) api.Me {
-	return api.Me{
-		ID: u.ID, Username: u.Username, Email: openapi_types.Email(u.Email), Role: u.Role,
-		CreatedAt: reqctx.In(ctx, u.CreatedAt), UpdatedAt: reqctx.In(ctx, u.UpdatedAt),
-	}
-}
-
 // Lists are full of nulls, and each would be a map of its own. Nobody writes to these.
 var (
 	noImage    = nullable.NewNullNullable[api.Image]()
@@ -42,8 +34,16 @@ func toAPIImage(path string, id uuid.UUID, image *photo.Image) nullable.Nullable
 	if image == nil {
 		return noImage
 	}
+	return toAPIPicture("/api/v1/"+path+"/"+id.String()+"/image", image)
+}
+
+// toAPIPicture names a picture by the path that it is fetched at.
+func toAPIPicture(path string, image *photo.Image) nullable.Nullable[api.Image] {
+	if image == nil {
+		return noImage
+	}
 	return nullable.NewNullableWithValue(api.Image{
-		URL: "/api/v1/" + path + "/" + id.String() + "/image?version=" + pictureVersion(image), ContentType: image.ContentType,
+		URL: path + "?version=" + pictureVersion(image), ContentType: image.ContentType,
 		Bytes: image.Bytes, Width: image.Width, Height: image.Height,
 	})
 }

@@ -133,7 +133,7 @@ func around(t *testing.T, handler http.HandlerFunc) (*http.Response, []byte) {
 	r := httptest.NewRequestWithContext(context.Background(), http.MethodGet, "/api/v1/areas", nil)
 	r.Header.Set("X-Request-ID", requestID)
 	recorder := httptest.NewRecorder()
-	middleware.RequestID(middleware.Recover(handler)).ServeHTTP(recorder, r)
+	middleware.Identify(nil)(middleware.Recover(handler)).ServeHTTP(recorder, r)
 	response := recorder.Result()
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)

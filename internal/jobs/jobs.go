@@ -28,6 +28,8 @@ import (
 const (
 	jobTimeout  = time.Minute
 	rescueAfter = jobTimeout + 30*time.Second
+	// cleanUpInterval is how often what has expired is removed.
+	cleanUpInterval = time.Hour
 )
 
 // Config of the workers.
@@ -46,9 +48,16 @@ func NewRunner(s *store.Store, accounts *account.Service, unlocks *unlock.Servic
 	workers := river.NewWorkers()
 	river.AddWorker(workers, &verifyWorker{unlocks: unlocks})
 	river.AddWorker(workers, &mailWorker{accounts: accounts})
+	river.AddWorker(workers, &requestWorker{accounts: accounts})
+	river.AddWorker(workers, &cleanUpWorker{accounts: accounts})
 	client, err := river.NewClient(riverpgxv5.New(s.Pool), &river.Config{
-		Queues:      map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: c.Parallel}},
-		Workers:     workers,
+		Queues:  map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: c.Parallel}},
+		Workers: workers,
+		PeriodicJobs: []*river.PeriodicJob{
+			river.NewPeriodicJob(river.PeriodicInterval(cleanUpInterval), func() (river.JobArgs, *river.InsertOpts) {
+				return account.CleanUpArgs{}, nil
+			}, &river.PeriodicJobOpts{ID: account.CleanUpArgs{}.Kind()}),
+		},
 		RetryPolicy: retryPolicy{},
 		MaxAttempts: 25,
 		Logger:      slog.Default(),
@@ -145,9 +154,40 @@ func (*mailWorker) Timeout(*river.Job[account.MailArgs]) time.Duration { return 
 
 // Work implements river.Worker.
 func (w *mailWorker) Work(ctx context.Context, job *river.Job[account.MailArgs]) error {
-	err := w.accounts.SendMail(ctx, job.Args)
+	return mailed(w.accounts.SendMail(ctx, job.Args))
+}
+
+// mailed tells what became of a mail: one that the server refused for good is not
+// sent again, since the server will not change its mind.
+func mailed(err error) error {
 	if errors.Is(err, mail.ErrRejected) {
-		return river.JobCancel(err) // The server will not change its mind.
+		return river.JobCancel(err)
 	}
 	return err
+}
+
+type requestWorker struct {
+	river.WorkerDefaults[account.RequestArgs]
+	accounts *account.Service
+}
+
+// Timeout covers a mail server that takes its time to greet.
+func (*requestWorker) Timeout(*river.Job[account.RequestArgs]) time.Duration { return jobTimeout }
+
+// Work implements river.Worker.
+func (w *requestWorker) Work(ctx context.Context, job *river.Job[account.RequestArgs]) error {
+	return mailed(w.accounts.AnswerRequest(ctx, job.Args))
+}
+
+type cleanUpWorker struct {
+	river.WorkerDefaults[account.CleanUpArgs]
+	accounts *account.Service
+}
+
+// Timeout covers some hundred batches; what is left is for the next time.
+func (*cleanUpWorker) Timeout(*river.Job[account.CleanUpArgs]) time.Duration { return jobTimeout }
+
+// Work implements river.Worker.
+func (w *cleanUpWorker) Work(ctx context.Context, _ *river.Job[account.CleanUpArgs]) error {
+	return w.accounts.CleanUp(ctx)
 }

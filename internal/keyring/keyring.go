@@ -6,6 +6,7 @@ package keyring
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"sync/atomic"
 	"time"
 
@@ -66,28 +67,64 @@ func (k *Keyring) Reload(ctx context.Context) error {
 	return nil
 }
 
-func (k *Keyring) ensureKey(ctx context.Context) error {
-	return k.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		if _, err := tx.ExecContext(ctx, "SELECT pg_advisory_xact_lock($1)", int64(creationLock)); err != nil {
-			return fmt.Errorf("lock the keyring: %w", err)
+// reloadInterval is within what time a process knows of a new key. It is far below
+// [publishLead].
+const reloadInterval = 10 * time.Second
+
+// Watch takes in what other processes add or retire, until ctx ends. While the
+// database is away the keys that were read last are in use.
+func (k *Keyring) Watch(ctx context.Context) {
+	tick := time.NewTicker(reloadInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if err := k.Reload(ctx); err != nil && ctx.Err() == nil {
+				slog.WarnContext(ctx, "signing keys not read again", "error", err)
+			}
 		}
+	}
+}
+
+func (k *Keyring) ensureKey(ctx context.Context) error {
+	return k.locked(ctx, func(ctx context.Context, tx *store.Tx) error {
 		exists, err := tx.SigningKey.Query().Where(signingkey.RetiresAtIsNil()).Exist(ctx)
 		if err != nil || exists {
 			return err
 		}
-		now := time.Now().UTC().Truncate(time.Second)
-		key, err := token.GenerateKey(now)
-		if err != nil {
-			return err
-		}
-		id, err := uuid.Parse(key.ID)
-		if err != nil {
-			return fmt.Errorf("key id: %w", err)
-		}
-		sealed, err := token.Seal(k.secret, key.ID, key.Private)
-		if err != nil {
-			return err
-		}
-		return tx.SigningKey.Create().SetID(id).SetSealedPrivateKey(sealed).SetActivatesAt(now).Exec(ctx)
+		_, err = k.add(ctx, tx, time.Now().UTC().Truncate(time.Second))
+		return err
 	})
+}
+
+// locked runs fn in a transaction, one process at a time.
+func (k *Keyring) locked(ctx context.Context, fn func(context.Context, *store.Tx) error) error {
+	return k.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if _, err := tx.ExecContext(ctx, "SELECT pg_advisory_xact_lock($1)", int64(creationLock)); err != nil {
+			return fmt.Errorf("lock the keyring: %w", err)
+		}
+		return fn(ctx, tx)
+	})
+}
+
+// add makes a key that signs from a time on.
+func (k *Keyring) add(ctx context.Context, tx *store.Tx, from time.Time) (uuid.UUID, error) {
+	key, err := token.GenerateKey(from)
+	if err != nil {
+		return uuid.Nil, err
+	}
+	id, err := uuid.Parse(key.ID)
+	if err != nil {
+		return uuid.Nil, fmt.Errorf("key id: %w", err)
+	}
+	sealed, err := token.Seal(k.secret, key.ID, key.Private)
+	if err != nil {
+		return uuid.Nil, err
+	}
+	if err := tx.SigningKey.Create().SetID(id).SetSealedPrivateKey(sealed).SetActivatesAt(from).Exec(ctx); err != nil {
+		return uuid.Nil, fmt.Errorf("add a signing key: %w", err)
+	}
+	return id, nil
 }

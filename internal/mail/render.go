@@ -19,7 +19,8 @@ const (
 	// VerifyEmail goes to a new account: Link and Code prove the address.
 	VerifyEmail = "verify_email"
 	// AccountExists goes to the owner of an address that somebody registered
-	// again: Link leads to a new password.
+	// again: Link leads to a new password, which also proves an address that
+	// never was.
 	AccountExists = "account_exists"
 	// UsernameTaken goes to a free address whose owner wanted a name that is
 	// not: Link leads back to the registration.
@@ -28,11 +29,19 @@ const (
 	PasswordReset = "password_reset"
 	// EmailChange goes to the new address of an account: Link and Code prove it.
 	EmailChange = "email_change"
+	// SecurityNotice tells the owner of an account that something about its
+	// protection changed: Event, At, Address and Device say what, when and by
+	// whom. Link leads to a new password, for [EmailChanged] and
+	// [AccountDeleted] to where people reach the server.
+	SecurityNotice = "security_notice"
 )
 
-// maxName is how much of a name is shown, in characters. Whoever registers a
-// stranger's address chooses it, so it must not carry a message of their own.
-const maxName = 64
+// How much of a name and of a device is shown, in characters. Whoever registers
+// a stranger's address chooses it, so it must not carry a message of their own.
+const (
+	maxName   = 64
+	maxDevice = 160
+)
 
 // Data is what the templates show.
 type Data struct {
@@ -46,6 +55,16 @@ type Data struct {
 	Code string
 	// ValidFor is how long Link and Code work; 0 says nothing about it.
 	ValidFor time.Duration
+
+	// Event is what a [SecurityNotice] tells of.
+	Event Event
+	// At is when it happened.
+	At time.Time
+	// Address is the network address that it came from; it may be empty.
+	Address string
+	// Device is what the client says of itself, as in the User-Agent header, or
+	// what was made of it; it may be empty.
+	Device string
 }
 
 //go:embed templates
@@ -61,8 +80,10 @@ type halves struct {
 
 func parseTemplates() map[string]halves {
 	parsed := make(map[string]halves)
-	functions := map[string]any{"duration": duration}
-	for _, name := range []string{VerifyEmail, AccountExists, UsernameTaken, PasswordReset, EmailChange} {
+	functions := map[string]any{
+		"duration": duration, "instant": instant, "notice": func(e Event) notice { return notices[e] },
+	}
+	for _, name := range []string{VerifyEmail, AccountExists, UsernameTaken, PasswordReset, EmailChange, SecurityNotice} {
 		parsed[name] = halves{
 			text: text.Must(text.New("layout.txt").Funcs(functions).
 				ParseFS(files, "templates/layout.txt", "templates/"+name+".txt")),
@@ -74,7 +95,8 @@ func parseTemplates() map[string]halves {
 }
 
 // Render fills in one of the mails. The subjects are fixed, so that nothing a
-// user wrote is in a header.
+// user wrote is in a header. A mail or an event that there is not, a link that is
+// not absolute and an event without its time are errors.
 func Render(template string, data Data) (Message, error) {
 	t, ok := mailTemplates[template]
 	if !ok {
@@ -87,7 +109,16 @@ func Render(template string, data Data) (Message, error) {
 	if hasControl(data.Code) {
 		return Message{}, errors.New("render mail: control character in the code")
 	}
-	data.Name, data.Link = oneLine(data.Name), link.String()
+	if template == SecurityNotice {
+		if _, ok := notices[data.Event]; !ok {
+			return Message{}, fmt.Errorf("render mail: there is no event %q", data.Event)
+		}
+		if data.At.IsZero() {
+			return Message{}, errors.New("render mail: an event without its time")
+		}
+	}
+	data.Name, data.Link = oneLine(data.Name, maxName), link.String()
+	data.Address, data.Device = device(data.Address), device(data.Device)
 
 	message := Message{To: data.To}
 	for _, part := range []struct {
@@ -109,8 +140,8 @@ func Render(template string, data Data) (Message, error) {
 
 // oneLine makes a name safe to show inside a sentence: no line ends, no
 // invisible or text-turning characters, no address that a mail program would
-// turn into a link, not too long.
-func oneLine(name string) string {
+// turn into a link, no more characters than limit.
+func oneLine(name string, limit int) string {
 	name = strings.Map(func(r rune) rune {
 		switch {
 		case unicode.IsSpace(r):
@@ -121,8 +152,8 @@ func oneLine(name string) string {
 		return r
 	}, name)
 	name = strings.Join(strings.Fields(strings.ReplaceAll(name, "://", " ")), " ")
-	if runes := []rune(name); len(runes) > maxName {
-		name = string(runes[:maxName-1]) + "…"
+	if runes := []rune(name); len(runes) > limit {
+		name = string(runes[:limit-1]) + "…"
 	}
 	return name
 }

@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"errors"
 	"net/http"
 )
 
@@ -37,10 +38,19 @@ func (r *recorder) Write(data []byte) (int, error) {
 	return n, err
 }
 
-// FlushError is for http.ResponseController: a flush sends the headers.
+// FlushError is for http.ResponseController: a flush sends the headers, where
+// there is one.
 func (r *recorder) FlushError() error {
-	r.begin()
-	return http.NewResponseController(r.ResponseWriter).Flush()
+	err := http.NewResponseController(r.ResponseWriter).Flush()
+	if !errors.Is(err, http.ErrNotSupported) {
+		r.begin()
+	}
+	return err
+}
+
+// Flush implements http.Flusher, for handlers that look for that.
+func (r *recorder) Flush() {
+	_ = r.FlushError() // Nobody can be told.
 }
 
 // Unwrap is for http.ResponseController.

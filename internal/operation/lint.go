@@ -15,8 +15,8 @@ import (
 // verbs are the words that an operationId begins with, so that the generated
 // clients have methods that read well. A new one is added here, on purpose.
 var verbs = []string{
-	"add", "apply", "cancel", "change", "create", "delete", "end", "export", "find", "follow", "get", "import",
-	"list", "login", "logout", "mark", "put", "refresh", "register", "remove", "replace", "request", "reset",
+	"add", "apply", "cancel", "change", "confirm", "create", "delete", "end", "export", "find", "follow", "get", "import",
+	"list", "login", "logout", "mark", "put", "refresh", "register", "remove", "replace", "request", "resend", "reset",
 	"restore", "retry", "revoke", "search", "send", "set", "start", "stop", "unfollow", "unverify", "update",
 	"validate", "verify",
 }

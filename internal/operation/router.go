@@ -6,12 +6,16 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"time"
 
 	"github.com/picaspot/picaspot/api"
 	"github.com/picaspot/picaspot/internal/authz"
 	"github.com/picaspot/picaspot/internal/fault"
 	"github.com/picaspot/picaspot/internal/middleware"
 	"github.com/picaspot/picaspot/internal/problem"
+	"github.com/picaspot/picaspot/internal/ratelimit"
+	"github.com/picaspot/picaspot/internal/session"
+	"github.com/picaspot/picaspot/internal/token"
 )
 
 // Limits of bodies, in bytes, where [Config] leaves them open.
@@ -22,13 +26,26 @@ const (
 
 // Config is what operations need from outside of the spec.
 type Config struct {
-	// Authenticate tells who an access token speaks for, or returns a
-	// [fault.Unauthenticated].
-	Authenticate func(ctx context.Context, token string) (authz.Caller, error)
+	// Verify tells what an access token says, or returns a
+	// [fault.Unauthenticated]. It asks nobody.
+	Verify func(accessToken string) (token.Claims, error)
+	// Gate knows the limits, and which sessions go on.
+	Gate Gate
 	// Authorizer has the policy.
 	Authorizer *authz.Authorizer
+	// RequiresMFA tells the roles that may be used only in a session that a second
+	// factor has proven.
+	RequiresMFA func(role string) bool
 	// MaxBody bounds JSON and forms, MaxUpload files, in bytes; 0 is the default.
 	MaxBody, MaxUpload int64
+}
+
+// Gate is asked once for each request.
+type Gate interface {
+	// Limit counts a request of nobody in particular against a class of limits.
+	Limit(ctx context.Context, class string) ratelimit.Result
+	// Admit counts a request of a session, and tells what the session may still do.
+	Admit(ctx context.Context, class string, claims *token.Claims) (ratelimit.Result, session.State, error)
 }
 
 // Router matches requests to the operations of a spec, and puts around each what
@@ -66,6 +83,17 @@ func (rt *Router) HandleFunc(pattern string, handler func(http.ResponseWriter, *
 // Handle adds a page that is no operation of the spec. Nothing stands around it.
 func (rt *Router) Handle(pattern string, handler http.Handler) { rt.mux.Handle(pattern, handler) }
 
+// Limited counts the requests of a page against a class of limits.
+func (rt *Router) Limited(class string, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := limited(w, rt.config.Gate.Limit(r.Context(), class)); err != nil {
+			problem.Write(w, r, err)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
 // ServeHTTP answers a request, and one that nothing matches with a problem.
 func (rt *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	handler, pattern := rt.mux.Handler(r)
@@ -96,16 +124,21 @@ func (m *miss) Header() http.Header         { return m.header }
 func (m *miss) WriteHeader(status int)      { m.status = status }
 func (m *miss) Write(p []byte) (int, error) { return len(p), nil }
 
-// wrap puts its steps around an operation. Limits on rates belong before
-// admission, which costs a look-up.
+// wrap puts its steps around an operation.
 func (rt *Router) wrap(op *Operation, next http.Handler) http.Handler {
+	limit := op.timeout()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		admitted, err := rt.admit(r, op)
+		ctx, cancel := context.WithTimeout(context.WithValue(r.Context(), operationKey{}, op), limit)
+		defer cancel()
+		caller, err := rt.admit(ctx, w, r.Header, op)
 		if err != nil {
 			problem.Write(w, r, err)
 			return
 		}
-		valid, err := rt.validate(w, admitted, op) //nolint:contextcheck // The request carries it.
+		if !op.Public {
+			ctx = authz.WithCaller(ctx, caller)
+		}
+		valid, err := rt.validate(w, r.WithContext(ctx), op) //nolint:contextcheck // The request carries it.
 		if err != nil {
 			problem.Write(w, r, err)
 			return
@@ -114,35 +147,92 @@ func (rt *Router) wrap(op *Operation, next http.Handler) http.Handler {
 	})
 }
 
-// admit tells who calls and how far they may go, and returns a request that
-// carries it and the operation. Whoever calls a public operation stays unknown.
-func (rt *Router) admit(r *http.Request, op *Operation) (*http.Request, error) {
-	ctx := context.WithValue(r.Context(), operationKey{}, op)
+// How long an operation may take, from its first step to its last byte. A photo
+// over a poor connection needs the longest.
+const (
+	operationTimeout = 30 * time.Second
+	uploadTimeout    = 2 * time.Minute
+)
+
+func (op *Operation) timeout() time.Duration {
+	if op.body != nil && op.body.isUpload {
+		return uploadTimeout
+	}
+	return operationTimeout
+}
+
+// admit tells who calls and how far they may go. Whoever calls a public operation
+// stays unknown. What a request without good credentials asks for counts against
+// its address all the same.
+func (rt *Router) admit(ctx context.Context, w http.ResponseWriter, header http.Header, op *Operation) (authz.Caller, error) {
 	if op.Public {
-		return r.WithContext(ctx), nil
+		return authz.Caller{}, limited(w, rt.config.Gate.Limit(ctx, op.RateLimit))
 	}
-	token, err := bearer(r.Header)
+	claims, err := rt.credentials(header)
 	if err != nil {
-		return nil, err
-	}
-	caller, err := rt.config.Authenticate(ctx, token)
-	if err != nil {
-		return nil, err
-	}
-	middleware.LogUser(ctx, caller.UserID)
-	caller.Scope = authz.Denied
-	if op.Permission != "" {
-		caller.Scope = rt.config.Authorizer.Current().Decide(caller.Role, op.Permission)
-		if caller.Scope == authz.Denied {
-			return nil, fault.New(fault.Forbidden, "forbidden", fmt.Sprintf("Your role does not allow %s.", op.Permission))
+		if refused := limited(w, rt.config.Gate.Limit(ctx, op.RateLimit)); refused != nil {
+			return authz.Caller{}, refused
 		}
+		return authz.Caller{}, err
 	}
-	return r.WithContext(authz.WithCaller(ctx, caller)), nil
+	limit, state, err := rt.config.Gate.Admit(ctx, op.RateLimit, &claims)
+	if refused := limited(w, limit); refused != nil {
+		return authz.Caller{}, refused
+	}
+	if err != nil {
+		return authz.Caller{}, err
+	}
+	middleware.LogUser(ctx, claims.Subject)
+	caller := authz.Caller{
+		UserID: claims.Subject, SessionID: claims.SessionID, Role: state.Role, Scope: authz.Denied,
+		LacksFactor: !state.SecondFactor && rt.config.RequiresMFA(state.Role),
+	}
+	err = rt.authorize(&caller, op)
+	return caller, err
+}
+
+// authorize asks the policy, for operations that it has a say in.
+func (rt *Router) authorize(caller *authz.Caller, op *Operation) error {
+	if op.Permission == "" {
+		return nil
+	}
+	if caller.LacksFactor {
+		return errFactorNeeded
+	}
+	caller.Scope = rt.config.Authorizer.Current().Decide(caller.Role, op.Permission)
+	if caller.Scope == authz.Denied {
+		return fault.New(fault.Forbidden, "forbidden", fmt.Sprintf("Your role does not allow %s.", op.Permission))
+	}
+	return nil
+}
+
+// limited says in the header what is left of a limit, and returns the refusal once
+// nothing is.
+func limited(w http.ResponseWriter, result ratelimit.Result) error {
+	if result.Policy == "" {
+		return nil
+	}
+	policy, left := result.Headers()
+	h := w.Header()
+	h["Ratelimit-Policy"], h["Ratelimit"] = []string{policy}, []string{left}
+	if result.Allowed {
+		return nil
+	}
+	return fault.New(fault.RateLimited, "rate_limited", "There were too many requests. Try again later.").After(result.RetryAfter)
+}
+
+func (rt *Router) credentials(header http.Header) (token.Claims, error) {
+	text, err := bearer(header)
+	if err != nil {
+		return token.Claims{}, err
+	}
+	return rt.config.Verify(text)
 }
 
 var (
 	errNoToken        = fault.New(fault.Unauthenticated, "unauthenticated", "This operation needs an access token.")
 	errMalformedToken = fault.New(fault.Unauthenticated, "unauthenticated", "The Authorization header has to be there once and to read: Bearer, a space, the access token.")
+	errFactorNeeded   = fault.New(fault.Forbidden, "second_factor_required", "Your role can be used only in a session that a second factor has proven. Add one under /api/v1/me/mfa/totp, or log in with it.")
 )
 
 // credentials is the form of the header: a scheme, whose case does not matter,

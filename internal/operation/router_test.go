@@ -20,6 +20,9 @@ import (
 	"github.com/picaspot/picaspot/internal/authz"
 	"github.com/picaspot/picaspot/internal/fault"
 	"github.com/picaspot/picaspot/internal/operation"
+	"github.com/picaspot/picaspot/internal/ratelimit"
+	"github.com/picaspot/picaspot/internal/session"
+	"github.com/picaspot/picaspot/internal/token"
 	"github.com/picaspot/picaspot/policy"
 )
 
@@ -27,17 +30,24 @@ var ada = uuid.MustParse("01932c06-61f0-7c64-9c30-0e7a54ad5d10")
 
 var errRevoked = fault.New(fault.Unauthenticated, "invalid_token", "The access token is not valid.")
 
-// authenticate takes the name of a role for its token.
-func authenticate(_ context.Context, token string) (authz.Caller, error) {
-	switch token {
-	case "revoked":
-		return authz.Caller{}, errRevoked
-	case "broken":
-		return authz.Caller{}, errors.New("no database")
-	default:
-		// A scope from elsewhere must not survive.
-		return authz.Caller{UserID: ada, Role: token, Scope: authz.Any}, nil
+// verify takes the name of a role for its token.
+func verify(accessToken string) (token.Claims, error) {
+	if accessToken == "revoked" {
+		return token.Claims{}, errRevoked
 	}
+	return token.Claims{Subject: ada, ClientID: accessToken}, nil
+}
+
+// gate lets everybody in: its own rules are tested beside it.
+type gate struct{}
+
+func (gate) Limit(context.Context, string) ratelimit.Result { return ratelimit.Result{} }
+
+func (gate) Admit(_ context.Context, _ string, claims *token.Claims) (ratelimit.Result, session.State, error) {
+	if claims.ClientID == "broken" {
+		return ratelimit.Result{}, session.State{}, errors.New("no database")
+	}
+	return ratelimit.Result{}, session.State{Role: claims.ClientID}, nil
 }
 
 // server is the real contract, policy and generated server around handlers that
@@ -51,7 +61,7 @@ type server struct {
 	known     bool
 	landmark  *api.LandmarkCreate
 	nearby    api.ListNearbyLandmarksParams
-	token     *api.TokenRequest
+	form      *api.TokenRequest
 	area      *api.AreaUpdate
 	uploaded  []byte
 	uploadErr error
@@ -77,7 +87,8 @@ func newServer(tb testing.TB) *server {
 	snapshot, err := defaultPolicy()
 	require.NoError(tb, err)
 	s := &server{router: operation.NewRouter(table, operation.Config{
-		Authenticate: authenticate, Authorizer: authz.New(snapshot), MaxBody: 20_000, MaxUpload: 50_000,
+		Verify: verify, Gate: gate{}, Authorizer: authz.New(snapshot), RequiresMFA: func(string) bool { return false },
+		MaxBody: 20_000, MaxUpload: 50_000,
 	})}
 	fail := func(w http.ResponseWriter, _ *http.Request, err error) {
 		if !errors.Is(err, errReached) {
@@ -119,7 +130,7 @@ func (s *server) RegisterUser(ctx context.Context, _ api.RegisterUserRequestObje
 }
 
 func (s *server) CreateToken(ctx context.Context, r api.CreateTokenRequestObject) (api.CreateTokenResponseObject, error) {
-	s.token = r.Body
+	s.form = r.Body
 	return nil, s.reach(ctx)
 }
 

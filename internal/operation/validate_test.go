@@ -391,7 +391,7 @@ func TestHandlersGetWhatWasSent(t *testing.T) {
 
 	s = newServer(t)
 	require.Equal(t, http.StatusOK, s.send(ask("POST", tokenPath, formType, "grant_type=password&username=ada&password=a%26b%3Dc+d")).Code)
-	require.Equal(t, "a&b=c d", s.token.Password)
+	require.Equal(t, "a&b=c d", *s.form.Password)
 }
 
 func TestManyFaultsAreCut(t *testing.T) {

@@ -9,8 +9,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/picaspot/picaspot/api"
@@ -76,6 +78,10 @@ func WriteFault(w http.ResponseWriter, r *http.Request, status int, e *fault.Err
 		})
 		p.Errors = &fields
 	}
+	if r.URL.Path == tokenEndpoint {
+		code := oauthError(status, e)
+		p.Error, p.ErrorDescription = &code, &e.Message
+	}
 	h := w.Header()
 	h.Set("Content-Type", "application/problem+json")
 	h.Set("Cache-Control", "no-store")
@@ -85,12 +91,33 @@ func WriteFault(w http.ResponseWriter, r *http.Request, status int, e *fault.Err
 	case http.StatusServiceUnavailable:
 		h.Set("Retry-After", "2")
 	}
+	if e.RetryAfter > 0 {
+		h.Set("Retry-After", strconv.FormatInt(int64(math.Ceil(e.RetryAfter.Seconds())), 10))
+	}
 	w.WriteHeader(status)
 	if r.Method == http.MethodHead {
 		return
 	}
 	if err := json.NewEncoder(w).Encode(p); err != nil {
 		slog.DebugContext(r.Context(), "problem not delivered", "error", err)
+	}
+}
+
+// tokenEndpoint is where OAuth 2.0 clients expect the errors of RFC 6749.
+const tokenEndpoint = "/api/v1/auth/token"
+
+// oauthError is what RFC 6749, section 5.2, calls an error of the token endpoint.
+func oauthError(status int, e *fault.Error) string {
+	wrongGrant := slices.ContainsFunc(e.Fields, func(f fault.Field) bool { return f.Pointer == "/grant_type" && f.Code == "enum" })
+	switch {
+	case wrongGrant:
+		return "unsupported_grant_type"
+	case status == http.StatusUnauthorized:
+		return "invalid_grant"
+	case status == http.StatusTooManyRequests, status >= http.StatusInternalServerError:
+		return "temporarily_unavailable" // Borrowed from section 4.1.2.1: there is none for it.
+	default:
+		return "invalid_request"
 	}
 }
 

@@ -1,26 +1,24 @@
 package token
 
 import (
-	"crypto/aes"
-	"crypto/cipher"
 	"crypto/ed25519"
-	"crypto/hkdf"
 	"crypto/rand"
-	"crypto/sha256"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/picaspot/picaspot/internal/seal"
 )
 
 // MinMasterSecret is the least length of the secret that keys are sealed with, in bytes.
-const MinMasterSecret = 32
+const MinMasterSecret = seal.MinSecret
 
-// sealInfo separates the sealing key from whatever else is derived from the
+// sealPurpose separates the sealing key from whatever else is derived from the
 // same secret; a new format gets a new number.
-const sealInfo = "picaspot access token signing key v1"
+const sealPurpose = "picaspot access token signing key v1"
 
 // Key is one signing key and its times. It is published from the moment it is
 // in a [KeySet], signs from NotBefore on, and stops verifying at RetiresAt.
@@ -80,49 +78,30 @@ func ParsePrivate(der []byte) (ed25519.PrivateKey, error) {
 	return private, nil
 }
 
-// Seal encrypts a private key for the database: AES-256-GCM with a random nonce
-// under a key derived from the master secret (HKDF, RFC 5869). The key's id is
-// authenticated along, so that a sealed key cannot be passed off as another row's.
+// Seal encrypts a private key for the database, see [seal.Sealer]. The key's id
+// is authenticated along, so that a sealed key cannot be passed off as another
+// row's. A master secret shorter than [MinMasterSecret] is an error.
 func Seal(master []byte, id string, private ed25519.PrivateKey) ([]byte, error) {
-	aead, err := sealer(master)
+	sealer, err := seal.New(master, sealPurpose)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("seal signing key: %w", err)
 	}
 	der, err := MarshalPrivate(private)
 	if err != nil {
 		return nil, err
 	}
-	return aead.Seal(nil, nil, der, []byte(id)), nil //nolint:gosec // The AEAD makes its own random nonce.
+	return sealer.Seal(id, der), nil
 }
 
 // Open decrypts what [Seal] made for the same id and master secret.
 func Open(master []byte, id string, sealed []byte) (ed25519.PrivateKey, error) {
-	aead, err := sealer(master)
+	sealer, err := seal.New(master, sealPurpose)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("open signing key %q: %w", id, err)
 	}
-	der, err := aead.Open(nil, nil, sealed, []byte(id))
+	der, err := sealer.Open(id, sealed)
 	if err != nil {
-		return nil, fmt.Errorf("open signing key %q: wrong master secret or damaged row: %w", id, err)
+		return nil, fmt.Errorf("open signing key: wrong master secret or damaged row: %w", err)
 	}
 	return ParsePrivate(der)
-}
-
-func sealer(master []byte) (cipher.AEAD, error) {
-	if len(master) < MinMasterSecret {
-		return nil, fmt.Errorf("master secret has %d bytes, at least %d are needed", len(master), MinMasterSecret)
-	}
-	derived, err := hkdf.Key(sha256.New, master, nil, sealInfo, 32)
-	if err != nil {
-		return nil, fmt.Errorf("derive sealing key: %w", err)
-	}
-	block, err := aes.NewCipher(derived)
-	if err != nil {
-		return nil, fmt.Errorf("sealing cipher: %w", err)
-	}
-	aead, err := cipher.NewGCMWithRandomNonce(block)
-	if err != nil {
-		return nil, fmt.Errorf("sealing cipher: %w", err)
-	}
-	return aead, nil
 }

@@ -90,6 +90,17 @@ func TestSeal(t *testing.T) {
 	}
 }
 
+// Rows written by earlier versions must stay readable.
+func TestOpenOlderSeal(t *testing.T) {
+	t.Parallel()
+	sealed, err := base64.StdEncoding.DecodeString(
+		"mNdLIQgjnJLhQbDNuCQ2ZVsoL7dkU5ncRU+McXVnPzrI3HcUiBhMMVwh5tPMMLSL7rXt2vD5aBXd8CbBzfFEMMwZsj3U6KeRfXriXA==")
+	require.NoError(t, err)
+	opened, err := token.Open(bytes.Repeat([]byte("s"), 32), "0199aaaa-0000-7000-8000-000000000001", sealed)
+	require.NoError(t, err)
+	require.Equal(t, ed25519.NewKeyFromSeed(bytes.Repeat([]byte("k"), ed25519.SeedSize)), opened)
+}
+
 func TestNewKeySetRefuses(t *testing.T) {
 	t.Parallel()
 	key, past := newKey(t), start.Add(-time.Second)

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"text/tabwriter"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/picaspot/picaspot/internal/app"
+	"github.com/picaspot/picaspot/internal/config"
+)
+
+type keysCmd struct {
+	List   keysListCmd   `cmd:"" help:"List the keys that sign access tokens."`
+	Rotate keysRotateCmd `cmd:"" help:"Bring in the next key, and retire the present ones once their tokens have expired."`
+}
+
+type keysListCmd struct{}
+
+// Run prints when each key signs and retires.
+func (keysListCmd) Run(ctx context.Context, c *config.Config) error {
+	return withApp(ctx, c, func(a *app.App) error { return printKeys(ctx, a) })
+}
+
+func printKeys(ctx context.Context, a *app.App) error {
+	keys, err := a.Keys.List(ctx)
+	if err != nil {
+		return err
+	}
+	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "KEY\tSIGNS FROM\tREFUSED FROM")
+	for _, key := range keys {
+		retires := "-"
+		if key.RetiresAt != nil {
+			retires = key.RetiresAt.UTC().Format(time.RFC3339)
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\n", key.ID, key.ActivatesAt.UTC().Format(time.RFC3339), retires)
+	}
+	return table.Flush()
+}
+
+type keysRotateCmd struct {
+	Compromised bool `help:"Somebody else may have the present keys: refuse their tokens within seconds, instead of letting them expire."`
+}
+
+// Run rotates; running processes take the key in by themselves.
+func (k keysRotateCmd) Run(ctx context.Context, c *config.Config) error {
+	return withApp(ctx, c, func(a *app.App) error {
+		var (
+			added uuid.UUID
+			err   error
+		)
+		if k.Compromised {
+			added, err = a.Keys.Replace(ctx)
+		} else {
+			added, err = a.Keys.Rotate(ctx, c.AccessTokenTTL)
+		}
+		if err != nil {
+			return err
+		}
+		fmt.Println("Added", added)
+		return printKeys(ctx, a)
+	})
+}

@@ -1,0 +1,163 @@
+package account
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/picaspot/picaspot/ent"
+	"github.com/picaspot/picaspot/ent/mailtoken"
+	"github.com/picaspot/picaspot/ent/mixin"
+	entsession "github.com/picaspot/picaspot/ent/session"
+	entuser "github.com/picaspot/picaspot/ent/user"
+	"github.com/picaspot/picaspot/internal/audit"
+	"github.com/picaspot/picaspot/internal/authz"
+	"github.com/picaspot/picaspot/internal/fault"
+	"github.com/picaspot/picaspot/internal/mail"
+	"github.com/picaspot/picaspot/internal/password"
+	"github.com/picaspot/picaspot/internal/store"
+	"github.com/picaspot/picaspot/internal/token"
+)
+
+var errWrongPassword = fault.New(fault.Unprocessable, "password_wrong", "The password is not right.")
+
+// confirm asks the caller for the password once more, before something that a
+// stolen access token must not be enough for. Pointer names it in the request.
+func (s *Service) confirm(ctx context.Context, pointer, plain string) (*ent.User, error) {
+	user, err := s.Me(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ok, _, err := s.hasher.Verify(ctx, user.PasswordHash, plain)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, s.refused(ctx, errWrongPassword.With(fault.Field{Pointer: pointer, Code: "wrong", Message: "It is not the account's password."}))
+	}
+	return user, nil
+}
+
+// refused records that the caller was asked for a password or a code and had a
+// wrong one, and returns the answer.
+func (s *Service) refused(ctx context.Context, answer error) error {
+	caller, _ := authz.CallerFrom(ctx)
+	err := s.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		return audit.Insert(ctx, tx, audit.Event{Action: audit.PasswordRefused, EntityType: "user", EntityID: caller.UserID})
+	})
+	if err != nil {
+		return err
+	}
+	return answer
+}
+
+// newHash checks a password that somebody wants to have and hashes it.
+func (s *Service) newHash(ctx context.Context, plain string, user *ent.User) (string, error) {
+	if faults := password.Check("/password", plain, user.Username, user.Email); len(faults) > 0 {
+		return "", fault.New(fault.Unprocessable, "password_weak", faults[0].Message).With(faults...)
+	}
+	return s.hasher.Hash(ctx, plain)
+}
+
+// ChangePassword replaces the caller's password and ends the other sessions.
+func (s *Service) ChangePassword(ctx context.Context, current, next string) error {
+	caller, _ := authz.CallerFrom(ctx)
+	user, err := s.confirm(ctx, "/current_password", current)
+	if err != nil {
+		return err
+	}
+	hash, err := s.newHash(ctx, next, user)
+	if err != nil {
+		return err
+	}
+	return s.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if err := s.setPassword(ctx, tx, user, hash); err != nil {
+			return err
+		}
+		if _, err := s.endSessions(ctx, tx, user.ID, entsession.EndReasonPasswordChanged, entsession.IDNEQ(caller.SessionID)); err != nil {
+			return err
+		}
+		if err := audit.Insert(ctx, tx, audit.Event{Action: audit.PasswordChanged, EntityType: "user", EntityID: user.ID}); err != nil {
+			return err
+		}
+		return s.notify(ctx, tx, user, mail.PasswordChanged)
+	})
+}
+
+// setPassword replaces the hash that the new password was chosen in the place of;
+// one that was replaced in between wins. Links to reset the password end with it.
+func (s *Service) setPassword(ctx context.Context, tx *store.Tx, user *ent.User, hash string) error {
+	n, err := tx.User.Update().
+		Where(entuser.ID(user.ID), entuser.PasswordHash(user.PasswordHash)).
+		SetPasswordHash(hash).SetPasswordChangedAt(mixin.Now()).Save(ctx)
+	switch {
+	case err != nil:
+		return fmt.Errorf("set the password: %w", err)
+	case n == 0:
+		return fault.New(fault.Conflict, "password_changed", "The password was changed in the meantime.")
+	}
+	err = tx.MailToken.Update().
+		Where(mailtoken.UserID(user.ID), mailtoken.PurposeEQ(mailtoken.PurposeResetPassword), mailtoken.UsedAtIsNil()).
+		SetUsedAt(mixin.Now()).Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("end the links to reset the password: %w", err)
+	}
+	return nil
+}
+
+// ResetPassword takes the token of a mail, once, for a new password. It ends every
+// session and proves the address. A weak password leaves the token as it is.
+func (s *Service) ResetPassword(ctx context.Context, plain, next string) error {
+	// Hashing takes its time: not with a row locked.
+	user, err := s.resetting(ctx, plain)
+	if err != nil {
+		return err
+	}
+	hash, err := s.newHash(ctx, next, user)
+	if err != nil {
+		return err
+	}
+	return s.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		used, err := useMailToken(ctx, tx, plain, mailtoken.PurposeResetPassword)
+		if err != nil {
+			return err
+		}
+		if err := s.setPassword(ctx, tx, user, hash); err != nil {
+			return err
+		}
+		if user.EmailVerifiedAt == nil {
+			err := tx.User.Update().Where(entuser.ID(user.ID), entuser.Email(used.Email)).SetEmailVerifiedAt(mixin.Now()).Exec(ctx)
+			if err != nil {
+				return fmt.Errorf("verify the address: %w", err)
+			}
+		}
+		if _, err := s.endSessions(ctx, tx, user.ID, entsession.EndReasonPasswordReset); err != nil {
+			return err
+		}
+		err = audit.Insert(ctx, tx, audit.Event{Action: audit.PasswordReset, EntityType: "user", EntityID: user.ID, Actor: user.ID})
+		if err != nil {
+			return err
+		}
+		return s.notify(ctx, tx, user, mail.PasswordWasReset)
+	})
+}
+
+// resetting returns the account that a token for a new password is for. An
+// address that the account does not have any more resets nothing.
+func (s *Service) resetting(ctx context.Context, plain string) (*ent.User, error) {
+	found, err := s.store.Ent.MailToken.Query().
+		Where(
+			mailtoken.TokenHash(token.HashOpaque(plain)), mailtoken.PurposeEQ(mailtoken.PurposeResetPassword),
+			mailtoken.UsedAtIsNil(), mailtoken.ExpiresAtGT(mixin.Now()),
+		).Only(ctx)
+	switch {
+	case store.IsNotFound(err):
+		return nil, errMailToken
+	case err != nil:
+		return nil, fmt.Errorf("find the mail token: %w", err)
+	}
+	user, err := s.store.Ent.User.Query().Where(entuser.ID(found.UserID), entuser.Email(found.Email)).Only(ctx)
+	if store.IsNotFound(err) {
+		return nil, errMailToken
+	}
+	return user, err
+}

@@ -1,0 +1,241 @@
+package ratelimit
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"math"
+	"strconv"
+	"sync"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"github.com/redis/go-redis/v9"
+)
+
+const (
+	// localSubjects bounds what the process remembers while Redis is away.
+	localSubjects = 1 << 16
+	// maxSubject is the longest subject that is a key as it is; longer ones are hashed.
+	maxSubject = 64
+)
+
+// Key is what a request counts against.
+type Key struct {
+	// Policy names the limit to those who meet it, as "read".
+	Policy string
+	// Subject is who or what is counted, as "address:203.0.113.7".
+	Subject string
+	Rate    Rate
+}
+
+// name is the key in Redis. A subject that somebody made up is not let in as it is.
+func (k Key) name() string {
+	subject := k.Subject
+	if len(subject) > maxSubject {
+		digest := sha256.Sum256([]byte(subject))
+		subject = hex.EncodeToString(digest[:])
+	}
+	return "rate:" + k.Policy + ":" + subject
+}
+
+// Result is what became of a request. The zero value is one that met no limit; it
+// is allowed if [Result.Allowed] of a limiter's answer says so.
+type Result struct {
+	Allowed bool
+	// Policy names the limit that is the nearest to being used up; empty for none.
+	Policy string
+	Rate   Rate
+	// Remaining is how many more are possible at once.
+	Remaining int
+	// Reset is when all are possible again.
+	Reset time.Duration
+	// RetryAfter is when the next one is possible; zero for one that was allowed.
+	RetryAfter time.Duration
+}
+
+// Headers returns the fields RateLimit-Policy and RateLimit
+// (draft-ietf-httpapi-ratelimit-headers).
+func (r Result) Headers() (policy, limit string) {
+	var room [64]byte
+	b := append(room[:0], '"')
+	b = append(b, r.Policy...)
+	b = append(b, `";q=`...)
+	b = strconv.AppendInt(b, int64(r.Rate.Requests), 10)
+	b = append(b, ";w="...)
+	b = strconv.AppendInt(b, int64(r.Rate.Period/time.Second), 10)
+	policy = string(b)
+	b = append(room[:0], '"')
+	b = append(b, r.Policy...)
+	b = append(b, `";r=`...)
+	b = strconv.AppendInt(b, int64(r.Remaining), 10)
+	b = append(b, ";t="...)
+	b = strconv.AppendInt(b, int64(math.Ceil(r.Reset.Seconds())), 10)
+	return policy, string(b)
+}
+
+// tighter returns of two results the one that a client has to heed.
+func (r Result) tighter(other Result) Result {
+	switch {
+	case r.Policy == "":
+		return other
+	case r.Allowed != other.Allowed:
+		if r.Allowed {
+			return other
+		}
+		return r
+	case !r.Allowed:
+		if other.RetryAfter > r.RetryAfter {
+			return other
+		}
+		return r
+	case other.Remaining*r.Rate.Requests < r.Remaining*other.Rate.Requests:
+		return other
+	default:
+		return r
+	}
+}
+
+// gcra decides on a request at the time now, in microseconds. tat is the
+// theoretical arrival time that was stored, 0 for none; next is the one to store,
+// and the same when the request is refused.
+func gcra(tat, now int64, rate Rate) (next int64, r Result) {
+	interval := rate.interval()
+	window := interval * int64(rate.Requests)
+	tat = max(tat, now)
+	r.Rate = rate
+	next = tat + interval
+	if early := next - window - now; early > 0 {
+		r.Reset, r.RetryAfter = micros(tat-now), micros(early)
+		return tat, r
+	}
+	r.Allowed = true
+	r.Remaining = int((window - (next - now)) / interval)
+	r.Reset = micros(next - now)
+	return next, r
+}
+
+func micros(n int64) time.Duration { return time.Duration(n) * time.Microsecond }
+
+// script is gcra in Redis, by its own clock, so that those of the replicas do not
+// matter. It stores nothing for a request that it refuses. It returns the stored
+// time before and now; what follows from them is worked out here.
+const script = `
+local now = redis.call('TIME')
+now = now[1] * 1000000 + now[2]
+local tat = tonumber(redis.call('GET', KEYS[1]) or 0)
+local start = tat > now and tat or now
+local interval, window = tonumber(ARGV[1]), tonumber(ARGV[2])
+if start + interval - window <= now then
+  redis.call('SET', KEYS[1], string.format('%.0f', start + interval), 'PX', math.ceil((start + interval - now) / 1000))
+end
+return start - now`
+
+// Limiter counts. It is safe for concurrent use.
+type Limiter struct {
+	client redis.UniversalClient
+	script *redis.Script
+	now    func() time.Time
+
+	mu    sync.Mutex
+	local *lru.Cache[string, int64]
+}
+
+// New makes a limiter that counts in Redis, or with nil within the process only.
+func New(client redis.UniversalClient) *Limiter {
+	local, err := lru.New[string, int64](localSubjects)
+	if err != nil {
+		panic(err) // The size is a constant.
+	}
+	return &Limiter{client: client, script: redis.NewScript(script), now: time.Now, local: local}
+}
+
+// Allow counts a request against each of the keys, in one round trip. It is refused
+// when one of them refuses. It never fails: while Redis is away the process counts.
+func (l *Limiter) Allow(ctx context.Context, keys ...Key) Result {
+	if l.client == nil {
+		return l.Local(keys...)
+	}
+	pipe := l.client.Pipeline()
+	pending := l.Queue(ctx, pipe, keys...)
+	if len(pending.asked) > 0 {
+		_, _ = pipe.Exec(ctx) // Each command has its own error.
+	}
+	result, err := pending.Result(ctx)
+	if err != nil {
+		return l.Local(keys...)
+	}
+	return result
+}
+
+// Pending is an answer that was asked for in a pipeline.
+type Pending struct {
+	limiter *Limiter
+	asked   []asked
+}
+
+type asked struct {
+	key   Key
+	reply *redis.Cmd
+}
+
+// Queue asks in a pipeline that the caller executes.
+func (l *Limiter) Queue(ctx context.Context, pipe redis.Pipeliner, keys ...Key) *Pending {
+	p := &Pending{limiter: l}
+	for _, key := range keys {
+		if key.Rate == (Rate{}) {
+			continue
+		}
+		if p.asked == nil {
+			p.asked = make([]asked, 0, len(keys))
+		}
+		interval := key.Rate.interval()
+		p.asked = append(p.asked, asked{key, l.script.EvalSha(ctx, pipe, []string{key.name()}, interval, interval*int64(key.Rate.Requests))})
+	}
+	return p
+}
+
+// Result returns the answer once the pipeline was executed. A server that does not
+// know the script yet, since it was restarted, is asked once more. The error says
+// that Redis gave no answer; [Limiter.Local] then has one.
+func (p *Pending) Result(ctx context.Context) (Result, error) {
+	result := Result{Allowed: true}
+	for _, a := range p.asked {
+		ahead, err := a.reply.Int64()
+		if redis.HasErrorPrefix(err, "NOSCRIPT") {
+			interval := a.key.Rate.interval()
+			ahead, err = p.limiter.script.Eval(ctx, p.limiter.client, []string{a.key.name()}, interval, interval*int64(a.key.Rate.Requests)).Int64()
+		}
+		if err != nil {
+			return Result{}, fmt.Errorf("count in redis: %w", err)
+		}
+		// The same arithmetic from the same start, with the server's now as zero.
+		_, one := gcra(ahead, 0, a.key.Rate)
+		one.Policy = a.key.Policy
+		result = result.tighter(one)
+	}
+	return result, nil
+}
+
+// Local counts within the process.
+func (l *Limiter) Local(keys ...Key) Result {
+	result := Result{Allowed: true}
+	now := l.now().UnixMicro()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, key := range keys {
+		if key.Rate == (Rate{}) {
+			continue
+		}
+		name := key.name()
+		tat, _ := l.local.Get(name)
+		next, one := gcra(tat, now, key.Rate)
+		one.Policy = key.Policy
+		if one.Allowed {
+			l.local.Add(name, next)
+		}
+		result = result.tighter(one)
+	}
+	return result
+}

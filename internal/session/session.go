@@ -1,0 +1,270 @@
+// Package session tells what a request needs to know of the session that its
+// access token names: whether it goes on, and with which role. The answer is
+// kept in Redis, and yet a change that was acknowledged (a logout, another role,
+// a suspension) holds from the next request on, on every replica.
+//
+// How: an entry is stamped with the time of Redis. Whoever changes something
+// marks the user as changed before the commit and again after it, until a little
+// later than now. Entries stamped earlier than the mark's end do not count, and
+// while it lasts none is written, so that one that was read from the database
+// before the commit can't outlive it. A process that dies between the mark and
+// the commit costs some queries; one that can't reach Redis keeps trying until
+// no old entry can be left. Without Redis the database answers.
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/picaspot/picaspot/internal/fault"
+	"github.com/picaspot/picaspot/internal/redisconn"
+)
+
+const (
+	// ttl is how long an entry is kept, give or take jitter.
+	ttl    = 60 * time.Second
+	jitter = 10 * time.Second
+	// guard is how long after a change nothing is kept: longer than it takes from
+	// reading the database to writing an entry.
+	guard = 5 * time.Second
+	// markTTL outlasts every entry that the mark is about.
+	markTTL = ttl + jitter + guard
+	// skew is by how much the clocks of Redis and of this process may differ.
+	skew = 5 * time.Second
+	// loadTimeout keeps a look-up in the database well within guard.
+	loadTimeout = 4 * time.Second
+)
+
+// ErrEnded is the answer to a session that has ended or expired, and to one of
+// an account that is suspended or gone.
+var ErrEnded = fault.New(fault.Unauthenticated, "session_ended", "The session has ended. Log in again.")
+
+// State is what a session may still do.
+type State struct {
+	// Role is the account's present one.
+	Role string
+	// SecondFactor tells that a second factor has proven the session.
+	SecondFactor bool
+	// ExpiresAt is when the session ends by itself.
+	ExpiresAt time.Time
+}
+
+// Registry answers for all sessions.
+type Registry struct {
+	pool  *pgxpool.Pool
+	redis *redisconn.Conn
+}
+
+// NewRegistry makes a registry; redis may be nil.
+func NewRegistry(pool *pgxpool.Pool, redis *redisconn.Conn) *Registry {
+	return &Registry{pool: pool, redis: redis}
+}
+
+// The keys of a user share a slot of a Redis Cluster.
+func markKey(user uuid.UUID) string { return "auth:{" + user.String() + "}:changed" }
+func entryKey(user, session uuid.UUID) string {
+	return "auth:{" + user.String() + "}:" + session.String()
+}
+
+// Pending is an answer that was asked for in a pipeline.
+type Pending struct {
+	registry      *Registry
+	user, session uuid.UUID
+	reply         *redis.SliceCmd
+}
+
+// Queue asks Redis in a pipeline that the caller executes, for which the caller
+// may be without: [Pending.State] then asks the database.
+func (r *Registry) Queue(ctx context.Context, pipe redis.Pipeliner, user, session uuid.UUID) *Pending {
+	return &Pending{registry: r, user: user, session: session, reply: pipe.MGet(ctx, markKey(user), entryKey(user, session))}
+}
+
+// State returns the state, or [ErrEnded].
+func (p *Pending) State(ctx context.Context) (State, error) {
+	kept := ""
+	if values, err := p.reply.Result(); err == nil && len(values) == 2 {
+		mark, _ := values[0].(string)
+		kept, _ = values[1].(string)
+		if e, ok := parse(kept); ok && e.counts(mark, p.registry.distrusted()) {
+			return e.state()
+		}
+	}
+	return p.registry.load(ctx, p.user, p.session, kept)
+}
+
+// State asks the database.
+func (r *Registry) State(ctx context.Context, user, session uuid.UUID) (State, error) {
+	return r.load(ctx, user, session, "")
+}
+
+// distrusted is the time before which entries do not count: a change that was
+// made while Redis was away may not have reached it.
+func (r *Registry) distrusted() time.Time {
+	recovered := r.redis.Recovered()
+	if recovered.IsZero() {
+		return recovered
+	}
+	return recovered.Add(skew)
+}
+
+// entry is what Redis keeps of a session: when it was written, in microseconds of
+// the clock of Redis, and either that it has ended or its state.
+type entry struct {
+	at    int64
+	alive bool
+	State
+}
+
+// parse reads "at -" and "at expiry factor role".
+func parse(text string) (entry, bool) {
+	stamp, rest, _ := strings.Cut(text, " ")
+	at, err := strconv.ParseInt(stamp, 10, 64)
+	if err != nil {
+		return entry{}, false
+	}
+	if rest == "-" {
+		return entry{at: at}, true
+	}
+	expiry, rest, _ := strings.Cut(rest, " ")
+	factor, role, ok := strings.Cut(rest, " ")
+	seconds, err := strconv.ParseInt(expiry, 10, 64)
+	if err != nil || !ok {
+		return entry{}, false
+	}
+	return entry{at: at, alive: true, State: State{
+		Role: role, SecondFactor: factor == "1", ExpiresAt: time.Unix(seconds, 0),
+	}}, true
+}
+
+func (e entry) counts(mark string, distrusted time.Time) bool {
+	if mark != "" {
+		until, err := strconv.ParseInt(mark, 10, 64)
+		if err != nil || e.at <= until {
+			return false
+		}
+	}
+	return distrusted.IsZero() || e.at > distrusted.UnixMicro()
+}
+
+func (e entry) state() (State, error) {
+	if !e.alive || !time.Now().Before(e.ExpiresAt) {
+		return State{}, ErrEnded
+	}
+	return e.State, nil
+}
+
+// loadSQL is two look-ups by primary key.
+const loadSQL = `
+SELECT u.role, s.second_factor, least(s.expires_at, s.idle_expires_at)
+FROM sessions s JOIN users u ON u.id = s.user_id
+WHERE s.id = $1 AND s.user_id = $2 AND s.ended_at IS NULL AND s.expires_at > now() AND s.idle_expires_at > now()
+  AND u.deleted_at IS NULL AND u.status = 'active'`
+
+// load asks the database, and keeps the answer in the place of what was kept. It
+// does not share a look-up that is under way: that may have begun before a change
+// that this request is to see.
+func (r *Registry) load(ctx context.Context, user, session uuid.UUID, kept string) (State, error) {
+	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
+	defer cancel()
+	var state State
+	err := r.pool.QueryRow(ctx, loadSQL, session, user).Scan(&state.Role, &state.SecondFactor, &state.ExpiresAt)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		r.keep(ctx, user, session, kept, "-")
+		return State{}, ErrEnded
+	case err != nil:
+		return State{}, fmt.Errorf("look up the session: %w", err)
+	}
+	factor := "0"
+	if state.SecondFactor {
+		factor = "1"
+	}
+	r.keep(ctx, user, session, kept, strconv.FormatInt(state.ExpiresAt.Unix(), 10)+" "+factor+" "+state.Role)
+	return state, nil
+}
+
+// keepScript writes an entry unless the user is marked as changed, or somebody
+// else has written one since ours was read.
+var keepScript = redis.NewScript(`
+local now = redis.call('TIME')
+local at = now[1] * 1000000 + now[2]
+local mark = redis.call('GET', KEYS[1])
+if mark and at <= tonumber(mark) then return 0 end
+local kept = redis.call('GET', KEYS[2])
+if kept and kept ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[2], string.format('%.0f', at) .. ' ' .. ARGV[2], 'PX', ARGV[3])
+return 1`)
+
+func (r *Registry) keep(ctx context.Context, user, session uuid.UUID, kept, value string) {
+	if r.redis == nil || r.redis.Away() {
+		return
+	}
+	life := ttl + rand.N(jitter) //nolint:gosec // Jitter is no secret.
+	err := keepScript.Run(ctx, r.redis, []string{markKey(user), entryKey(user, session)}, kept, value, life.Milliseconds()).Err()
+	if err != nil && !errors.Is(err, redis.Nil) {
+		slog.DebugContext(ctx, "session not cached", "error", err)
+	}
+}
+
+// markScript marks a user as changed until a while from now, and never shortens a mark.
+var markScript = redis.NewScript(`
+local now = redis.call('TIME')
+local till = now[1] * 1000000 + now[2] + tonumber(ARGV[1])
+redis.call('SET', KEYS[1], string.format('%.0f', till), 'PX', ARGV[2])
+return 1`)
+
+func (r *Registry) mark(ctx context.Context, user uuid.UUID) error {
+	return markScript.Run(ctx, r.redis, []string{markKey(user)}, guard.Microseconds(), markTTL.Milliseconds()).Err()
+}
+
+// AfterCommitter is the transaction that a change is part of.
+type AfterCommitter interface {
+	AfterCommit(fn func(ctx context.Context))
+}
+
+// Changed has to be called in the transaction that changes what a session of the
+// user may do, before it commits: from the commit on, no request on any replica
+// goes by what was before.
+func (r *Registry) Changed(ctx context.Context, tx AfterCommitter, user uuid.UUID) {
+	if r.redis == nil {
+		return
+	}
+	if err := r.mark(ctx, user); err != nil {
+		slog.WarnContext(ctx, "session change not announced yet", "user_id", user, "error", err)
+	}
+	tx.AfterCommit(func(ctx context.Context) {
+		if err := r.mark(ctx, user); err != nil {
+			go r.insist(ctx, user)
+		}
+	})
+}
+
+// insist marks a user once Redis is back. It gives up when no entry from before
+// the change can be left.
+func (r *Registry) insist(ctx context.Context, user uuid.UUID) {
+	ctx, cancel := context.WithTimeout(ctx, markTTL)
+	defer cancel()
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if r.mark(ctx, user) == nil {
+				return
+			}
+		}
+	}
+}
