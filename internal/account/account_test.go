@@ -17,6 +17,8 @@ import (
 	"golang.org/x/crypto/argon2"
 
 	"github.com/picaspot/picaspot/api"
+	entuser "github.com/picaspot/picaspot/ent/user"
+	"github.com/picaspot/picaspot/internal/account"
 	"github.com/picaspot/picaspot/internal/apptest"
 	"github.com/picaspot/picaspot/internal/authz"
 	"github.com/picaspot/picaspot/internal/fault"
@@ -217,17 +219,34 @@ func TestAccessEndsAtOnce(t *testing.T) {
 		require.NoError(t, err)
 		return me.StatusCode()
 	}
-	for name, statement := range map[string]string{
-		"of an ended session":    "UPDATE sessions SET ended_at = now() WHERE user_id = $1",
-		"of an expired session":  "UPDATE sessions SET expires_at = now() WHERE user_id = $1",
-		"of a suspended account": "UPDATE users SET status = 'suspended' WHERE id = $1",
-		"of a deleted account":   "UPDATE users SET deleted_at = now() WHERE id = $1",
+	suspended := entuser.StatusSuspended
+	for name, end := range map[string]func(*apptest.Client){
+		"of an ended session": func(c *apptest.Client) {
+			got, err := c.LogoutWithResponse(ctx)
+			require.NoError(t, err)
+			require.Equal(t, http.StatusNoContent, got.StatusCode(), string(got.Body))
+		},
+		"of an expired session": func(c *apptest.Client) {
+			// Nobody can hurry time; no request has seen the session before.
+			_, err := s.Store.Pool.Exec(ctx, "UPDATE sessions SET expires_at = now() WHERE user_id = $1", c.ID)
+			require.NoError(t, err)
+		},
+		"of a suspended account": func(c *apptest.Client) {
+			_, err := s.Accounts.Manage(ctx, c.ID, account.Change{Status: &suspended})
+			require.NoError(t, err)
+		},
+		"of a deleted account": func(c *apptest.Client) {
+			got, err := c.DeleteMeWithResponse(ctx, api.PasswordConfirmation{Password: apptest.Password})
+			require.NoError(t, err)
+			require.Equal(t, http.StatusNoContent, got.StatusCode(), string(got.Body))
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			user := s.User()
-			require.Equal(t, http.StatusOK, status(user))
-			_, err := s.Store.Pool.Exec(ctx, statement, user.ID)
-			require.NoError(t, err)
+			if name != "of an expired session" {
+				require.Equal(t, http.StatusOK, status(user))
+			}
+			end(user)
 			require.Equal(t, http.StatusUnauthorized, status(user))
 		})
 	}
@@ -238,7 +257,8 @@ func TestAccessEndsAtOnce(t *testing.T) {
 		require.NoError(t, err)
 		p := apptest.Problem(t, http.StatusForbidden, refused.HTTPResponse, refused.Body)
 		require.Equal(t, "Your role does not allow area:verify.", *p.Detail)
-		_, err = s.Store.Pool.Exec(ctx, "UPDATE users SET role = $2 WHERE id = $1", user.ID, authz.ModeratorRole)
+		role := authz.ModeratorRole
+		_, err = s.Accounts.Manage(ctx, user.ID, account.Change{Role: &role})
 		require.NoError(t, err)
 		allowed, err := user.VerifyAreaWithResponse(ctx, area.ID)
 		require.NoError(t, err)

@@ -51,7 +51,8 @@ func (o *output) String() string {
 func devConfig(t *testing.T) config.Config {
 	return config.Config{
 		HTTPAddr: apptest.FreeAddr(t), OpsAddr: apptest.FreeAddr(t), DatabaseMaxConns: 8, StatementTimeout: 30 * time.Second,
-		MailFrom: "PicASpot <no-reply@picaspot.example>", AccessTokenTTL: 15 * time.Minute, SessionTTL: time.Hour,
+		MailFrom: "PicASpot <no-reply@picaspot.example>", AccessTokenTTL: 15 * time.Minute,
+		SessionTTL: time.Hour, SessionIdleTTL: time.Hour, RememberedTTL: time.Hour, RememberedIdleTTL: time.Hour,
 		PhotoMaxAge: 24 * time.Hour, Workers: 2, ShutdownTimeout: 10 * time.Second, DevPassword: apptest.Password,
 		DataDir: filepath.Join(t.TempDir(), "data"),
 	}

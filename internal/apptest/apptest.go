@@ -73,7 +73,7 @@ func WithLimits(limits ...string) Option {
 func Config(t testing.TB, box *mailbox.Mailbox) config.Config {
 	t.Helper()
 	return config.Config{
-		HTTPAddr: "127.0.0.1:0", DatabaseURL: testenv.Database(t), DatabaseMaxConns: 8, StatementTimeout: 30 * time.Second,
+		HTTPAddr: "127.0.0.1:0", PublicURL: "http://127.0.0.1:8080", DatabaseURL: testenv.Database(t), DatabaseMaxConns: 8, StatementTimeout: 30 * time.Second,
 		RedisURL: testenv.Redis(t), StorageURL: (&url.URL{Scheme: "file", Path: filepath.ToSlash(t.TempDir())}).String(),
 		SMTPURL: box.URL(), MailFrom: "PicASpot <no-reply@picaspot.example>",
 		SecretKey: strings.Repeat("test secret ", 4), AccessTokenTTL: 15 * time.Minute,
@@ -110,6 +110,8 @@ func NewWithoutWorkers(t testing.TB, options ...Option) *Server {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, box.Close()) })
 	c := Config(t, box)
+	server := httptest.NewUnstartedServer(nil)
+	c.PublicURL = "http://" + server.Listener.Addr().String()
 	for _, option := range options {
 		option(&c)
 	}
@@ -117,7 +119,8 @@ func NewWithoutWorkers(t testing.TB, options ...Option) *Server {
 	a, err := app.New(context.Background(), c)
 	require.NoError(t, err)
 	t.Cleanup(a.Close)
-	server := httptest.NewServer(a.Handler)
+	server.Config.Handler = a.Handler
+	server.Start()
 	t.Cleanup(server.Close)
 	return &Server{App: a, Config: c, URL: server.URL, Mailbox: box, t: t}
 }

@@ -82,10 +82,8 @@ const maxEmailBytes = 254
 // answerForm does what a form asks for, and shows the page again with what came of it.
 func answerForm(w http.ResponseWriter, r *http.Request, name string, do func(url.Values) error) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxFormBytes)
-	if err := r.ParseForm(); err != nil {
-		badRequest(w, r, err)
-		return
-	}
+	// What can't be read has no fields, and people are told what they lack.
+	_ = r.ParseForm()
 	err := do(r.PostForm)
 	var e *fault.Error
 	switch {

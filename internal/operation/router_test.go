@@ -421,7 +421,7 @@ func TestDefaultLimits(t *testing.T) {
 	t.Parallel()
 	table, err := operation.Load(contract(t))
 	require.NoError(t, err)
-	router := operation.NewRouter(table, operation.Config{})
+	router := operation.NewRouter(table, operation.Config{Gate: gate{}})
 	router.HandleFunc("POST /api/v1/auth/login", func(http.ResponseWriter, *http.Request) {})
 	for length, status := range map[int]int{operation.DefaultMaxBody: http.StatusBadRequest, operation.DefaultMaxBody + 1: http.StatusRequestEntityTooLarge} {
 		r := httptest.NewRequest(http.MethodPost, "/api/v1/auth/login", bytes.NewReader(make([]byte, length)))

@@ -249,7 +249,7 @@ func TestFaultsAreSentences(t *testing.T) {
 		{ask("GET", landmarks+"?is_verified=x", "", ""), "Either true or false is expected."},
 		{ask("GET", landmarks+"?bbox=1", "", ""), "Text that matches ^[^,]+,[^,]+,[^,]+,[^,]+$ is expected."},
 		{ask("GET", landmarks+"?area_id=1", "", ""), "A UUID as 01932c07-209c-7f7e-8d0a-7e1b5f1f0c11 is expected."},
-		{ask("POST", tokenPath, formType, "grant_type=x&username=a&password=b"), "password is expected."},
+		{ask("POST", tokenPath, formType, "grant_type=x&username=a&password=b"), "One of password, refresh_token is expected."},
 		{ask("POST", register, jsonType, `{"username": "adalovelace", "email": "ada@example.org", "password": "short"}`), "At least 8 characters are expected."},
 	} {
 		p := problemOf(t, newServer(t).send(test.request))
