@@ -60,11 +60,12 @@ type App struct {
 	// Handler answers requests, with everything that stands around them.
 	Handler http.Handler
 
-	config    config.Config
-	storage   *storage.Store
-	redis     *redisconn.Conn
-	jobs      *jobs.Runner
-	readiness *httpapi.Readiness
+	config     config.Config
+	operations operation.Config
+	storage    *storage.Store
+	redis      *redisconn.Conn
+	jobs       *jobs.Runner
+	readiness  *httpapi.Readiness
 }
 
 // Page is a handler outside of the contract, as the local mailbox of dev.
@@ -163,10 +164,11 @@ func New(ctx context.Context, c config.Config, pages ...Page) (_ *App, err error
 	if a.redis != nil {
 		a.readiness.Optional = map[string]httpapi.Probe{"redis": func(ctx context.Context) error { return a.redis.Ping(ctx).Err() }}
 	}
-	a.Handler, err = a.handler(table, operation.Config{
+	a.operations = operation.Config{
 		Verify: tokens.Verify, Gate: gate.New(limits, limiter, sessions, a.redis),
 		Authorizer: authorizer, RequiresMFA: a.Roles.RequiresMFA,
-	}, pages)
+	}
+	a.Handler, err = a.handler(table, pages)
 	return a, err
 }
 
@@ -179,8 +181,8 @@ func (a *App) limitStore() redis.UniversalClient {
 }
 
 // handler puts the operations behind what stands around every request.
-func (a *App) handler(table *operation.Table, config operation.Config, pages []Page) (http.Handler, error) {
-	router := operation.NewRouter(table, config)
+func (a *App) handler(table *operation.Table, pages []Page) (http.Handler, error) {
+	router := operation.NewRouter(table, a.operations)
 	docs, err := httpapi.NewDocs(picaspot.OpenAPI)
 	if err != nil {
 		return nil, err

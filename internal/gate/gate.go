@@ -4,7 +4,10 @@ package gate
 
 import (
 	"context"
+	"encoding/hex"
 	"net/netip"
+
+	"github.com/google/uuid"
 
 	"github.com/picaspot/picaspot/internal/ratelimit"
 	"github.com/picaspot/picaspot/internal/redisconn"
@@ -72,9 +75,14 @@ func (g *Gate) keys(ctx context.Context, room []ratelimit.Key, class string, cla
 		room = append(room, ratelimit.Key{Policy: class, Subject: "address:" + network(reqctx.From(ctx).Address), Rate: limit.Address})
 	}
 	if claims != nil && limit.Account != (ratelimit.Rate{}) {
-		room = append(room, ratelimit.Key{Policy: class, Subject: "account:" + claims.Subject.String(), Rate: limit.Account})
+		room = append(room, ratelimit.Key{Policy: class, Subject: account(claims.Subject), Rate: limit.Account})
 	}
 	return room
+}
+
+func account(user uuid.UUID) string {
+	var room [64]byte
+	return string(hex.AppendEncode(append(room[:0], "account:"...), user[:]))
 }
 
 // network is what an address counts as: itself for IPv4, and for IPv6 its /64,

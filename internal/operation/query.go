@@ -14,6 +14,10 @@ type pair struct{ name, value string }
 // url.ParseQuery it goes on behind a fault, and tells the name where the fault
 // is in the value.
 func splitForm(encoded string) (pairs []pair, malformed []string) {
+	if encoded == "" {
+		return nil, nil
+	}
+	pairs = make([]pair, 0, 1+strings.Count(encoded, "&"))
 	for part := range strings.SplitSeq(encoded, "&") {
 		if part == "" {
 			continue

@@ -39,9 +39,11 @@ type Operation struct {
 	RateLimit string
 
 	route *routers.Route
-	path  []string        // names of the path's parameters
-	query map[string]bool // declared parameters; true for those that repeat
-	body  *body           // nil when it takes none
+	// parameters are those of the path and its own.
+	parameters []*openapi3.Parameter
+	path       []string        // names of the path's parameters
+	query      map[string]bool // declared parameters; true for those that repeat
+	body       *body           // nil when it takes none
 }
 
 // Table holds the operations of a spec by the pattern that a router knows them by.
@@ -133,6 +135,7 @@ func newOperation(doc *openapi3.T, path string, item *openapi3.PathItem, method 
 			if err := op.readParameter(p.Value); err != nil {
 				return nil, err
 			}
+			op.parameters = append(op.parameters, p.Value)
 		}
 	}
 	var err error

@@ -201,9 +201,9 @@ func TestInvalidRequestsNameEachFault(t *testing.T) {
 		"an address with a line break": {signUp("ada@example.org\r\nBcc: eve@example.org"), []string{"/email format"}},
 		"an address that is not ASCII": {signUp("ada@exämple.org"), []string{"/email format"}},
 		// Forms
-		"an unknown field of a form":       {form("grant_type=password&username=a&password=b&otp=1"), []string{"/otp unknown"}},
+		"an unknown field of a form":       {form("grant_type=password&username=a&password=b&colour=1"), []string{"/colour unknown"}},
 		"a repeated field of a form":       {form("grant_type=password&username=a&username=a&password=b"), []string{"/username repeated"}},
-		"a missing field of a form":        {form("grant_type=password&username=a&x=1"), []string{"/password required", "/x unknown"}},
+		"a missing field of a form":        {form("username=a&x=1"), []string{"/grant_type required", "/x unknown"}},
 		"faults of a field and its form":   {form("grant_type=code&username=&password=%00&password=c"), []string{"/grant_type enum", "/password encoding", "/username minLength"}},
 		"a form of unknown fields":         {form("x=1"), []string{"/x unknown"}},
 		"a malformed form":                 {form("grant_type=password&username=%&password=b"), []string{"/username encoding"}},

@@ -5,9 +5,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"math"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -136,7 +138,9 @@ return start - now`
 type Limiter struct {
 	client redis.UniversalClient
 	script *redis.Script
+	hash   any // of the script
 	now    func() time.Time
+	costs  atomic.Pointer[map[Rate]cost]
 
 	mu    sync.Mutex
 	local *lru.Cache[string, int64]
@@ -148,7 +152,10 @@ func New(client redis.UniversalClient) *Limiter {
 	if err != nil {
 		panic(err) // The size is a constant.
 	}
-	return &Limiter{client: client, script: redis.NewScript(script), now: time.Now, local: local}
+	l := &Limiter{client: client, script: redis.NewScript(script), now: time.Now, local: local}
+	l.hash = l.script.Hash()
+	l.costs.Store(&map[Rate]cost{})
+	return l
 }
 
 // Allow counts a request against each of the keys, in one round trip. It is refused
@@ -173,6 +180,7 @@ func (l *Limiter) Allow(ctx context.Context, keys ...Key) Result {
 type Pending struct {
 	limiter *Limiter
 	asked   []asked
+	room    [2]asked // of asked, for an address and an account
 }
 
 type asked struct {
@@ -183,17 +191,38 @@ type asked struct {
 // Queue asks in a pipeline that the caller executes.
 func (l *Limiter) Queue(ctx context.Context, pipe redis.Pipeliner, keys ...Key) *Pending {
 	p := &Pending{limiter: l}
+	p.asked = p.room[:0]
 	for _, key := range keys {
 		if key.Rate == (Rate{}) {
 			continue
 		}
-		if p.asked == nil {
-			p.asked = make([]asked, 0, len(keys))
-		}
-		interval := key.Rate.interval()
-		p.asked = append(p.asked, asked{key, l.script.EvalSha(ctx, pipe, []string{key.name()}, interval, interval*int64(key.Rate.Requests))})
+		cost := l.cost(key.Rate)
+		// As EvalSha of the library, which makes a dozen small things on the way.
+		p.asked = append(p.asked, asked{key, pipe.Do(ctx, evalSHA, l.hash, oneKey, key.name(), cost.interval, cost.window)})
 	}
 	return p
+}
+
+// What every command of ours begins with, made once.
+var (
+	evalSHA any = "evalsha"
+	oneKey  any = 1
+)
+
+// cost is what the script needs to know of a rate.
+type cost struct{ interval, window any }
+
+// cost returns what was worked out for a rate before: there are few.
+func (l *Limiter) cost(rate Rate) cost {
+	if known, ok := (*l.costs.Load())[rate]; ok {
+		return known
+	}
+	interval := rate.interval()
+	made := cost{interval, interval * int64(rate.Requests)}
+	costs := maps.Clone(*l.costs.Load())
+	costs[rate] = made
+	l.costs.Store(&costs) // Two at once cost a rate that is worked out again.
+	return made
 }
 
 // Result returns the answer once the pipeline was executed. A server that does not
@@ -203,9 +232,9 @@ func (p *Pending) Result(ctx context.Context) (Result, error) {
 	result := Result{Allowed: true}
 	for _, a := range p.asked {
 		ahead, err := a.reply.Int64()
-		if redis.HasErrorPrefix(err, "NOSCRIPT") {
-			interval := a.key.Rate.interval()
-			ahead, err = p.limiter.script.Eval(ctx, p.limiter.client, []string{a.key.name()}, interval, interval*int64(a.key.Rate.Requests)).Int64()
+		if err != nil && redis.HasErrorPrefix(err, "NOSCRIPT") {
+			cost := p.limiter.cost(a.key.Rate)
+			ahead, err = p.limiter.script.Eval(ctx, p.limiter.client, []string{a.key.name()}, cost.interval, cost.window).Int64()
 		}
 		if err != nil {
 			return Result{}, fmt.Errorf("count in redis: %w", err)

@@ -14,6 +14,7 @@ package session
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -71,11 +72,24 @@ func NewRegistry(pool *pgxpool.Pool, redis *redisconn.Conn) *Registry {
 	return &Registry{pool: pool, redis: redis}
 }
 
-// The keys of a user share a slot of a Redis Cluster.
-func markKey(user uuid.UUID) string { return "auth:{" + user.String() + "}:changed" }
-func entryKey(user, session uuid.UUID) string {
-	return "auth:{" + user.String() + "}:" + session.String()
+// The keys of a user share a slot of a Redis Cluster. They are made for each
+// request, so ids are in plain hexadecimal, which needs no memory of its own.
+func markKey(user uuid.UUID) string {
+	var room [64]byte
+	return string(append(userKey(room[:0], user), "changed"...))
 }
+
+func entryKey(user, session uuid.UUID) string {
+	var room [96]byte
+	return string(hex.AppendEncode(userKey(room[:0], user), session[:]))
+}
+
+func userKey(room []byte, user uuid.UUID) []byte {
+	return append(hex.AppendEncode(append(room, "auth:{"...), user[:]), "}:"...)
+}
+
+// mget is made once.
+var mget any = "mget"
 
 // Pending is an answer that was asked for in a pipeline.
 type Pending struct {
@@ -87,7 +101,9 @@ type Pending struct {
 // Queue asks Redis in a pipeline that the caller executes, for which the caller
 // may be without: [Pending.State] then asks the database.
 func (r *Registry) Queue(ctx context.Context, pipe redis.Pipeliner, user, session uuid.UUID) *Pending {
-	return &Pending{registry: r, user: user, session: session, reply: pipe.MGet(ctx, markKey(user), entryKey(user, session))}
+	reply := redis.NewSliceCmd(ctx, mget, markKey(user), entryKey(user, session))
+	_ = pipe.Process(ctx, reply) // It is queued, and has its error later.
+	return &Pending{registry: r, user: user, session: session, reply: reply}
 }
 
 // State returns the state, or [ErrEnded].

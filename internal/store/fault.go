@@ -48,8 +48,11 @@ func isRetryable(err error) bool {
 // [fault.Unavailable], so that callers try again instead of seeing a 500.
 // Others come back as they are.
 func Classify(err error) error {
+	if err == nil {
+		return nil
+	}
 	var known *fault.Error
-	if err == nil || errors.As(err, &known) {
+	if errors.As(err, &known) {
 		return err
 	}
 	away := fault.New(fault.Unavailable, "database_unavailable", "The service is busy or restarting. Try again in a moment.")
