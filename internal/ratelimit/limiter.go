@@ -105,7 +105,9 @@ func (r Result) tighter(other Result) Result {
 func gcra(tat, now int64, rate Rate) (next int64, r Result) {
 	interval := rate.interval()
 	window := interval * int64(rate.Requests)
-	tat = max(tat, now)
+	// Never further ahead than a window: a rate that was lowered or a clock that was
+	// set back must not lock anybody out for longer.
+	tat = min(max(tat, now), now+window)
 	r.Rate = rate
 	next = tat + interval
 	if early := next - window - now; early > 0 {
@@ -193,7 +195,7 @@ func (l *Limiter) Queue(ctx context.Context, pipe redis.Pipeliner, keys ...Key) 
 	p := &Pending{limiter: l}
 	p.asked = p.room[:0]
 	for _, key := range keys {
-		if key.Rate == (Rate{}) {
+		if key.Rate.off() {
 			continue
 		}
 		cost := l.cost(key.Rate)
@@ -254,7 +256,7 @@ func (l *Limiter) Local(keys ...Key) Result {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, key := range keys {
-		if key.Rate == (Rate{}) {
+		if key.Rate.off() {
 			continue
 		}
 		name := key.name()

@@ -46,11 +46,14 @@ func ParseRate(text string) (Rate, error) {
 
 // String writes a rate as [ParseRate] reads it.
 func (r Rate) String() string {
-	if r == (Rate{}) {
+	if r.off() {
 		return "off"
 	}
 	return strconv.Itoa(r.Requests) + "/" + r.Period.String()
 }
+
+// off reports whether the rate is no limit.
+func (r Rate) off() bool { return r.Requests <= 0 || r.Period <= 0 }
 
 // interval is the emission interval, in microseconds: how long one request takes
 // to come back.

@@ -1,187 +1,208 @@
-// Package redisconn is the one way in which the program speaks to Redis: with
-// short time-outs, and behind a circuit breaker, so that a Redis that is away costs
-// a request nothing. Everything that is kept there can be done without.
+// Package redisconn is the one way in which the program speaks to Redis. What
+// is kept there may be lost at any time, and the program works without it; so a
+// command waits for little, and while Redis is away a circuit breaker fails it
+// at once, without touching the network.
 package redisconn
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+	"net/url"
+	"runtime"
+	"slices"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
-	"github.com/sony/gobreaker/v2"
+	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
+// What holds unless the URL says otherwise. Redis answers within a millisecond;
+// after a quarter of a second a request is better off without it.
 const (
 	dialTimeout = 500 * time.Millisecond
-	// commandTimeout bounds a round trip. One on a local network takes well below a
-	// millisecond; a request that waited longer is better off without.
-	commandTimeout = 250 * time.Millisecond
-	// poolTimeout bounds the wait for a connection when all are in use.
-	poolTimeout = 250 * time.Millisecond
-	// failuresToOpen opens the breaker. One failure may be a connection that the
-	// server closed while it was idle.
-	failuresToOpen = 2
-	// openFor is how long Redis is left alone before it is asked again.
-	openFor = time.Second
-	// monitorInterval is how often it is asked when nobody else does.
-	monitorInterval = time.Second
+	ioTimeout   = 250 * time.Millisecond
+	// maxRedirects is also how often a cluster's client tries again after a
+	// failure. A slot that is being moved takes two.
+	maxRedirects = 2
+	maxBackoff   = 20 * time.Millisecond
+	// connsPerCore: a connection carries some ten thousand commands a second, so
+	// these are for requests that meet by chance, not for throughput.
+	connsPerCore    = 8
+	minConns        = 16
+	connMaxIdleTime = 5 * time.Minute
+	defaultPort     = "6379"
 )
 
-// ErrAway is the error of every command while the breaker is open: Redis was not
-// asked.
-var ErrAway = errors.New("redis is away")
+// monitorInterval is how often [Conn.Monitor] looks.
+const monitorInterval = time.Second
 
-// Conn is the connection to Redis, or to a cluster. It is safe for concurrent use.
+var errURL = errors.New("PICASPOT_REDIS_URL is malformed")
+
+// Conn is a client of one Redis server or of a cluster, behind a circuit
+// breaker. While [Conn.Away], each command and pipeline fails at once with
+// [ErrAway]. Nothing is tried twice, so that a command that timed out has had
+// its effect once at most; only a cluster's client, which has to follow slots
+// that move, may repeat one. It is safe for concurrent use.
 type Conn struct {
 	redis.UniversalClient
-
-	breaker   *gobreaker.TwoStepCircuitBreaker[struct{}]
-	recovered atomic.Int64 // Unix microseconds; 0 for never
+	breaker *breaker
 }
 
-// Open makes a connection by a URL such as redis://user:password@host:6379/0, or
-// rediss:// for TLS; one with ?addr=host:port beside it is a cluster. It does not
-// connect yet. The error never shows the URL, which may hold a password.
-func Open(url string) (*Conn, error) {
-	c := &Conn{}
-	c.breaker = gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
-		Name: "redis", MaxRequests: 1, Timeout: openFor,
-		ReadyToTrip:   func(counts gobreaker.Counts) bool { return counts.ConsecutiveFailures >= failuresToOpen },
-		OnStateChange: c.changed,
-	})
-	var err error
-	if c.UniversalClient, err = newClient(url); err != nil {
-		return nil, errors.New("PICASPOT_REDIS_URL is malformed")
+// Open returns a connection to the Redis at a URL in go-redis's form,
+// redis://user:password@host:6379/0 or rediss:// for TLS, with that library's
+// options as parameters. Several addresses, as redis://a:6379,b:6379 or
+// redis://a:6379?addr=b:6379, or ?cluster=true make it the client of a cluster.
+// It dials with the first command, not here. The error does not show the URL, which may hold a password.
+func Open(address string) (*Conn, error) {
+	client, err := open(address)
+	if err != nil {
+		return nil, err
 	}
-	c.AddHook(hook{c})
+	quieten()
+	c := &Conn{UniversalClient: client, breaker: newBreaker()}
+	client.AddHook(c.breaker)
 	return c, nil
 }
 
-func newClient(url string) (redis.UniversalClient, error) {
-	if strings.Contains(url, "addr=") {
-		options, err := redis.ParseClusterURL(url)
+func open(address string) (redis.UniversalClient, error) {
+	address, others := cutHosts(address)
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "redis" && u.Scheme != "rediss" {
+		return nil, errURL
+	}
+	query := u.Query()
+	cluster := query.Get("cluster")
+	query.Del("cluster")
+	if !slices.Contains([]string{"", "true", "false"}, cluster) || len(others) > 0 && u.Hostname() == "" {
+		return nil, errURL
+	}
+	if len(others) == 0 && cluster != "true" && !query.Has("addr") {
+		u.RawQuery = query.Encode()
+		options, err := redis.ParseURL(u.String())
 		if err != nil {
-			return nil, fmt.Errorf("redis cluster: %w", err)
+			return nil, errURL
 		}
-		options.DialTimeout, options.ReadTimeout, options.WriteTimeout = dialTimeout, commandTimeout, commandTimeout
-		options.PoolTimeout, options.ContextTimeoutEnabled = poolTimeout, true
-		options.DialerRetries = 1
-		return redis.NewClusterClient(options), nil
+		return redis.NewClient(tuned(options)), nil
 	}
-	options, err := redis.ParseURL(url)
+	if path := strings.Trim(u.Path, "/"); path != "" && path != "0" || cluster == "false" {
+		return nil, errURL // A cluster has one database.
+	}
+	for _, host := range others {
+		other, err := url.Parse("//" + host)
+		if err != nil || other.Hostname() == "" {
+			return nil, errURL
+		}
+		query.Add("addr", net.JoinHostPort(other.Hostname(), cmp.Or(other.Port(), defaultPort)))
+	}
+	u.RawQuery = query.Encode()
+	options, err := redis.ParseClusterURL(u.String())
 	if err != nil {
-		return nil, fmt.Errorf("redis: %w", err)
+		return nil, errURL
 	}
-	options.DialTimeout, options.ReadTimeout, options.WriteTimeout = dialTimeout, commandTimeout, commandTimeout
-	options.PoolTimeout, options.ContextTimeoutEnabled = poolTimeout, true
-	// One retry, on a fresh connection: a server that was restarted has closed all.
-	options.MaxRetries, options.DialerRetries = 1, 1
-	return redis.NewClient(options), nil
+	return redis.NewClusterClient(tunedCluster(options)), nil
 }
 
-// Away reports whether commands fail at once, because Redis did not answer lately.
-func (c *Conn) Away() bool { return c.breaker.State() == gobreaker.StateOpen }
+// cutHosts leaves the first of a URL's hosts in it and returns the others apart:
+// a list is not a URL's host, and package url takes it for one now and then only.
+func cutHosts(address string) (one string, others []string) {
+	scheme, rest, _ := strings.Cut(address, "://")
+	end := strings.IndexAny(rest, "/?#")
+	if end < 0 {
+		end = len(rest)
+	}
+	start := strings.LastIndex(rest[:end], "@") + 1
+	hosts := strings.Split(rest[start:end], ",")
+	if len(hosts) == 1 {
+		return address, nil
+	}
+	return scheme + "://" + rest[:start] + hosts[0] + rest[end:], hosts[1:]
+}
 
-// Recovered returns when Redis last came back after it was away, or the zero time.
-// What was written before may miss what happened meanwhile.
+func poolSize() int { return max(minConns, connsPerCore*runtime.GOMAXPROCS(0)) }
+
+func tuned(o *redis.Options) *redis.Options {
+	o.DialTimeout = cmp.Or(o.DialTimeout, dialTimeout)
+	o.ReadTimeout = cmp.Or(o.ReadTimeout, ioTimeout)
+	o.WriteTimeout = cmp.Or(o.WriteTimeout, ioTimeout)
+	o.PoolTimeout = cmp.Or(o.PoolTimeout, ioTimeout)
+	o.PoolSize = cmp.Or(o.PoolSize, poolSize())
+	o.ConnMaxIdleTime = cmp.Or(o.ConnMaxIdleTime, connMaxIdleTime)
+	o.MaxRetries = cmp.Or(o.MaxRetries, -1)
+	o.DialerRetries = 1
+	o.ContextTimeoutEnabled = true
+	// Pipelines here are of a few commands: they need no pool with large buffers.
+	o.PipelinePoolSize = cmp.Or(o.PipelinePoolSize, -1)
+	// Both cost round trips for each connection, for what nobody looks at.
+	o.DisableIdentity = true
+	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	return o
+}
+
+func tunedCluster(o *redis.ClusterOptions) *redis.ClusterOptions {
+	o.DialTimeout = cmp.Or(o.DialTimeout, dialTimeout)
+	o.ReadTimeout = cmp.Or(o.ReadTimeout, ioTimeout)
+	o.WriteTimeout = cmp.Or(o.WriteTimeout, ioTimeout)
+	o.PoolTimeout = cmp.Or(o.PoolTimeout, ioTimeout)
+	o.PoolSize = cmp.Or(o.PoolSize, poolSize())
+	o.ConnMaxIdleTime = cmp.Or(o.ConnMaxIdleTime, connMaxIdleTime)
+	o.MaxRetries = cmp.Or(o.MaxRetries, -1)
+	o.MaxRedirects = cmp.Or(o.MaxRedirects, maxRedirects)
+	o.MaxRetryBackoff = cmp.Or(o.MaxRetryBackoff, maxBackoff)
+	o.DialerRetries = cmp.Or(o.DialerRetries, 1)
+	o.ContextTimeoutEnabled = true
+	o.PipelinePoolSize = cmp.Or(o.PipelinePoolSize, -1)
+	o.DisableIdentity = true
+	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	return o
+}
+
+// Away reports whether Redis has failed and not answered since.
+func (c *Conn) Away() bool { return c.breaker.away.Load() }
+
+// Recovered returns when Redis last answered again after it had been away; zero
+// if it never was. What a cache wrote before then may have missed an
+// invalidation and is not to be trusted. A command that failed by itself, too
+// few for Redis to count as away, does not change it: whoever invalidates
+// handles the error.
 func (c *Conn) Recovered() time.Time {
-	at := c.recovered.Load()
-	if at == 0 {
-		return time.Time{}
+	if at := c.breaker.recovered.Load(); at != nil {
+		return *at
 	}
-	return time.UnixMicro(at)
+	return time.Time{}
 }
 
-// Monitor asks Redis each second until ctx ends, so that an outage is noticed, and
-// its end, also when nobody else asks.
+// Monitor pings every second until ctx ends, so that an outage and a recovery
+// are noticed without traffic. As long as it runs, nothing but its pings tries
+// whether Redis is back: an outage costs no request more than the first few.
+// Each change of state is logged once, with or without it.
 func (c *Conn) Monitor(ctx context.Context) {
-	tick := time.NewTicker(monitorInterval)
-	defer tick.Stop()
+	c.breaker.monitors.Add(1)
+	defer c.breaker.monitors.Add(-1)
+	ticker := time.NewTicker(monitorInterval)
+	defer ticker.Stop()
+	probe := context.WithValue(ctx, probeKey{}, true)
 	for {
+		_ = c.Ping(probe) // The breaker sees and logs how it went.
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
-			_ = c.Ping(ctx).Err() // The breaker takes note.
+		case <-ticker.C:
 		}
 	}
 }
 
-func (c *Conn) changed(_ string, from, to gobreaker.State) {
-	switch {
-	case to == gobreaker.StateOpen && from == gobreaker.StateClosed:
-		slog.Warn("redis is away; going on without")
-	case to == gobreaker.StateClosed:
-		c.recovered.Store(time.Now().UnixMicro())
-		slog.Info("redis is back")
-	}
+// debugLog takes what the library has to say, which during an outage is a line
+// for each connection that it tries.
+type debugLog struct{}
+
+func (debugLog) Printf(ctx context.Context, format string, v ...any) {
+	slog.DebugContext(ctx, "redis client", "message", fmt.Sprintf(format, v...))
 }
 
-// hook puts the breaker around each command and each pipeline.
-type hook struct{ conn *Conn }
-
-// DialHook implements redis.Hook.
-func (hook) DialHook(next redis.DialHook) redis.DialHook { return next }
-
-// ProcessHook implements redis.Hook.
-func (h hook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
-	return func(ctx context.Context, cmd redis.Cmder) error {
-		done, err := h.conn.breaker.Allow()
-		if err != nil {
-			cmd.SetErr(ErrAway)
-			return ErrAway
-		}
-		err = next(ctx, cmd)
-		done(verdict(ctx, err))
-		return err
-	}
-}
-
-// ProcessPipelineHook implements redis.Hook.
-func (h hook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return func(ctx context.Context, cmds []redis.Cmder) error {
-		done, err := h.conn.breaker.Allow()
-		if err != nil {
-			for _, cmd := range cmds {
-				cmd.SetErr(ErrAway)
-			}
-			return ErrAway
-		}
-		err = next(ctx, cmds)
-		done(verdict(ctx, err))
-		return err
-	}
-}
-
-// unable are the replies of a server that can't serve for now.
-var unable = []string{"LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "OOM", "MISCONF", "TRYAGAIN"}
-
-// verdict tells the breaker what an error says of Redis: nil when it answered, or
-// when the caller gave up, which says nothing.
-func verdict(ctx context.Context, err error) error {
-	var reply redis.Error
-	switch {
-	case err == nil, errors.Is(err, redis.Nil):
-		return nil
-	case errors.As(err, &reply):
-		for _, prefix := range unable {
-			if redis.HasErrorPrefix(err, prefix) {
-				return err
-			}
-		}
-		return nil
-	case ctx.Err() != nil:
-		// Its own deadline is long; one that passed here says that Redis was slow.
-		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			return err
-		}
-		return nil
-	default:
-		return err
-	}
-}
+var quieten = sync.OnceFunc(func() { redis.SetLogger(debugLog{}) })
