@@ -17,7 +17,9 @@ import (
 	"github.com/picaspot/picaspot/ent/authenticator"
 	"github.com/picaspot/picaspot/ent/landmark"
 	"github.com/picaspot/picaspot/ent/mailtoken"
+	"github.com/picaspot/picaspot/ent/policyversion"
 	"github.com/picaspot/picaspot/ent/recoverycode"
+	"github.com/picaspot/picaspot/ent/report"
 	"github.com/picaspot/picaspot/ent/role"
 	"github.com/picaspot/picaspot/ent/session"
 	"github.com/picaspot/picaspot/ent/signingkey"
@@ -88,7 +90,9 @@ func checkColumn(t, c string) error {
 			authenticator.Table: authenticator.ValidColumn,
 			landmark.Table:      landmark.ValidColumn,
 			mailtoken.Table:     mailtoken.ValidColumn,
+			policyversion.Table: policyversion.ValidColumn,
 			recoverycode.Table:  recoverycode.ValidColumn,
+			report.Table:        report.ValidColumn,
 			role.Table:          role.ValidColumn,
 			session.Table:       session.ValidColumn,
 			signingkey.Table:    signingkey.ValidColumn,

@@ -66,13 +66,15 @@ type UserEdges struct {
 	Authenticators []*Authenticator `json:"authenticators,omitempty"`
 	// RecoveryCodes holds the value of the recovery_codes edge.
 	RecoveryCodes []*RecoveryCode `json:"recovery_codes,omitempty"`
+	// Reports holds the value of the reports edge.
+	Reports []*Report `json:"reports,omitempty"`
 	// Attempts holds the value of the attempts edge.
 	Attempts []*Attempt `json:"attempts,omitempty"`
 	// Unlocks holds the value of the unlocks edge.
 	Unlocks []*Unlock `json:"unlocks,omitempty"`
 	// loadedTypes holds the information for reporting if a
 	// type was loaded (or requested) in eager-loading or not.
-	loadedTypes [6]bool
+	loadedTypes [7]bool
 }
 
 // SessionsOrErr returns the Sessions value or an error if the edge
@@ -111,10 +113,19 @@ func (e UserEdges) RecoveryCodesOrErr() ([]*RecoveryCode, error) {
 	return nil, &NotLoadedError{edge: "recovery_codes"}
 }
 
+// ReportsOrErr returns the Reports value or an error if the edge
+// was not loaded in eager-loading.
+func (e UserEdges) ReportsOrErr() ([]*Report, error) {
+	if e.loadedTypes[4] {
+		return e.Reports, nil
+	}
+	return nil, &NotLoadedError{edge: "reports"}
+}
+
 // AttemptsOrErr returns the Attempts value or an error if the edge
 // was not loaded in eager-loading.
 func (e UserEdges) AttemptsOrErr() ([]*Attempt, error) {
-	if e.loadedTypes[4] {
+	if e.loadedTypes[5] {
 		return e.Attempts, nil
 	}
 	return nil, &NotLoadedError{edge: "attempts"}
@@ -123,7 +134,7 @@ func (e UserEdges) AttemptsOrErr() ([]*Attempt, error) {
 // UnlocksOrErr returns the Unlocks value or an error if the edge
 // was not loaded in eager-loading.
 func (e UserEdges) UnlocksOrErr() ([]*Unlock, error) {
-	if e.loadedTypes[5] {
+	if e.loadedTypes[6] {
 		return e.Unlocks, nil
 	}
 	return nil, &NotLoadedError{edge: "unlocks"}
@@ -293,6 +304,11 @@ func (_m *User) QueryAuthenticators() *AuthenticatorQuery {
 // QueryRecoveryCodes queries the "recovery_codes" edge of the User entity.
 func (_m *User) QueryRecoveryCodes() *RecoveryCodeQuery {
 	return NewUserClient(_m.config).QueryRecoveryCodes(_m)
+}
+
+// QueryReports queries the "reports" edge of the User entity.
+func (_m *User) QueryReports() *ReportQuery {
+	return NewUserClient(_m.config).QueryReports(_m)
 }
 
 // QueryAttempts queries the "attempts" edge of the User entity.

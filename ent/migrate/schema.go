@@ -289,6 +289,29 @@ var (
 			},
 		},
 	}
+	// PolicyVersionsColumns holds the columns for the "policy_versions" table.
+	PolicyVersionsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "updated_at", Type: field.TypeTime},
+		{Name: "version", Type: field.TypeInt64},
+		{Name: "text", Type: field.TypeString},
+		{Name: "comment", Type: field.TypeString, Size: 500, Default: ""},
+		{Name: "created_by", Type: field.TypeUUID, Nullable: true},
+	}
+	// PolicyVersionsTable holds the schema information for the "policy_versions" table.
+	PolicyVersionsTable = &schema.Table{
+		Name:       "policy_versions",
+		Columns:    PolicyVersionsColumns,
+		PrimaryKey: []*schema.Column{PolicyVersionsColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "policyversion_version",
+				Unique:  true,
+				Columns: []*schema.Column{PolicyVersionsColumns[3]},
+			},
+		},
+	}
 	// RecoveryCodesColumns holds the columns for the "recovery_codes" table.
 	RecoveryCodesColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeUUID},
@@ -319,12 +342,63 @@ var (
 			},
 		},
 	}
+	// ReportsColumns holds the columns for the "reports" table.
+	ReportsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "updated_at", Type: field.TypeTime},
+		{Name: "subject_type", Type: field.TypeEnum, Enums: []string{"area", "landmark", "unlock", "user"}},
+		{Name: "subject_id", Type: field.TypeUUID},
+		{Name: "reason", Type: field.TypeEnum, Enums: []string{"spam", "wrong_place", "private_place", "dangerous", "offensive", "cheating", "other"}},
+		{Name: "comment", Type: field.TypeString, Size: 1000, Default: ""},
+		{Name: "status", Type: field.TypeEnum, Enums: []string{"open", "resolved", "dismissed"}, Default: "open"},
+		{Name: "action", Type: field.TypeEnum, Enums: []string{"none", "unverify", "delete", "suspend"}, Default: "none"},
+		{Name: "note", Type: field.TypeString, Size: 1000, Default: ""},
+		{Name: "resolved_by", Type: field.TypeUUID, Nullable: true},
+		{Name: "resolved_at", Type: field.TypeTime, Nullable: true},
+		{Name: "reporter_id", Type: field.TypeUUID},
+	}
+	// ReportsTable holds the schema information for the "reports" table.
+	ReportsTable = &schema.Table{
+		Name:       "reports",
+		Columns:    ReportsColumns,
+		PrimaryKey: []*schema.Column{ReportsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "reports_users_reports",
+				Columns:    []*schema.Column{ReportsColumns[12]},
+				RefColumns: []*schema.Column{UsersColumns[0]},
+				OnDelete:   schema.Cascade,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "report_open_once",
+				Unique:  true,
+				Columns: []*schema.Column{ReportsColumns[12], ReportsColumns[3], ReportsColumns[4]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "((status)::text = 'open'::text)",
+				},
+			},
+			{
+				Name:    "report_status_created_at_id",
+				Unique:  false,
+				Columns: []*schema.Column{ReportsColumns[7], ReportsColumns[1], ReportsColumns[0]},
+			},
+			{
+				Name:    "report_subject_type_subject_id",
+				Unique:  false,
+				Columns: []*schema.Column{ReportsColumns[3], ReportsColumns[4]},
+			},
+		},
+	}
 	// RolesColumns holds the columns for the "roles" table.
 	RolesColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeUUID},
 		{Name: "created_at", Type: field.TypeTime},
 		{Name: "updated_at", Type: field.TypeTime},
 		{Name: "name", Type: field.TypeString, Size: 64},
+		{Name: "description", Type: field.TypeString, Size: 500, Default: ""},
 		{Name: "requires_mfa", Type: field.TypeBool, Default: false},
 	}
 	// RolesTable holds the schema information for the "roles" table.
@@ -521,7 +595,9 @@ var (
 		AuthenticatorsTable,
 		LandmarksTable,
 		MailTokensTable,
+		PolicyVersionsTable,
 		RecoveryCodesTable,
+		ReportsTable,
 		RolesTable,
 		SessionsTable,
 		SigningKeysTable,
@@ -544,6 +620,7 @@ func init() {
 	}
 	MailTokensTable.ForeignKeys[0].RefTable = UsersTable
 	RecoveryCodesTable.ForeignKeys[0].RefTable = UsersTable
+	ReportsTable.ForeignKeys[0].RefTable = UsersTable
 	SessionsTable.ForeignKeys[0].RefTable = UsersTable
 	UnlocksTable.ForeignKeys[0].RefTable = AttemptsTable
 	UnlocksTable.ForeignKeys[1].RefTable = LandmarksTable

@@ -21,8 +21,14 @@ type Landmark func(*sql.Selector)
 // MailToken is the predicate function for mailtoken builders.
 type MailToken func(*sql.Selector)
 
+// PolicyVersion is the predicate function for policyversion builders.
+type PolicyVersion func(*sql.Selector)
+
 // RecoveryCode is the predicate function for recoverycode builders.
 type RecoveryCode func(*sql.Selector)
+
+// Report is the predicate function for report builders.
+type Report func(*sql.Selector)
 
 // Role is the predicate function for role builders.
 type Role func(*sql.Selector)

@@ -11,7 +11,9 @@ import (
 	"github.com/picaspot/picaspot/ent/authenticator"
 	"github.com/picaspot/picaspot/ent/landmark"
 	"github.com/picaspot/picaspot/ent/mailtoken"
+	"github.com/picaspot/picaspot/ent/policyversion"
 	"github.com/picaspot/picaspot/ent/recoverycode"
+	"github.com/picaspot/picaspot/ent/report"
 	"github.com/picaspot/picaspot/ent/role"
 	"github.com/picaspot/picaspot/ent/schema"
 	"github.com/picaspot/picaspot/ent/session"
@@ -247,6 +249,37 @@ func init() {
 	mailtokenDescID := mailtokenMixinFields0[0].Descriptor()
 	// mailtoken.DefaultID holds the default value on creation for the id field.
 	mailtoken.DefaultID = mailtokenDescID.Default.(func() uuid.UUID)
+	policyversionMixin := schema.PolicyVersion{}.Mixin()
+	policyversionMixinFields0 := policyversionMixin[0].Fields()
+	_ = policyversionMixinFields0
+	policyversionMixinFields1 := policyversionMixin[1].Fields()
+	_ = policyversionMixinFields1
+	policyversionFields := schema.PolicyVersion{}.Fields()
+	_ = policyversionFields
+	// policyversionDescCreatedAt is the schema descriptor for created_at field.
+	policyversionDescCreatedAt := policyversionMixinFields1[0].Descriptor()
+	// policyversion.DefaultCreatedAt holds the default value on creation for the created_at field.
+	policyversion.DefaultCreatedAt = policyversionDescCreatedAt.Default.(func() time.Time)
+	// policyversionDescUpdatedAt is the schema descriptor for updated_at field.
+	policyversionDescUpdatedAt := policyversionMixinFields1[1].Descriptor()
+	// policyversion.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	policyversion.DefaultUpdatedAt = policyversionDescUpdatedAt.Default.(func() time.Time)
+	// policyversion.UpdateDefaultUpdatedAt holds the default value on update for the updated_at field.
+	policyversion.UpdateDefaultUpdatedAt = policyversionDescUpdatedAt.UpdateDefault.(func() time.Time)
+	// policyversionDescVersion is the schema descriptor for version field.
+	policyversionDescVersion := policyversionFields[0].Descriptor()
+	// policyversion.VersionValidator is a validator for the "version" field. It is called by the builders before save.
+	policyversion.VersionValidator = policyversionDescVersion.Validators[0].(func(int64) error)
+	// policyversionDescComment is the schema descriptor for comment field.
+	policyversionDescComment := policyversionFields[2].Descriptor()
+	// policyversion.DefaultComment holds the default value on creation for the comment field.
+	policyversion.DefaultComment = policyversionDescComment.Default.(string)
+	// policyversion.CommentValidator is a validator for the "comment" field. It is called by the builders before save.
+	policyversion.CommentValidator = policyversionDescComment.Validators[0].(func(string) error)
+	// policyversionDescID is the schema descriptor for id field.
+	policyversionDescID := policyversionMixinFields0[0].Descriptor()
+	// policyversion.DefaultID holds the default value on creation for the id field.
+	policyversion.DefaultID = policyversionDescID.Default.(func() uuid.UUID)
 	recoverycodeMixin := schema.RecoveryCode{}.Mixin()
 	recoverycodeMixinFields0 := recoverycodeMixin[0].Fields()
 	_ = recoverycodeMixinFields0
@@ -268,6 +301,41 @@ func init() {
 	recoverycodeDescID := recoverycodeMixinFields0[0].Descriptor()
 	// recoverycode.DefaultID holds the default value on creation for the id field.
 	recoverycode.DefaultID = recoverycodeDescID.Default.(func() uuid.UUID)
+	reportMixin := schema.Report{}.Mixin()
+	reportMixinHooks2 := reportMixin[2].Hooks()
+	report.Hooks[0] = reportMixinHooks2[0]
+	reportMixinFields0 := reportMixin[0].Fields()
+	_ = reportMixinFields0
+	reportMixinFields1 := reportMixin[1].Fields()
+	_ = reportMixinFields1
+	reportFields := schema.Report{}.Fields()
+	_ = reportFields
+	// reportDescCreatedAt is the schema descriptor for created_at field.
+	reportDescCreatedAt := reportMixinFields1[0].Descriptor()
+	// report.DefaultCreatedAt holds the default value on creation for the created_at field.
+	report.DefaultCreatedAt = reportDescCreatedAt.Default.(func() time.Time)
+	// reportDescUpdatedAt is the schema descriptor for updated_at field.
+	reportDescUpdatedAt := reportMixinFields1[1].Descriptor()
+	// report.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	report.DefaultUpdatedAt = reportDescUpdatedAt.Default.(func() time.Time)
+	// report.UpdateDefaultUpdatedAt holds the default value on update for the updated_at field.
+	report.UpdateDefaultUpdatedAt = reportDescUpdatedAt.UpdateDefault.(func() time.Time)
+	// reportDescComment is the schema descriptor for comment field.
+	reportDescComment := reportFields[4].Descriptor()
+	// report.DefaultComment holds the default value on creation for the comment field.
+	report.DefaultComment = reportDescComment.Default.(string)
+	// report.CommentValidator is a validator for the "comment" field. It is called by the builders before save.
+	report.CommentValidator = reportDescComment.Validators[0].(func(string) error)
+	// reportDescNote is the schema descriptor for note field.
+	reportDescNote := reportFields[7].Descriptor()
+	// report.DefaultNote holds the default value on creation for the note field.
+	report.DefaultNote = reportDescNote.Default.(string)
+	// report.NoteValidator is a validator for the "note" field. It is called by the builders before save.
+	report.NoteValidator = reportDescNote.Validators[0].(func(string) error)
+	// reportDescID is the schema descriptor for id field.
+	reportDescID := reportMixinFields0[0].Descriptor()
+	// report.DefaultID holds the default value on creation for the id field.
+	report.DefaultID = reportDescID.Default.(func() uuid.UUID)
 	roleMixin := schema.Role{}.Mixin()
 	roleMixinHooks2 := roleMixin[2].Hooks()
 	role.Hooks[0] = roleMixinHooks2[0]
@@ -291,8 +359,14 @@ func init() {
 	roleDescName := roleFields[0].Descriptor()
 	// role.NameValidator is a validator for the "name" field. It is called by the builders before save.
 	role.NameValidator = roleDescName.Validators[0].(func(string) error)
+	// roleDescDescription is the schema descriptor for description field.
+	roleDescDescription := roleFields[1].Descriptor()
+	// role.DefaultDescription holds the default value on creation for the description field.
+	role.DefaultDescription = roleDescDescription.Default.(string)
+	// role.DescriptionValidator is a validator for the "description" field. It is called by the builders before save.
+	role.DescriptionValidator = roleDescDescription.Validators[0].(func(string) error)
 	// roleDescRequiresMfa is the schema descriptor for requires_mfa field.
-	roleDescRequiresMfa := roleFields[1].Descriptor()
+	roleDescRequiresMfa := roleFields[2].Descriptor()
 	// role.DefaultRequiresMfa holds the default value on creation for the requires_mfa field.
 	role.DefaultRequiresMfa = roleDescRequiresMfa.Default.(bool)
 	// roleDescID is the schema descriptor for id field.

@@ -21,6 +21,7 @@ func (Role) Mixin() []ent.Mixin {
 func (Role) Fields() []ent.Field {
 	return []ent.Field{
 		field.String("name").MaxLen(64).Immutable(),
+		field.String("description").MaxRuneLen(500).Default(""),
 		field.Bool("requires_mfa").Default(false).
 			Comment("Who has the role may use it only in a session that a second factor has proven."),
 	}

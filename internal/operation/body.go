@@ -15,7 +15,11 @@ import (
 	"github.com/picaspot/picaspot/internal/fault"
 )
 
-const formType = "application/x-www-form-urlencoded"
+const (
+	formType = "application/x-www-form-urlencoded"
+	// csvType is text that its handler reads line by line.
+	csvType = "text/csv"
+)
 
 // body is what the spec says of an operation's body.
 type body struct {
@@ -40,7 +44,7 @@ func newBody(ref *openapi3.RequestBodyRef) (*body, error) {
 			b.isUpload = true
 		case media.Schema == nil || media.Schema.Value == nil:
 			return nil, fmt.Errorf("has a body of %s without a schema", contentType)
-		case isJSON(contentType):
+		case isJSON(contentType), contentType == csvType:
 		case contentType == formType:
 			b.fields = map[string]bool{}
 			for name, property := range media.Schema.Value.Properties {
@@ -134,15 +138,20 @@ func (rt *Router) readBody(w http.ResponseWriter, r *http.Request, op *Operation
 	if err != nil {
 		return false, err
 	}
-	if mediaType == formType {
+	switch {
+	case mediaType == csvType:
+		if !isText(string(content)) {
+			found.add(fault.Field{Code: "encoding", Message: notText})
+		}
+	case mediaType == formType:
 		content = op.body.checkForm(content, found)
-	} else if len(content) > 0 {
+	case len(content) > 0:
 		content = checkJSON(content, found)
 	}
 	r.ContentLength = int64(len(content))
 	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content)), nil }
 	r.Body = io.NopCloser(bytes.NewReader(content))
-	return content != nil, nil
+	return content != nil && mediaType != csvType, nil
 }
 
 // checkForm returns of a form what the schema can be held against: all of it
