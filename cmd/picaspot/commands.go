@@ -10,12 +10,10 @@ import (
 	"time"
 
 	"github.com/picaspot/picaspot/internal/app"
-	"github.com/picaspot/picaspot/internal/authz"
 	"github.com/picaspot/picaspot/internal/config"
 	"github.com/picaspot/picaspot/internal/geo"
 	"github.com/picaspot/picaspot/internal/photo/sample"
 	"github.com/picaspot/picaspot/internal/store"
-	"github.com/picaspot/picaspot/policy"
 )
 
 type devCmd struct{}
@@ -83,50 +81,6 @@ func (seedCmd) Run(ctx context.Context, c *config.Config) error {
 		}
 		return a.Seed(ctx)
 	})
-}
-
-type policyCmd struct {
-	Test policyTestCmd `cmd:"" help:"Hold a policy against a table of who may do what."`
-}
-
-type policyTestCmd struct {
-	Policy string `arg:"" optional:"" type:"existingfile" help:"Policy file; the built-in one by default."`
-	Table  string `type:"existingfile" help:"Table of who may do what; the built-in one by default."`
-}
-
-// Run prints what the policy decides otherwise than the table says.
-func (p policyTestCmd) Run() error {
-	text, table := policy.CSV, policy.Table
-	if p.Policy != "" {
-		content, err := os.ReadFile(p.Policy)
-		if err != nil {
-			return err
-		}
-		text = string(content)
-	}
-	if p.Table != "" {
-		content, err := os.ReadFile(p.Table)
-		if err != nil {
-			return err
-		}
-		table = content
-	}
-	snapshot, err := authz.NewSnapshot(1, policy.Model, text)
-	if err != nil {
-		return err
-	}
-	failures, err := authz.RunTable(snapshot, table)
-	if err != nil {
-		return err
-	}
-	for _, failure := range failures {
-		fmt.Println(failure)
-	}
-	if len(failures) > 0 {
-		return fmt.Errorf("the policy decides %d cases otherwise than the table says", len(failures))
-	}
-	fmt.Println("The policy decides as the table says.")
-	return nil
 }
 
 type samplePhotoCmd struct {

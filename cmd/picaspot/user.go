@@ -18,6 +18,7 @@ import (
 	"github.com/picaspot/picaspot/internal/app"
 	"github.com/picaspot/picaspot/internal/config"
 	"github.com/picaspot/picaspot/internal/password"
+	"github.com/picaspot/picaspot/internal/version"
 )
 
 type userCmd struct {
@@ -123,7 +124,7 @@ func manage(ctx context.Context, c *config.Config, email string, change account.
 			return err
 		}
 		var changed *ent.User
-		if changed, err = a.Accounts.Manage(ctx, found.ID, change); err != nil {
+		if changed, err = a.Accounts.Manage(ctx, found.ID, change, version.Precondition{}); err != nil {
 			return err
 		}
 		fmt.Printf("%s has the role %s and is %s.\n", changed.Username, changed.Role, changed.Status)

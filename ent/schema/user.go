@@ -61,5 +61,7 @@ func (User) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("username").Unique().Annotations(living),
 		index.Fields("email").Unique().Annotations(living),
+		index.Fields("role").Annotations(living),
+		index.Fields("created_at", "id").Annotations(living),
 	}
 }

@@ -22,13 +22,13 @@ import (
 	"github.com/picaspot/picaspot/api"
 	"github.com/picaspot/picaspot/internal/account"
 	"github.com/picaspot/picaspot/internal/area"
-	"github.com/picaspot/picaspot/internal/authz"
 	"github.com/picaspot/picaspot/internal/config"
 	"github.com/picaspot/picaspot/internal/gate"
 	"github.com/picaspot/picaspot/internal/httpapi"
 	"github.com/picaspot/picaspot/internal/jobs"
 	"github.com/picaspot/picaspot/internal/keyring"
 	"github.com/picaspot/picaspot/internal/landmark"
+	"github.com/picaspot/picaspot/internal/livepolicy"
 	"github.com/picaspot/picaspot/internal/mail"
 	"github.com/picaspot/picaspot/internal/middleware"
 	"github.com/picaspot/picaspot/internal/operation"
@@ -45,7 +45,6 @@ import (
 	"github.com/picaspot/picaspot/internal/token"
 	"github.com/picaspot/picaspot/internal/unlock"
 	"github.com/picaspot/picaspot/internal/verify"
-	"github.com/picaspot/picaspot/policy"
 )
 
 // App is the built application.
@@ -53,6 +52,7 @@ type App struct {
 	Store     *store.Store
 	Accounts  *account.Service
 	Roles     *role.Service
+	Policy    *livepolicy.Service
 	Keys      *keyring.Keyring
 	Areas     *area.Service
 	Landmarks *landmark.Service
@@ -106,11 +106,6 @@ func New(ctx context.Context, c config.Config, pages ...Page) (_ *App, err error
 		return nil, err
 	}
 
-	snapshot, err := authz.NewSnapshot(1, policy.Model, policy.CSV)
-	if err != nil {
-		return nil, fmt.Errorf("policy: %w", err)
-	}
-	authorizer := authz.New(snapshot)
 	if a.Keys, err = keyring.Open(ctx, a.Store, c.Secret()); err != nil {
 		return nil, err
 	}
@@ -130,6 +125,10 @@ func New(ctx context.Context, c config.Config, pages ...Page) (_ *App, err error
 	if err != nil {
 		return nil, err
 	}
+	if a.Policy, err = livepolicy.Open(ctx, a.Store, table.Permissions(), cursors); err != nil {
+		return nil, err
+	}
+	authorizer := a.Policy.Authorizer()
 	limiter := ratelimit.New(a.limitStore())
 	sessions := session.NewRegistry(a.Store.Pool, a.redis)
 	decoder := photo.NewDecoder(photo.DefaultLimits())
@@ -149,7 +148,7 @@ func New(ctx context.Context, c config.Config, pages ...Page) (_ *App, err error
 	if err != nil {
 		return nil, err
 	}
-	if a.Roles, err = role.NewService(ctx, a.Store, authorizer); err != nil {
+	if a.Roles, err = role.NewService(ctx, a.Store, a.Policy, cursors); err != nil {
 		return nil, err
 	}
 	a.Areas = area.NewService(a.Store, authorizer, pictures, cursors)
@@ -161,8 +160,9 @@ func New(ctx context.Context, c config.Config, pages ...Page) (_ *App, err error
 	a.readiness = &httpapi.Readiness{Required: map[string]httpapi.Probe{
 		"database": a.Store.Pool.Ping, "storage": a.storage.Check,
 	}}
+	a.readiness.Optional = map[string]httpapi.Probe{"policy": a.Policy.Check}
 	if a.redis != nil {
-		a.readiness.Optional = map[string]httpapi.Probe{"redis": func(ctx context.Context) error { return a.redis.Ping(ctx).Err() }}
+		a.readiness.Optional["redis"] = func(ctx context.Context) error { return a.redis.Ping(ctx).Err() }
 	}
 	a.operations = operation.Config{
 		Verify: tokens.Verify, Gate: gate.New(limits, limiter, sessions, a.redis),
@@ -188,7 +188,7 @@ func (a *App) handler(table *operation.Table, pages []Page) (http.Handler, error
 		return nil, err
 	}
 	server := &httpapi.Server{
-		Accounts: a.Accounts, Roles: a.Roles, Areas: a.Areas, Landmarks: a.Landmarks, Unlocks: a.Unlocks,
+		Accounts: a.Accounts, Roles: a.Roles, Policy: a.Policy, Operations: table.ByPermission(), Areas: a.Areas, Landmarks: a.Landmarks, Unlocks: a.Unlocks,
 		Keys: a.Keys, Readiness: a.readiness, Docs: docs,
 	}
 	server.Mount(router)
@@ -333,6 +333,7 @@ func (a *App) watch(ctx context.Context) (stop func()) {
 	var watching sync.WaitGroup
 	watching.Go(func() { a.Keys.Watch(ctx) })
 	watching.Go(func() { a.Roles.Watch(ctx) })
+	watching.Go(func() { a.Policy.Watch(ctx) })
 	if a.redis != nil {
 		watching.Go(func() { a.redis.Monitor(ctx) })
 	}

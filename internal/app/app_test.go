@@ -184,7 +184,7 @@ func TestSystem(t *testing.T) {
 		require.JSONEq(t, `{"status":"ok"}`, string(body))
 		response, body = get("/readyz")
 		require.Equal(t, http.StatusOK, response.StatusCode)
-		require.JSONEq(t, `{"status":"ready","dependencies":{"database":"up","redis":"up","storage":"up"}}`, string(body))
+		require.JSONEq(t, `{"status":"ready","dependencies":{"database":"up","policy":"up","redis":"up","storage":"up"}}`, string(body))
 	})
 
 	t.Run("serves the contract as it is", func(t *testing.T) {

@@ -46,6 +46,7 @@ const (
 	Suspended            Action = "suspended"
 	Activated            Action = "activated"
 	KeysRotated          Action = "keys_rotated"
+	PolicyChanged        Action = "policy_changed"
 )
 
 // Change is a field's value before and after, as JSON. A created row has no

@@ -21,6 +21,7 @@ const maxDecisions = 4096
 // each question once; the decision is kept. It may be used concurrently.
 type Snapshot struct {
 	version  int64
+	text     string
 	rules    rules
 	enforcer *casbin.Enforcer
 	// kept is replaced, never written to, so that reading it takes no lock.
@@ -51,7 +52,7 @@ func NewSnapshot(version int64, modelText, csvText string) (*Snapshot, error) {
 	if err != nil {
 		return nil, fmt.Errorf("casbin policy: %w", err)
 	}
-	s := &Snapshot{version: version, rules: rs, enforcer: enforcer}
+	s := &Snapshot{version: version, text: csvText, rules: rs, enforcer: enforcer}
 	s.kept.Store(&map[question]Decision{})
 	// Faults of a matcher show at the first question: let it be this one.
 	if _, err := s.ask(DefaultRole, managePolicy); err != nil {
@@ -62,6 +63,9 @@ func NewSnapshot(version int64, modelText, csvText string) (*Snapshot, error) {
 
 // Version returns the version that the snapshot was made for.
 func (s *Snapshot) Version() int64 { return s.version }
+
+// Text returns the policy as it was written.
+func (s *Snapshot) Text() string { return s.text }
 
 // Roles returns every role that the policy speaks of, sorted.
 func (s *Snapshot) Roles() []string { return s.rules.roles() }

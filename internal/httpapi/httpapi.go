@@ -11,9 +11,11 @@ import (
 	"github.com/picaspot/picaspot/api"
 	"github.com/picaspot/picaspot/internal/account"
 	"github.com/picaspot/picaspot/internal/area"
+	"github.com/picaspot/picaspot/internal/authz"
 	"github.com/picaspot/picaspot/internal/fault"
 	"github.com/picaspot/picaspot/internal/keyring"
 	"github.com/picaspot/picaspot/internal/landmark"
+	"github.com/picaspot/picaspot/internal/livepolicy"
 	"github.com/picaspot/picaspot/internal/operation"
 	"github.com/picaspot/picaspot/internal/photo"
 	"github.com/picaspot/picaspot/internal/problem"
@@ -27,12 +29,15 @@ import (
 type Server struct {
 	Accounts  *account.Service
 	Roles     *role.Service
+	Policy    *livepolicy.Service
 	Areas     *area.Service
 	Landmarks *landmark.Service
 	Unlocks   *unlock.Service
 	Keys      *keyring.Keyring
 	Readiness *Readiness
 	Docs      *Docs
+	// Operations are those that ask for a permission, by their operationId.
+	Operations map[authz.Permission][]string
 }
 
 var _ api.StrictServerInterface = (*Server)(nil)

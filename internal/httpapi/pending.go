@@ -39,56 +39,6 @@ func (s *Server) RestoreLandmark(context.Context, api.RestoreLandmarkRequestObje
 	return nil, errPending
 }
 
-// ListPermissions is pending.
-func (s *Server) ListPermissions(context.Context, api.ListPermissionsRequestObject) (api.ListPermissionsResponseObject, error) {
-	return nil, errPending
-}
-
-// GetPolicy is pending.
-func (s *Server) GetPolicy(context.Context, api.GetPolicyRequestObject) (api.GetPolicyResponseObject, error) {
-	return nil, errPending
-}
-
-// ReplacePolicy is pending.
-func (s *Server) ReplacePolicy(context.Context, api.ReplacePolicyRequestObject) (api.ReplacePolicyResponseObject, error) {
-	return nil, errPending
-}
-
-// ValidateAccess is pending.
-func (s *Server) ValidateAccess(context.Context, api.ValidateAccessRequestObject) (api.ValidateAccessResponseObject, error) {
-	return nil, errPending
-}
-
-// ListPolicyVersions is pending.
-func (s *Server) ListPolicyVersions(context.Context, api.ListPolicyVersionsRequestObject) (api.ListPolicyVersionsResponseObject, error) {
-	return nil, errPending
-}
-
-// RestorePolicyVersion is pending.
-func (s *Server) RestorePolicyVersion(context.Context, api.RestorePolicyVersionRequestObject) (api.RestorePolicyVersionResponseObject, error) {
-	return nil, errPending
-}
-
-// ListRoles is pending.
-func (s *Server) ListRoles(context.Context, api.ListRolesRequestObject) (api.ListRolesResponseObject, error) {
-	return nil, errPending
-}
-
-// CreateRole is pending.
-func (s *Server) CreateRole(context.Context, api.CreateRoleRequestObject) (api.CreateRoleResponseObject, error) {
-	return nil, errPending
-}
-
-// DeleteRole is pending.
-func (s *Server) DeleteRole(context.Context, api.DeleteRoleRequestObject) (api.DeleteRoleResponseObject, error) {
-	return nil, errPending
-}
-
-// ReplaceRolePermissions is pending.
-func (s *Server) ReplaceRolePermissions(context.Context, api.ReplaceRolePermissionsRequestObject) (api.ReplaceRolePermissionsResponseObject, error) {
-	return nil, errPending
-}
-
 // ListTrash is pending.
 func (s *Server) ListTrash(context.Context, api.ListTrashRequestObject) (api.ListTrashResponseObject, error) {
 	return nil, errPending

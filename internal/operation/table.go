@@ -108,6 +108,20 @@ func (t *Table) Permissions() []authz.Permission {
 	return slices.Compact(all)
 }
 
+// ByPermission returns, for each permission, the operations that ask for it, by
+// their ids as the contract spells them.
+func (t *Table) ByPermission() map[authz.Permission][]string {
+	all := map[authz.Permission][]string{}
+	for _, op := range t.All() {
+		if op.Permission != "" {
+			// The embedded spec begins ids with a capital, as Go's methods do.
+			id := strings.ToLower(op.ID[:1]) + op.ID[1:]
+			all[op.Permission] = append(all[op.Permission], id)
+		}
+	}
+	return all
+}
+
 func newOperation(doc *openapi3.T, path string, item *openapi3.PathItem, method string, spec *openapi3.Operation) (*Operation, error) {
 	if spec.OperationID == "" {
 		return nil, errors.New("has no operationId")

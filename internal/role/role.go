@@ -1,4 +1,5 @@
-// Package role is about the roles of the policy, beside what they may do.
+// Package role is about the roles of the live policy: what each may do, what it
+// inherits, and what is said about it beside the policy.
 package role
 
 import (
@@ -6,34 +7,46 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/picaspot/picaspot/ent"
 	entrole "github.com/picaspot/picaspot/ent/role"
 	"github.com/picaspot/picaspot/internal/authz"
 	"github.com/picaspot/picaspot/internal/fault"
+	"github.com/picaspot/picaspot/internal/livepolicy"
+	"github.com/picaspot/picaspot/internal/page"
 	"github.com/picaspot/picaspot/internal/store"
 	"github.com/picaspot/picaspot/internal/version"
+	"github.com/picaspot/picaspot/policy"
 )
 
 // pollInterval is within what time a change holds on every replica.
 const pollInterval = 500 * time.Millisecond
 
-var errNotFound = fault.New(fault.NotFound, "not_found", "The policy knows no such role.")
+var (
+	errNotFound = fault.New(fault.NotFound, "not_found", "The policy knows no such role.")
+	errExists   = fault.New(fault.Conflict, "role_exists", "The policy knows a role of this name.").
+			With(fault.Field{Pointer: "/name", Code: "taken", Message: "Choose another name."})
+	errEmpty = fault.New(fault.Unprocessable, "role_empty", "A role has at least one permission, or inherits from a role: without a line that speaks of it there is none.")
+)
 
 // Service looks after roles.
 type Service struct {
-	store *store.Store
-	authz *authz.Authorizer
+	store   *store.Store
+	live    *livepolicy.Service
+	cursors *page.Codec
 	// strict holds the names of the roles that require a second factor. It is
 	// replaced, never written to.
 	strict atomic.Pointer[[]string]
 }
 
 // NewService makes the service and reads what is set.
-func NewService(ctx context.Context, s *store.Store, a *authz.Authorizer) (*Service, error) {
-	service := &Service{store: s, authz: a}
+func NewService(ctx context.Context, s *store.Store, p *livepolicy.Service, cursors *page.Codec) (*Service, error) {
+	service := &Service{store: s, live: p, cursors: cursors}
 	return service, service.reload(ctx)
 }
 
@@ -67,60 +80,257 @@ func (s *Service) Watch(ctx context.Context) {
 	}
 }
 
-// Get returns a role of the policy. One of which nothing was set has the defaults.
-func (s *Service) Get(ctx context.Context, name string) (*ent.Role, error) {
-	if !slices.Contains(s.authz.Current().Roles(), name) {
-		return nil, errNotFound
+// Role is a role of the live policy.
+type Role struct {
+	Name        string
+	Description string
+	RequiresMFA bool
+	// Inherits are the roles that it inherits from directly, Grants what it may do itself.
+	Inherits []string
+	Grants   []authz.Grant
+	// Members is how many living accounts have it.
+	Members int
+	// ETag changes with the policy and with what is said about the role.
+	ETag string
+}
+
+var list = page.List{
+	Name: "roles", Default: "name", ID: page.Column{Name: "name", Type: page.Text},
+	SortBy: map[string]page.Column{"name": {Name: "name", Type: page.Text}},
+}
+
+// listSQL counts members by user_role.
+const listSQL = `
+SELECT name COLLATE "C" AS name, coalesce(r.description, ''), coalesce(r.requires_mfa, false), coalesce(r.updated_at, 'epoch'),
+  (SELECT count(*) FROM users u WHERE u.role = name AND u.deleted_at IS NULL)
+FROM (SELECT unnest($1::text[]) COLLATE "C" AS name) known LEFT JOIN roles r USING (name)
+WHERE %s ORDER BY %s LIMIT $2 OFFSET $3`
+
+// List returns a page of the roles of the live policy.
+func (s *Service) List(ctx context.Context, params page.Params) (page.Result[Role], error) {
+	live := s.live.Live()
+	q, err := list.Resolve(params, s.cursors, nil)
+	if err != nil {
+		return page.Result[Role]{}, err
 	}
-	found, err := s.store.Ent.Role.Query().Where(entrole.Name(name)).Only(ctx)
-	if store.IsNotFound(err) {
-		return &ent.Role{Name: name}, nil
+	condition, after := q.Condition(4)
+	return page.Fetch(ctx, q, page.Source[Role]{
+		List: func(ctx context.Context, limit, offset int) ([]Role, error) {
+			return s.query(ctx, live, live.Roles(), fmt.Sprintf(listSQL, condition, q.OrderBy()), append([]any{limit, offset}, after...))
+		},
+		Count: func(context.Context) (int, error) { return len(live.Roles()), nil },
+		Key:   func(r Role, _ string) any { return r.Name },
+	})
+}
+
+func (s *Service) query(ctx context.Context, live *authz.Snapshot, names []string, statement string, args []any) ([]Role, error) {
+	rows, err := s.store.Pool.Query(ctx, statement, append([]any{names}, args...)...)
+	if err != nil {
+		return nil, fmt.Errorf("list roles: %w", err)
 	}
-	return found, err
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (r Role, err error) {
+		var updatedAt time.Time
+		if err := row.Scan(&r.Name, &r.Description, &r.RequiresMFA, &updatedAt, &r.Members); err != nil {
+			return r, fmt.Errorf("scan a role: %w", err)
+		}
+		r.Inherits, r.Grants, r.ETag = live.Parents(r.Name), live.Grants(r.Name), etag(live.Version(), updatedAt)
+		return r, nil
+	})
+}
+
+func etag(policy int64, updatedAt time.Time) string {
+	return strings.TrimSuffix(livepolicy.ETag(policy), `"`) + "-" + strings.TrimPrefix(version.ETag(updatedAt), `"`)
+}
+
+// Get returns a role of the live policy, or [fault.NotFound].
+func (s *Service) Get(ctx context.Context, name string) (Role, error) {
+	live := s.live.Live()
+	if !slices.Contains(live.Roles(), name) {
+		return Role{}, errNotFound
+	}
+	found, err := s.query(ctx, live, []string{name}, fmt.Sprintf(listSQL, "TRUE", "name"), []any{1, 0})
+	if err != nil {
+		return Role{}, err
+	}
+	return found[0], nil
+}
+
+// Create is a new role.
+type Create struct {
+	Name        string
+	Description string
+	RequiresMFA bool
+	Inherits    []string
+	Grants      []authz.Grant
+}
+
+// Create adds a role to the live policy. One that is there is a conflict, one of
+// which no line would speak is unprocessable, and so is what [authz.Validate] refuses.
+func (s *Service) Create(ctx context.Context, in Create) (Role, error) {
+	if len(in.Grants) == 0 && len(in.Inherits) == 0 {
+		return Role{}, errEmpty
+	}
+	_, err := s.live.EditWith(ctx, version.Precondition{}, "Role "+in.Name+" was added.",
+		func(ctx context.Context, tx *store.Tx, text string) (string, error) {
+			known, err := rolesOf(text)
+			if err != nil {
+				return "", err
+			}
+			if slices.Contains(known, in.Name) {
+				return "", errExists
+			}
+			if err := put(ctx, tx, in.Name, &in.Description, &in.RequiresMFA); err != nil {
+				return "", err
+			}
+			return authz.WithParents(authz.WithGrants(text, in.Name, in.Grants), in.Name, in.Inherits), nil
+		})
+	return s.after(ctx, in.Name, err)
 }
 
 // Update is a change of a role; nil leaves a field as it is.
-type Update struct{ RequiresMFA *bool }
+type Update struct {
+	Description *string
+	RequiresMFA *bool
+	Inherits    *[]string
+}
 
-// Update changes a role of the policy.
-func (s *Service) Update(ctx context.Context, name string, in Update, pre version.Precondition) (*ent.Role, error) {
-	if _, err := s.Get(ctx, name); err != nil {
-		return nil, err
-	}
-	var changed *ent.Role
-	err := s.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		found, err := lock(ctx, tx, name)
-		if err != nil {
-			return err
+// Update changes a role of the live policy.
+func (s *Service) Update(ctx context.Context, name string, in Update, pre version.Precondition) (Role, error) {
+	comment := "What the role " + name + " inherits was changed."
+	return s.edit(ctx, name, comment, pre, func(ctx context.Context, tx *store.Tx, text string) (string, error) {
+		if err := put(ctx, tx, name, in.Description, in.RequiresMFA); err != nil {
+			return "", err
 		}
-		if err := pre.Check(found.UpdatedAt); err != nil {
-			return err
+		if in.Inherits == nil {
+			return text, nil
 		}
-		changed = found
-		if in.RequiresMFA == nil || *in.RequiresMFA == found.RequiresMfa {
-			return nil
-		}
-		if found.CreatedAt.IsZero() {
-			changed, err = tx.Role.Create().SetName(name).SetRequiresMfa(*in.RequiresMFA).Save(ctx)
-			return err
-		}
-		changed, err = tx.Role.UpdateOne(found).SetRequiresMfa(*in.RequiresMFA).Save(ctx)
-		return err
+		return authz.WithParents(text, name, *in.Inherits), nil
 	})
+}
+
+// ReplaceGrants sets all that a role may do itself.
+func (s *Service) ReplaceGrants(ctx context.Context, name string, grants []authz.Grant, pre version.Precondition) (Role, error) {
+	comment := "The permissions of the role " + name + " were changed."
+	return s.edit(ctx, name, comment, pre, func(_ context.Context, _ *store.Tx, text string) (string, error) {
+		return authz.WithGrants(text, name, grants), nil
+	})
+}
+
+// Delete takes a role out of the live policy. One that somebody has, or that
+// another role inherits from, is a conflict.
+func (s *Service) Delete(ctx context.Context, name string, pre version.Precondition) error {
+	_, err := s.live.EditWith(ctx, version.Precondition{}, "Role "+name+" was deleted.",
+		func(ctx context.Context, tx *store.Tx, text string) (string, error) {
+			if err := s.check(ctx, tx, name, text, pre); err != nil {
+				return "", err
+			}
+			snapshot, err := authz.NewSnapshot(0, policy.Model, text)
+			if err != nil {
+				return "", err
+			}
+			if heirs := snapshot.Heirs(name); len(heirs) > 0 {
+				return "", fault.New(fault.Conflict, "role_inherited", "Other roles inherit from it: "+strings.Join(heirs, ", ")+".")
+			}
+			if _, err := tx.Role.Delete().Where(entrole.Name(name)).Exec(ctx); err != nil {
+				return "", fmt.Errorf("delete the role: %w", err)
+			}
+			return authz.WithParents(authz.WithGrants(text, name, nil), name, nil), nil
+		})
+	if err != nil {
+		return err
+	}
+	return s.reload(ctx)
+}
+
+// edit changes a role that is there, and that is the version that the caller saw.
+func (s *Service) edit(
+	ctx context.Context, name, comment string, pre version.Precondition,
+	fn func(context.Context, *store.Tx, string) (string, error),
+) (Role, error) {
+	_, err := s.live.EditWith(ctx, version.Precondition{}, comment, func(ctx context.Context, tx *store.Tx, text string) (string, error) {
+		if err := s.check(ctx, tx, name, text, pre); err != nil {
+			return "", err
+		}
+		next, err := fn(ctx, tx, text)
+		if err != nil {
+			return "", err
+		}
+		known, err := rolesOf(next)
+		if err == nil && !slices.Contains(known, name) {
+			return "", errEmpty
+		}
+		return next, nil // What is wrong with it the validation names.
+	})
+	return s.after(ctx, name, err)
+}
+
+// check asks, with the policy locked, whether a role is there and the version that
+// the caller saw.
+func (s *Service) check(ctx context.Context, tx *store.Tx, name, text string, pre version.Precondition) error {
+	known, err := rolesOf(text)
+	if err != nil {
+		return err
+	}
+	if !slices.Contains(known, name) {
+		return errNotFound
+	}
+	present, err := tx.PolicyVersion.Query().Order(ent.Desc("version")).First(ctx)
+	if err != nil {
+		return fmt.Errorf("read the policy: %w", err)
+	}
+	updatedAt := time.Unix(0, 0)
+	switch found, err := tx.Role.Query().Where(entrole.Name(name)).Only(ctx); {
+	case err == nil:
+		updatedAt = found.UpdatedAt
+	case !store.IsNotFound(err):
+		return fmt.Errorf("read the role: %w", err)
+	}
+	if !pre.Holds(etag(present.Version, updatedAt)) {
+		return version.Changed
+	}
+	return nil
+}
+
+func (s *Service) after(ctx context.Context, name string, err error) (Role, error) {
+	if err != nil {
+		return Role{}, err
+	}
+	if err := s.reload(ctx); err != nil {
+		return Role{}, err
+	}
+	return s.Get(ctx, name)
+}
+
+// rolesOf returns the roles that a policy text speaks of.
+func rolesOf(text string) ([]string, error) {
+	snapshot, err := authz.NewSnapshot(0, policy.Model, text)
 	if err != nil {
 		return nil, err
 	}
-	return changed, s.reload(ctx)
+	return snapshot.Roles(), nil
 }
 
-// lock returns a role for a change, one without a row under a lock of its own.
-func lock(ctx context.Context, tx *store.Tx, name string) (*ent.Role, error) {
-	if _, err := tx.ExecContext(ctx, "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", "role:"+name); err != nil {
-		return nil, fmt.Errorf("lock the role: %w", err)
+// put writes what is said about a role beside the policy.
+func put(ctx context.Context, tx *store.Tx, name string, description *string, requiresMFA *bool) error {
+	if description == nil && requiresMFA == nil {
+		return nil
 	}
 	found, err := tx.Role.Query().Where(entrole.Name(name)).ForUpdate().Only(ctx)
 	if store.IsNotFound(err) {
-		return &ent.Role{Name: name}, nil
+		return tx.Role.Create().SetName(name).SetNillableDescription(description).SetNillableRequiresMfa(requiresMFA).Exec(ctx)
 	}
-	return found, err
+	if err != nil {
+		return fmt.Errorf("read the role: %w", err)
+	}
+	update := tx.Role.UpdateOne(found)
+	if description != nil && *description != found.Description {
+		update.SetDescription(*description)
+	}
+	if requiresMFA != nil && *requiresMFA != found.RequiresMfa {
+		update.SetRequiresMfa(*requiresMFA)
+	}
+	if len(update.Mutation().Fields()) == 0 {
+		return nil
+	}
+	return update.Exec(ctx)
 }

@@ -31,10 +31,29 @@ func IfMatch(header *string) Precondition {
 // Check returns a [fault.PreconditionFailed] when a row changed at updatedAt is
 // not the version that the caller saw.
 func (p Precondition) Check(updatedAt time.Time) error {
-	if p.ifMatch == "" || Matches(p.ifMatch, ETag(updatedAt), false) {
+	if p.Holds(ETag(updatedAt)) {
 		return nil
 	}
-	return fault.New(fault.PreconditionFailed, "version_changed", "It was changed in the meantime. Fetch it again and repeat the change.")
+	return Changed
+}
+
+// Changed is the answer to a precondition that does not hold.
+var Changed = fault.New(fault.PreconditionFailed, "version_changed", "It was changed in the meantime. Fetch it again and repeat the change.")
+
+// Holds reports whether the version with this entity tag is one that the caller saw.
+func (p Precondition) Holds(etag string) bool {
+	return p.ifMatch == "" || Matches(p.ifMatch, etag, false)
+}
+
+// Tags returns the entity tags that the caller named.
+func (p Precondition) Tags() []string {
+	var tags []string
+	for tag := range strings.SplitSeq(p.ifMatch, ",") {
+		if tag = strings.TrimSpace(tag); tag != "" {
+			tags = append(tags, tag)
+		}
+	}
+	return tags
 }
 
 // Matches reports whether a list of entity tags, as If-Match and If-None-Match

@@ -1,0 +1,241 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/picaspot/picaspot/internal/app"
+	"github.com/picaspot/picaspot/internal/authz"
+	"github.com/picaspot/picaspot/internal/config"
+	"github.com/picaspot/picaspot/internal/fault"
+	"github.com/picaspot/picaspot/internal/livepolicy"
+	"github.com/picaspot/picaspot/internal/page"
+	"github.com/picaspot/picaspot/internal/role"
+	"github.com/picaspot/picaspot/internal/version"
+	"github.com/picaspot/picaspot/policy"
+)
+
+type policyCmd struct {
+	Export  policyExportCmd  `cmd:"" help:"Print the live policy."`
+	Diff    policyDiffCmd    `cmd:"" help:"Print what applying a file would change."`
+	Apply   policyApplyCmd   `cmd:"" help:"Make a file the live policy, once it was validated."`
+	Check   policyCheckCmd   `cmd:"" help:"Say whether a role or a user may do something by the live policy, and why."`
+	Test    policyTestCmd    `cmd:"" help:"Hold a policy against a table of who may do what."`
+	History policyHistoryCmd `cmd:"" help:"List the versions of the policy, with what each changed."`
+	Revert  policyRevertCmd  `cmd:"" help:"Go back to a version of the policy."`
+}
+
+type policyExportCmd struct{}
+
+// Run prints the policy as it is kept, comments included.
+func (policyExportCmd) Run(ctx context.Context, c *config.Config) error {
+	return withApp(ctx, c, func(a *app.App) error {
+		_, err := os.Stdout.WriteString(a.Policy.Live().Text())
+		return err
+	})
+}
+
+type policyDiffCmd struct {
+	File string `arg:"" type:"existingfile" help:"Policy file."`
+}
+
+// Run prints lines that would go behind a minus, and lines that would come behind a plus.
+func (p policyDiffCmd) Run(ctx context.Context, c *config.Config) error {
+	text, err := os.ReadFile(p.File)
+	if err != nil {
+		return err
+	}
+	return withApp(ctx, c, func(a *app.App) error {
+		for _, line := range authz.Diff(a.Policy.Live().Text(), string(text)) {
+			fmt.Println(line)
+		}
+		return explained(authz.Validate(string(text), a.Policy.Known()))
+	})
+}
+
+type policyApplyCmd struct {
+	File    string `arg:"" type:"existingfile" help:"Policy file."`
+	Comment string `help:"Why, for those who read the history."`
+	Version int64  `help:"Version that the file was made from; refuses when somebody changed the policy since."`
+}
+
+// Run applies the file; every replica goes by it within a second.
+func (p policyApplyCmd) Run(ctx context.Context, c *config.Config) error {
+	text, err := os.ReadFile(p.File)
+	if err != nil {
+		return err
+	}
+	return withApp(ctx, c, func(a *app.App) error {
+		pre := version.Precondition{}
+		if p.Version > 0 {
+			tag := livepolicy.ETag(p.Version)
+			pre = version.IfMatch(&tag)
+		}
+		before := a.Policy.Live().Version()
+		made, err := a.Policy.Replace(ctx, pre, p.Comment, string(text))
+		if err != nil {
+			return explained(err)
+		}
+		if made.Version == before {
+			fmt.Printf("The policy says that already; it stays at version %d.\n", made.Version)
+			return nil
+		}
+		fmt.Printf("The policy is at version %d.\n", made.Version)
+		return nil
+	})
+}
+
+// explained puts the faulty lines of a policy into the error that the shell shows.
+func explained(err error) error {
+	var e *fault.Error
+	if !errors.As(err, &e) || len(e.Fields) == 0 {
+		return err
+	}
+	lines := make([]string, len(e.Fields))
+	for i, f := range e.Fields {
+		lines[i] = "  " + f.Message
+	}
+	return errors.New(e.Message + "\n" + strings.Join(lines, "\n"))
+}
+
+type policyCheckCmd struct {
+	Who        string `arg:"" help:"A role, or the e-mail address of a user."`
+	Permission string `arg:"" help:"A permission, as area:update."`
+	Object     string `help:"An object, as area:01932c07-209c-7f7e-8d0a-7e1b5f1f0c11; for a user."`
+}
+
+// Run prints the decision, the line that it is by, and the way there.
+func (p policyCheckCmd) Run(ctx context.Context, c *config.Config) error {
+	permission, err := authz.ParsePermission(p.Permission)
+	if err != nil {
+		return err
+	}
+	q := role.Question{Role: p.Who, Permission: permission}
+	if p.Object != "" {
+		kind, text, _ := strings.Cut(p.Object, ":")
+		id, err := uuid.Parse(text)
+		if err != nil {
+			return fmt.Errorf("--object: %w", err)
+		}
+		q.EntityType, q.EntityID = kind, &id
+	}
+	return withApp(ctx, c, func(a *app.App) error {
+		if strings.Contains(p.Who, "@") {
+			user, err := a.Accounts.FindByEmail(ctx, p.Who)
+			if err != nil {
+				return err
+			}
+			q.UserID = &user.ID
+		} else if q.EntityID != nil {
+			return errors.New("--object: whose object it is matters for a user only")
+		}
+		answer, err := a.Roles.Check(ctx, q)
+		if err != nil {
+			return err
+		}
+		verdict := "no"
+		if answer.Allowed {
+			verdict = "yes, " + answer.Decision.String()
+		}
+		fmt.Printf("%s\n%s\n", verdict, answer.Reason)
+		if answer.Line != nil {
+			fmt.Printf("  line %d: %s\n  by way of: %s\n", answer.Line.Number, answer.Line.Text, strings.Join(answer.Path, " > "))
+		}
+		for _, line := range answer.Considered {
+			fmt.Printf("  also line %d: %s\n", line.Number, line.Text)
+		}
+		return nil
+	})
+}
+
+type policyTestCmd struct {
+	Policy string `arg:"" optional:"" type:"existingfile" help:"Policy file; the built-in one by default."`
+	Table  string `type:"existingfile" help:"Table of who may do what; the built-in one by default."`
+}
+
+// Run prints what the policy decides otherwise than the table says.
+func (p policyTestCmd) Run() error {
+	text, table := policy.CSV, policy.Table
+	if p.Policy != "" {
+		content, err := os.ReadFile(p.Policy)
+		if err != nil {
+			return err
+		}
+		text = string(content)
+	}
+	if p.Table != "" {
+		content, err := os.ReadFile(p.Table)
+		if err != nil {
+			return err
+		}
+		table = content
+	}
+	snapshot, err := authz.NewSnapshot(1, policy.Model, text)
+	if err != nil {
+		return err
+	}
+	failures, err := authz.RunTable(snapshot, table)
+	if err != nil {
+		return err
+	}
+	for _, failure := range failures {
+		fmt.Println(failure)
+	}
+	if len(failures) > 0 {
+		return fmt.Errorf("the policy decides %d cases otherwise than the table says", len(failures))
+	}
+	fmt.Println("The policy decides as the table says.")
+	return nil
+}
+
+type policyHistoryCmd struct {
+	Limit int `default:"20" help:"How many versions."`
+}
+
+// Run prints the newest versions first.
+func (p policyHistoryCmd) Run(ctx context.Context, c *config.Config) error {
+	return withApp(ctx, c, func(a *app.App) error {
+		versions, err := a.Policy.Versions(ctx, page.Params{Size: min(max(p.Limit, 1), page.MaxSize)})
+		if err != nil {
+			return err
+		}
+		table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+		for _, v := range versions.Items() {
+			by := "operator"
+			if v.CreatedBy != nil {
+				by = v.CreatedBy.String()
+			}
+			fmt.Fprintf(table, "%d\t%s\t%s\t%s\n", v.Version, v.CreatedAt.UTC().Format(time.RFC3339), by, v.Comment)
+			if v.Version == 1 {
+				continue // All of it came.
+			}
+			for _, line := range v.Diff {
+				fmt.Fprintf(table, "\t%s\n", line)
+			}
+		}
+		return table.Flush()
+	})
+}
+
+type policyRevertCmd struct {
+	Version int64 `arg:"" help:"Version to go back to."`
+}
+
+// Run makes the text of an earlier version the newest one.
+func (p policyRevertCmd) Run(ctx context.Context, c *config.Config) error {
+	return withApp(ctx, c, func(a *app.App) error {
+		made, err := a.Policy.Revert(ctx, version.Precondition{}, p.Version)
+		if err != nil {
+			return explained(err)
+		}
+		fmt.Printf("The policy is at version %d, with the text of version %d.\n", made.Version, p.Version)
+		return nil
+	})
+}

@@ -1,0 +1,124 @@
+package livepolicy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/picaspot/picaspot/ent"
+	"github.com/picaspot/picaspot/ent/policyversion"
+	"github.com/picaspot/picaspot/internal/authz"
+	"github.com/picaspot/picaspot/internal/store"
+	"github.com/picaspot/picaspot/policy"
+)
+
+const (
+	// pollInterval is how often a newer version is looked for when no news comes:
+	// notifications may be lost, and do not pass through a pooler of transactions.
+	pollInterval = 500 * time.Millisecond
+	// staleAfter is how long a look may fail before the policy counts as stale.
+	staleAfter = 5 * time.Second
+	// loadTimeout bounds one look.
+	loadTimeout = 3 * time.Second
+)
+
+// Reload takes in a newer version, if there is one. A version that does not load
+// leaves the present one in force.
+func (s *Service) Reload(ctx context.Context) error {
+	err := s.reload(ctx)
+	if last := s.health.Load(); err != nil {
+		s.failures.Add(1)
+		if last == nil || last.err == nil {
+			slog.ErrorContext(ctx, "policy not loaded; the last one stays in force", "version", s.Live().Version(), "error", err)
+		}
+		at := time.Time{}
+		if last != nil {
+			at = last.at
+		}
+		s.health.Store(&health{at: at, err: err})
+		return err
+	}
+	s.health.Store(&health{at: time.Now()})
+	return nil
+}
+
+func (s *Service) reload(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
+	defer cancel()
+	newest, err := s.store.Ent.PolicyVersion.Query().
+		Where(policyversion.VersionGT(s.Live().Version())).
+		Order(ent.Desc(policyversion.FieldVersion)).First(ctx)
+	if store.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("look for a newer policy: %w", err)
+	}
+	next, err := authz.NewSnapshot(newest.Version, policy.Model, newest.Text)
+	if err != nil {
+		return fmt.Errorf("policy version %d: %w", newest.Version, err)
+	}
+	if s.authorizer.Swap(next) {
+		slog.InfoContext(ctx, "policy in force", "version", newest.Version)
+	}
+	return nil
+}
+
+// Check returns why the policy that is in force may not be the live one, or nil.
+func (s *Service) Check(context.Context) error {
+	last := s.health.Load()
+	switch {
+	case last == nil, last.err == nil, time.Since(last.at) < staleAfter && !last.at.IsZero():
+		return nil
+	default:
+		return last.err
+	}
+}
+
+// Failures returns how many looks for a newer version have failed.
+func (s *Service) Failures() int64 { return s.failures.Load() }
+
+// Watch takes in what other replicas change, until ctx ends: at once when the
+// database tells, and by looking twice a second when it does not.
+func (s *Service) Watch(ctx context.Context) {
+	for ctx.Err() == nil {
+		err := s.listen(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		slog.DebugContext(ctx, "no news of the policy, looking for it", "error", err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pollInterval):
+			_ = s.Reload(ctx) // It says itself what is wrong.
+		}
+	}
+}
+
+// listen waits for news on a connection of its own until that breaks.
+func (s *Service) listen(ctx context.Context) error {
+	conn, err := pgx.ConnectConfig(ctx, s.store.Pool.Config().ConnConfig)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // It may be broken.
+	if _, err := conn.Exec(ctx, "LISTEN "+channel); err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	for {
+		_ = s.Reload(ctx) // It says itself what is wrong.
+		wait, cancel := context.WithTimeout(ctx, pollInterval)
+		_, err := conn.WaitForNotification(wait)
+		cancel()
+		var timeout net.Error
+		if err != nil && (ctx.Err() != nil || conn.IsClosed() || !errors.Is(err, context.DeadlineExceeded) && !(errors.As(err, &timeout) && timeout.Timeout())) {
+			return fmt.Errorf("listen: %w", err)
+		}
+	}
+}
