@@ -781,7 +781,7 @@ type ClientInterface interface {
 	//
 	// Asks for the password, and for a code of the second factor if there is one. The account is
 	// gone for everybody at once, every session ends, and after the retention its data is removed for
-	// good.
+	// good. The last account that may change the policy stays.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -792,7 +792,7 @@ type ClientInterface interface {
 	//
 	// Asks for the password, and for a code of the second factor if there is one. The account is
 	// gone for everybody at once, every session ends, and after the retention its data is removed for
-	// good.
+	// good. The last account that may change the policy stays.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -945,7 +945,7 @@ type ClientInterface interface {
 
 	// ChangePasswordWithBody Change the password
 	//
-	// Ends every other session; this one goes on.
+	// Ends every other session; this one goes on. Asks for a code of the second factor if there is one.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -954,7 +954,7 @@ type ClientInterface interface {
 
 	// ChangePassword Change the password
 	//
-	// Ends every other session; this one goes on.
+	// Ends every other session; this one goes on. Asks for a code of the second factor if there is one.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2576,7 +2576,7 @@ func (c *Client) VerifyLandmark(ctx context.Context, landmarkID LandmarkID, reqE
 //
 // Asks for the password, and for a code of the second factor if there is one. The account is
 // gone for everybody at once, every session ends, and after the retention its data is removed for
-// good.
+// good. The last account that may change the policy stays.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2597,7 +2597,7 @@ func (c *Client) DeleteMeWithBody(ctx context.Context, contentType string, body 
 //
 // Asks for the password, and for a code of the second factor if there is one. The account is
 // gone for everybody at once, every session ends, and after the retention its data is removed for
-// good.
+// good. The last account that may change the policy stays.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2920,7 +2920,7 @@ func (c *Client) ConfirmTotp(ctx context.Context, body ConfirmTotpJSONRequestBod
 
 // ChangePasswordWithBody Change the password
 //
-// Ends every other session; this one goes on.
+// Ends every other session; this one goes on. Asks for a code of the second factor if there is one.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2939,7 +2939,7 @@ func (c *Client) ChangePasswordWithBody(ctx context.Context, contentType string,
 
 // ChangePassword Change the password
 //
-// Ends every other session; this one goes on.
+// Ends every other session; this one goes on. Asks for a code of the second factor if there is one.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -9282,7 +9282,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// Asks for the password, and for a code of the second factor if there is one. The account is
 	// gone for everybody at once, every session ends, and after the retention its data is removed for
-	// good.
+	// good. The last account that may change the policy stays.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -9293,7 +9293,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// Asks for the password, and for a code of the second factor if there is one. The account is
 	// gone for everybody at once, every session ends, and after the retention its data is removed for
-	// good.
+	// good. The last account that may change the policy stays.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -9452,7 +9452,7 @@ type ClientWithResponsesInterface interface {
 
 	// ChangePasswordWithBodyWithResponse Change the password
 	//
-	// Ends every other session; this one goes on.
+	// Ends every other session; this one goes on. Asks for a code of the second factor if there is one.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -9461,7 +9461,7 @@ type ClientWithResponsesInterface interface {
 
 	// ChangePasswordWithResponse Change the password
 	//
-	// Ends every other session; this one goes on.
+	// Ends every other session; this one goes on. Asks for a code of the second factor if there is one.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -17041,6 +17041,8 @@ type DeleteMeResponse struct {
 	ApplicationProblemJSON401 *Unauthorized
 	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
 	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *Conflict
 	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
 	ApplicationProblemJSON413 *ContentTooLarge
 	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
@@ -17076,6 +17078,11 @@ func (r DeleteMeResponse) GetApplicationProblemJSON401() *Unauthorized {
 // GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
 func (r DeleteMeResponse) GetApplicationProblemJSON403() *Forbidden {
 	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r DeleteMeResponse) GetApplicationProblemJSON409() *Conflict {
+	return r.ApplicationProblemJSON409
 }
 
 // GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
@@ -21143,7 +21150,7 @@ func (c *ClientWithResponses) VerifyLandmarkWithResponse(ctx context.Context, la
 //
 // Asks for the password, and for a code of the second factor if there is one. The account is
 // gone for everybody at once, every session ends, and after the retention its data is removed for
-// good.
+// good. The last account that may change the policy stays.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -21160,7 +21167,7 @@ func (c *ClientWithResponses) DeleteMeWithBodyWithResponse(ctx context.Context, 
 //
 // Asks for the password, and for a code of the second factor if there is one. The account is
 // gone for everybody at once, every session ends, and after the retention its data is removed for
-// good.
+// good. The last account that may change the policy stays.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -21421,7 +21428,7 @@ func (c *ClientWithResponses) ConfirmTotpWithResponse(ctx context.Context, body 
 
 // ChangePasswordWithBodyWithResponse Change the password
 //
-// Ends every other session; this one goes on.
+// Ends every other session; this one goes on. Asks for a code of the second factor if there is one.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -21436,7 +21443,7 @@ func (c *ClientWithResponses) ChangePasswordWithBodyWithResponse(ctx context.Con
 
 // ChangePasswordWithResponse Change the password
 //
-// Ends every other session; this one goes on.
+// Ends every other session; this one goes on. Asks for a code of the second factor if there is one.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -29867,6 +29874,13 @@ func ParseDeleteMeResponse(rsp *http.Response) (*DeleteMeResponse, error) {
 			return nil, err
 		}
 		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Conflict
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
 		var dest ContentTooLarge

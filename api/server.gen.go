@@ -1122,8 +1122,11 @@ type DependencyState string
 
 // EmailChange defines model for EmailChange.
 type EmailChange struct {
-	Email    openapi_types.Email `json:"email"`
-	Password string              `json:"password"`
+	Email openapi_types.Email `json:"email"`
+
+	// Otp A code of the authenticator app, or a recovery code; where there is a second factor.
+	Otp      *string `json:"otp,omitempty"`
+	Password string  `json:"password"`
 }
 
 // EmailRequest defines model for EmailRequest.
@@ -1420,6 +1423,9 @@ type PageInfo struct {
 // PasswordChange defines model for PasswordChange.
 type PasswordChange struct {
 	CurrentPassword string `json:"current_password"`
+
+	// Otp A code of the authenticator app, or a recovery code; where there is a second factor.
+	Otp *string `json:"otp,omitempty"`
 
 	// Password At least 8 characters, not a common one and not your own name. Nothing else is asked of it.
 	Password string `json:"password"`
@@ -17831,6 +17837,22 @@ func (response DeleteMe403ApplicationProblemPlusJSONResponse) VisitDeleteMeRespo
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteMe409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteMe409ApplicationProblemPlusJSONResponse) VisitDeleteMeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
 	return err
 }

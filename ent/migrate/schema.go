@@ -35,10 +35,26 @@ var (
 				Symbol:     "areas_areas_children",
 				Columns:    []*schema.Column{AreasColumns[12]},
 				RefColumns: []*schema.Column{AreasColumns[0]},
-				OnDelete:   schema.SetNull,
+				OnDelete:   schema.Cascade,
 			},
 		},
 		Indexes: []*schema.Index{
+			{
+				Name:    "area_deleted_at_id",
+				Unique:  false,
+				Columns: []*schema.Column{AreasColumns[3], AreasColumns[0]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "deleted_at IS NOT NULL",
+				},
+			},
+			{
+				Name:    "area_deletion_id",
+				Unique:  false,
+				Columns: []*schema.Column{AreasColumns[5]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "deleted_at IS NOT NULL",
+				},
+			},
 			{
 				Name:    "area_parent_name",
 				Unique:  true,
@@ -54,6 +70,11 @@ var (
 				Annotation: &entsql.IndexAnnotation{
 					Where: "(deleted_at IS NULL) AND (parent_area_id IS NULL)",
 				},
+			},
+			{
+				Name:    "area_parent_area_id",
+				Unique:  false,
+				Columns: []*schema.Column{AreasColumns[12]},
 			},
 			{
 				Name:    "area_external_id",
@@ -203,6 +224,22 @@ var (
 		},
 		Indexes: []*schema.Index{
 			{
+				Name:    "landmark_deleted_at_id",
+				Unique:  false,
+				Columns: []*schema.Column{LandmarksColumns[3], LandmarksColumns[0]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "deleted_at IS NOT NULL",
+				},
+			},
+			{
+				Name:    "landmark_deletion_id",
+				Unique:  false,
+				Columns: []*schema.Column{LandmarksColumns[5]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "deleted_at IS NOT NULL",
+				},
+			},
+			{
 				Name:    "landmark_location",
 				Unique:  false,
 				Columns: []*schema.Column{LandmarksColumns[10]},
@@ -215,9 +252,6 @@ var (
 				Name:    "landmark_area_id",
 				Unique:  false,
 				Columns: []*schema.Column{LandmarksColumns[18]},
-				Annotation: &entsql.IndexAnnotation{
-					Where: "deleted_at IS NULL",
-				},
 			},
 			{
 				Name:    "landmark_external_id",
@@ -515,6 +549,22 @@ var (
 		},
 		Indexes: []*schema.Index{
 			{
+				Name:    "unlock_deleted_at_id",
+				Unique:  false,
+				Columns: []*schema.Column{UnlocksColumns[3], UnlocksColumns[0]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "deleted_at IS NOT NULL",
+				},
+			},
+			{
+				Name:    "unlock_deletion_id",
+				Unique:  false,
+				Columns: []*schema.Column{UnlocksColumns[5]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "deleted_at IS NOT NULL",
+				},
+			},
+			{
 				Name:    "unlock_user_id_landmark_id",
 				Unique:  true,
 				Columns: []*schema.Column{UnlocksColumns[10], UnlocksColumns[9]},
@@ -526,17 +576,11 @@ var (
 				Name:    "unlock_user_id_created_at_id",
 				Unique:  false,
 				Columns: []*schema.Column{UnlocksColumns[10], UnlocksColumns[1], UnlocksColumns[0]},
-				Annotation: &entsql.IndexAnnotation{
-					Where: "deleted_at IS NULL",
-				},
 			},
 			{
 				Name:    "unlock_landmark_id",
 				Unique:  false,
 				Columns: []*schema.Column{UnlocksColumns[9]},
-				Annotation: &entsql.IndexAnnotation{
-					Where: "deleted_at IS NULL",
-				},
 			},
 			{
 				Name:    "unlock_attempt_id",
@@ -571,6 +615,22 @@ var (
 		PrimaryKey: []*schema.Column{UsersColumns[0]},
 		Indexes: []*schema.Index{
 			{
+				Name:    "user_deleted_at_id",
+				Unique:  false,
+				Columns: []*schema.Column{UsersColumns[3], UsersColumns[0]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "deleted_at IS NOT NULL",
+				},
+			},
+			{
+				Name:    "user_deletion_id",
+				Unique:  false,
+				Columns: []*schema.Column{UsersColumns[5]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "deleted_at IS NOT NULL",
+				},
+			},
+			{
 				Name:    "user_username",
 				Unique:  true,
 				Columns: []*schema.Column{UsersColumns[6]},
@@ -584,6 +644,22 @@ var (
 				Columns: []*schema.Column{UsersColumns[7]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "deleted_at IS NULL",
+				},
+			},
+			{
+				Name:    "user_deleted_username",
+				Unique:  false,
+				Columns: []*schema.Column{UsersColumns[6]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "deleted_at IS NOT NULL",
+				},
+			},
+			{
+				Name:    "user_deleted_email",
+				Unique:  false,
+				Columns: []*schema.Column{UsersColumns[7]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "deleted_at IS NOT NULL",
 				},
 			},
 			{

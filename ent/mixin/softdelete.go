@@ -6,8 +6,10 @@ import (
 	"time"
 
 	"entgo.io/ent"
+	"entgo.io/ent/dialect/entsql"
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/schema/field"
+	"entgo.io/ent/schema/index"
 	"entgo.io/ent/schema/mixin"
 	"github.com/google/uuid"
 
@@ -61,6 +63,16 @@ func (SoftDelete) Fields() []ent.Field {
 		field.UUID("deleted_by", uuid.UUID{}).Optional().Nillable(),
 		field.UUID("deletion_id", uuid.UUID{}).Optional().Nillable().
 			Comment("Shared by all that one deletion took; a restore brings back exactly these."),
+	}
+}
+
+// Indexes of the mixin serve the trash: what was deleted, by time, and all that
+// one deletion took. Living rows cost them nothing.
+func (SoftDelete) Indexes() []ent.Index {
+	deleted := entsql.IndexWhere("deleted_at IS NOT NULL")
+	return []ent.Index{
+		index.Fields(deletedAt, "id").Annotations(deleted),
+		index.Fields("deletion_id").Annotations(deleted),
 	}
 }
 

@@ -40,8 +40,8 @@ func (Area) Fields() []ent.Field {
 func (Area) Edges() []ent.Edge {
 	return []ent.Edge{
 		edge.To("children", Area.Type).
-			From("parent").Field("parent_area_id").Unique().
-			Annotations(entsql.OnDelete(entsql.Cascade)),
+			Annotations(entsql.OnDelete(entsql.Cascade)).
+			From("parent").Field("parent_area_id").Unique(),
 		edge.To("landmarks", Landmark.Type).Annotations(entsql.OnDelete(entsql.Cascade)),
 	}
 }
@@ -53,6 +53,8 @@ func (Area) Indexes() []ent.Index {
 		index.Fields("name").Unique().
 			Annotations(entsql.IndexWhere("(deleted_at IS NULL) AND (parent_area_id IS NULL)")).
 			StorageKey("area_root_name"),
+		// Not of the living only: it also serves the foreign key when an area is purged.
+		index.Fields("parent_area_id"),
 		index.Fields("external_id").Unique().Annotations(living),
 		index.Fields("created_at", "id").Annotations(living),
 		index.Fields("created_by").Annotations(living),

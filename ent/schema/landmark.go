@@ -66,7 +66,8 @@ func (Landmark) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("location").
 			Annotations(entsql.IndexType("GIST"), living),
-		index.Fields("area_id").Annotations(living),
+		// Not of the living only: it also serves the foreign key when an area is purged.
+		index.Fields("area_id"),
 		index.Fields("external_id").Unique().Annotations(living),
 		index.Fields("created_at", "id").Annotations(living),
 		index.Fields("created_by").Annotations(living),

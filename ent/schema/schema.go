@@ -17,4 +17,6 @@ var (
 	bytea     = map[string]string{dialect.Postgres: "bytea"}
 	// living limits an index to rows that are not soft-deleted.
 	living = entsql.IndexWhere("deleted_at IS NULL")
+	// deleted limits an index to rows that are.
+	deleted = entsql.IndexWhere("deleted_at IS NOT NULL")
 )

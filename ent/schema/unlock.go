@@ -43,8 +43,10 @@ func (Unlock) Edges() []ent.Edge {
 func (Unlock) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("user_id", "landmark_id").Unique().Annotations(living),
-		index.Fields("user_id", "created_at", "id").Annotations(living),
-		index.Fields("landmark_id").Annotations(living),
+		// Not of the living only: they also serve the foreign keys when a user or a
+		// landmark is purged.
+		index.Fields("user_id", "created_at", "id"),
+		index.Fields("landmark_id"),
 		index.Fields("attempt_id"),
 	}
 }

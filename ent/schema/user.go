@@ -61,6 +61,8 @@ func (User) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("username").Unique().Annotations(living),
 		index.Fields("email").Unique().Annotations(living),
+		index.Fields("username").Annotations(deleted).StorageKey("user_deleted_username"),
+		index.Fields("email").Annotations(deleted).StorageKey("user_deleted_email"),
 		index.Fields("role").Annotations(living),
 		index.Fields("created_at", "id").Annotations(living),
 	}

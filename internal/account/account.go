@@ -41,9 +41,12 @@ type Config struct {
 	// asked to last.
 	Session, Remembered Lifetime
 	// LoginRate bounds the attempts at one account from addresses that are not
-	// known to be its owner's; MailRate the mails that strangers can cause to one
-	// address.
-	LoginRate, MailRate ratelimit.Rate
+	// known to be its owner's; OTPRate the codes that are tried at one second factor;
+	// MailRate the mails that strangers can cause to one address.
+	LoginRate, OTPRate, MailRate ratelimit.Rate
+	// Retention is how long somebody who deleted their account can have it back by
+	// logging in.
+	Retention time.Duration
 }
 
 // Service does what can be done with accounts.
@@ -101,6 +104,18 @@ func (s *Service) Get(ctx context.Context, id uuid.UUID) (*ent.User, error) {
 		return nil, errNotFound
 	}
 	return found, err
+}
+
+// lock returns a living account, locked until the transaction ends, or [fault.NotFound].
+func lock(ctx context.Context, tx *store.Tx, id uuid.UUID) (*ent.User, error) {
+	found, err := tx.User.Query().Where(entuser.ID(id)).ForUpdate().Only(ctx)
+	switch {
+	case store.IsNotFound(err):
+		return nil, errNotFound
+	case err != nil:
+		return nil, fmt.Errorf("lock the account: %w", err)
+	}
+	return found, nil
 }
 
 // Me returns the caller's account.

@@ -23,6 +23,7 @@ import (
 	"github.com/picaspot/picaspot/internal/authz"
 	"github.com/picaspot/picaspot/internal/fault"
 	"github.com/picaspot/picaspot/internal/mailbox"
+	"github.com/picaspot/picaspot/internal/version"
 )
 
 func TestMain(m *testing.M) { apptest.Main(m) }
@@ -232,7 +233,7 @@ func TestAccessEndsAtOnce(t *testing.T) {
 			require.NoError(t, err)
 		},
 		"of a suspended account": func(c *apptest.Client) {
-			_, err := s.Accounts.Manage(ctx, c.ID, account.Change{Status: &suspended})
+			_, err := s.Accounts.Manage(ctx, c.ID, account.Change{Status: &suspended}, version.Precondition{})
 			require.NoError(t, err)
 		},
 		"of a deleted account": func(c *apptest.Client) {
@@ -258,7 +259,7 @@ func TestAccessEndsAtOnce(t *testing.T) {
 		p := apptest.Problem(t, http.StatusForbidden, refused.HTTPResponse, refused.Body)
 		require.Equal(t, "Your role does not allow area:verify.", *p.Detail)
 		role := authz.ModeratorRole
-		_, err = s.Accounts.Manage(ctx, user.ID, account.Change{Role: &role})
+		_, err = s.Accounts.Manage(ctx, user.ID, account.Change{Role: &role}, version.Precondition{})
 		require.NoError(t, err)
 		allowed, err := user.VerifyAreaWithResponse(ctx, area.ID)
 		require.NoError(t, err)

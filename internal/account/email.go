@@ -17,12 +17,18 @@ import (
 // ChangeEmail mails a link to an address that the caller wants to have; the
 // account gets it once the link was followed. Whether the address is taken only
 // its owner learns, by mail.
-func (s *Service) ChangeEmail(ctx context.Context, email, plain string) error {
+func (s *Service) ChangeEmail(ctx context.Context, email, plain, code string) error {
 	user, err := s.confirm(ctx, "/password", plain)
 	if err != nil {
 		return err
 	}
-	return s.request(ctx, RequestArgs{Purpose: mailtoken.PurposeChangeEmail, Email: strings.TrimSpace(email), UserID: &user.ID})
+	args := RequestArgs{Purpose: mailtoken.PurposeChangeEmail, Email: strings.TrimSpace(email), UserID: &user.ID}
+	return s.proven(ctx, user, code, func(ctx context.Context, tx *store.Tx) error {
+		if !s.mayMail(ctx, args.Email) {
+			return nil
+		}
+		return tx.Enqueue(ctx, args, nil)
+	})
 }
 
 // takeEmail gives an account the address that a token has proven.

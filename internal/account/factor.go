@@ -41,7 +41,7 @@ const (
 	inOperation asking = false
 )
 
-func (a asking) answer(e *fault.Error) error {
+func (a asking) answer(e *fault.Error) *fault.Error {
 	if a == atLogin {
 		return e
 	}
@@ -59,7 +59,7 @@ func (s *Service) proveSecondFactor(ctx context.Context, tx *store.Tx, user *ent
 		return false, at.answer(errOTPRequired)
 	}
 	// Guessing six digits is bounded whatever the addresses it comes from.
-	result := s.limiter.Allow(ctx, ratelimit.Key{Policy: "otp", Subject: "otp:" + user.ID.String(), Rate: s.config.LoginRate})
+	result := s.limiter.Allow(ctx, ratelimit.Key{Policy: "otp", Subject: "otp:" + user.ID.String(), Rate: s.config.OTPRate})
 	if !result.Allowed {
 		return false, tooManyAttempts(result.RetryAfter)
 	}
@@ -265,13 +265,12 @@ func (s *Service) withFactor(ctx context.Context, plain, code string, fn func(co
 	if err != nil {
 		return err
 	}
-	return s.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		switch proven, err := s.proveSecondFactor(ctx, tx, user, code, inOperation); {
-		case err != nil:
-			return err
-		case !proven:
-			return errFactorOff
-		}
-		return fn(ctx, tx, user)
-	})
+	enrolled, err := s.HasSecondFactor(ctx, user.ID)
+	switch {
+	case err != nil:
+		return err
+	case !enrolled:
+		return errFactorOff
+	}
+	return s.proven(ctx, user, code, func(ctx context.Context, tx *store.Tx) error { return fn(ctx, tx, user) })
 }

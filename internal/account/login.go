@@ -2,16 +2,22 @@ package account
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
 
+	"entgo.io/ent/dialect/sql"
 	"github.com/google/uuid"
 
 	"github.com/picaspot/picaspot/ent"
+	"github.com/picaspot/picaspot/ent/mixin"
+	"github.com/picaspot/picaspot/ent/predicate"
 	entuser "github.com/picaspot/picaspot/ent/user"
 	"github.com/picaspot/picaspot/internal/audit"
+	"github.com/picaspot/picaspot/internal/authz"
 	"github.com/picaspot/picaspot/internal/fault"
+	"github.com/picaspot/picaspot/internal/mail"
 	"github.com/picaspot/picaspot/internal/ratelimit"
 	"github.com/picaspot/picaspot/internal/reqctx"
 	"github.com/picaspot/picaspot/internal/store"
@@ -36,6 +42,9 @@ type Credentials struct {
 // one: each costs one Argon2id. An account under attack gets slower for strangers:
 // they share a rate, which those who are known to read its mails or were logged in
 // from the same address do not.
+//
+// Who deleted their own account has it back by logging in within the retention,
+// unless its name or address belongs to somebody else by now.
 func (s *Service) Login(ctx context.Context, in Credentials) (Tokens, error) {
 	user, err := s.find(ctx, in.Identifier)
 	if err != nil {
@@ -64,7 +73,7 @@ func (s *Service) Login(ctx context.Context, in Credentials) (Tokens, error) {
 		}
 	}
 	tokens, err := s.logIn(ctx, user, in, rehashed)
-	if fault.KindOf(err) == fault.Unauthenticated && in.OTP != "" {
+	if errors.Is(err, errBadCredentials) || fault.KindOf(err) == fault.Unauthenticated && in.OTP != "" {
 		return Tokens{}, s.loginFailed(ctx, user, err)
 	}
 	return tokens, err
@@ -74,8 +83,10 @@ func (s *Service) Login(ctx context.Context, in Credentials) (Tokens, error) {
 func (s *Service) logIn(ctx context.Context, user *ent.User, in Credentials, rehashed string) (Tokens, error) {
 	var made Tokens
 	err := s.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		// Locked and read again: it may have been suspended since.
-		user, err := tx.User.Query().Where(entuser.ID(user.ID), entuser.StatusEQ(entuser.StatusActive)).ForUpdate().Only(ctx)
+		// Locked and read again: it may have been suspended since, deleted or restored.
+		user, err := tx.User.Query().
+			Where(entuser.ID(user.ID), entuser.StatusEQ(entuser.StatusActive), entuser.Or(entuser.DeletedAtIsNil(), s.canComeBack())).
+			ForUpdate().Only(mixin.WithDeleted(ctx))
 		switch {
 		case store.IsNotFound(err):
 			return errBadCredentials
@@ -85,6 +96,11 @@ func (s *Service) logIn(ctx context.Context, user *ent.User, in Credentials, reh
 		proven, err := s.proveSecondFactor(ctx, tx, user, in.OTP, atLogin)
 		if err != nil {
 			return err
+		}
+		if user.DeletedAt != nil {
+			if err := s.comeBack(ctx, tx, user); err != nil {
+				return err
+			}
 		}
 		if rehashed != "" {
 			if err := tx.User.UpdateOneID(user.ID).SetPasswordHash(rehashed).Exec(ctx); err != nil {
@@ -97,26 +113,59 @@ func (s *Service) logIn(ctx context.Context, user *ent.User, in Credentials, reh
 	return made, err
 }
 
-// find returns the living account with this name or address, or nil. A name
-// can't contain an @, so the two never meet.
+// find returns the living account with this name or address, else the one that its
+// owner deleted last and can have back, or nil. A name can't contain an @, so the
+// two never meet.
 func (s *Service) find(ctx context.Context, identifier string) (*ent.User, error) {
 	where := entuser.Username(identifier)
 	if strings.Contains(identifier, "@") {
 		where = entuser.Email(identifier)
 	}
-	user, err := s.store.Ent.User.Query().Where(where).Only(ctx)
-	if store.IsNotFound(err) {
-		return nil, nil //nolint:nilnil // No such account is an ordinary answer here.
+	living, err := s.store.Ent.User.Query().Where(where).Only(ctx)
+	if err != nil && !store.IsNotFound(err) {
+		return nil, fmt.Errorf("look for the account: %w", err)
 	}
-	return user, err
+	// Asked in any case: the time that it takes must not tell who has an account.
+	// Served by user_deleted_username and user_deleted_email.
+	deleted, err := s.store.Ent.User.Query().Where(where, s.canComeBack()).
+		Order(entuser.ByDeletedAt(sql.OrderDesc())).First(mixin.WithDeleted(ctx))
+	switch {
+	case err != nil && !store.IsNotFound(err):
+		return nil, fmt.Errorf("look for the deleted account: %w", err)
+	case living != nil:
+		return living, nil
+	default:
+		return deleted, nil
+	}
+}
+
+// canComeBack limits accounts to those that their owners deleted, within the retention.
+func (s *Service) canComeBack() predicate.User {
+	return entuser.And(
+		entuser.DeletedAtNotNil(), entuser.DeletedAtGT(mixin.Now().Add(-s.config.Retention)),
+		func(q *sql.Selector) { q.Where(sql.ColumnsEQ(q.C(entuser.FieldDeletedBy), q.C(entuser.FieldID))) },
+	)
+}
+
+// comeBack restores a locked account for its owner, who has proven who they are.
+func (s *Service) comeBack(ctx context.Context, tx *store.Tx, user *ent.User) error {
+	// Nobody is logged in yet, and the audit log is to say whose doing it is.
+	as := authz.WithCaller(mixin.WithDeleted(ctx), authz.Caller{UserID: user.ID})
+	err := tx.User.UpdateOne(user).ClearDeletedAt().ClearDeletedBy().ClearDeletionID().Exec(as)
+	switch {
+	case store.IsUnique(err, "user_username"), store.IsUnique(err, "user_email"):
+		return errBadCredentials
+	case err != nil:
+		return fmt.Errorf("restore the account: %w", err)
+	}
+	return s.notify(ctx, tx, user, mail.AccountRestored)
 }
 
 // slowDown counts an attempt at an account, whether or not there is such an
 // account. What strangers use up does not lock the owner out: an address that is
 // known to be the owner's has a rate of its own.
 func (s *Service) slowDown(ctx context.Context, identifier string, user *ent.User) error {
-	identifier = strings.ToLower(identifier)
-	result := s.limiter.Allow(ctx, ratelimit.Key{Policy: "login-account", Subject: "identifier:" + identifier, Rate: s.config.LoginRate})
+	result := s.limiter.Allow(ctx, ratelimit.Key{Policy: "login-account", Subject: anonymous("identifier", identifier), Rate: s.config.LoginRate})
 	if result.Allowed {
 		return nil
 	}
@@ -126,7 +175,7 @@ func (s *Service) slowDown(ctx context.Context, identifier string, user *ent.Use
 	}
 	if known {
 		address := reqctx.From(ctx).Address
-		result = s.limiter.Allow(ctx, ratelimit.Key{Policy: "login-account", Subject: "owner:" + identifier + " " + address, Rate: s.config.LoginRate})
+		result = s.limiter.Allow(ctx, ratelimit.Key{Policy: "login-account", Subject: anonymous("owner", identifier+" "+address), Rate: s.config.LoginRate})
 		if result.Allowed {
 			return nil
 		}

@@ -2,8 +2,10 @@ package account
 
 import (
 	"context"
+	"encoding/hex"
 	"fmt"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -74,11 +76,23 @@ func (s *Service) RequestPasswordReset(ctx context.Context, email string) error 
 // request enqueues what was asked for, unless that address got too many mails
 // already, of which nobody is told: it is not the asker's affair.
 func (s *Service) request(ctx context.Context, args RequestArgs) error {
-	key := ratelimit.Key{Policy: "mail-recipient", Subject: "mail:" + args.Email, Rate: s.config.MailRate}
-	if !s.limiter.Allow(ctx, key).Allowed {
+	if !s.mayMail(ctx, args.Email) {
 		return nil
 	}
 	return s.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error { return tx.Enqueue(ctx, args, nil) })
+}
+
+// mayMail counts a mail that a stranger causes to an address, whatever the case of
+// its letters.
+func (s *Service) mayMail(ctx context.Context, email string) bool {
+	key := ratelimit.Key{Policy: "mail-recipient", Subject: anonymous("mail", email), Rate: s.config.MailRate}
+	return s.limiter.Allow(ctx, key).Allowed
+}
+
+// anonymous is what is counted of a name or an address: however it is spelled, and
+// not to be read where it is counted.
+func anonymous(kind, text string) string {
+	return kind + ":" + hex.EncodeToString(token.HashOpaque(strings.ToLower(strings.TrimSpace(text))))
 }
 
 // AnswerRequest is the work of a [RequestArgs] job.

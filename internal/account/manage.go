@@ -13,14 +13,19 @@ import (
 	entsession "github.com/picaspot/picaspot/ent/session"
 	entuser "github.com/picaspot/picaspot/ent/user"
 	"github.com/picaspot/picaspot/internal/audit"
+	"github.com/picaspot/picaspot/internal/authz"
 	"github.com/picaspot/picaspot/internal/fault"
 	"github.com/picaspot/picaspot/internal/store"
+	"github.com/picaspot/picaspot/internal/version"
 )
 
 var (
 	errUsernameTaken = fault.New(fault.Conflict, "username_taken", "There is an account of this name.").
 				With(fault.Field{Pointer: "/username", Code: "taken", Message: "Choose another name."})
-	errEmailTaken = fault.New(fault.Conflict, "email_taken", "The address belongs to another account.")
+	errEmailTaken  = fault.New(fault.Conflict, "email_taken", "The address belongs to another account.")
+	errOwnAccount  = fault.New(fault.Conflict, "own_account", "Nobody changes the role or the status of their own account.")
+	errLastManager = fault.New(fault.Conflict, "last_policy_manager",
+		"Nobody would be left who may change the policy. Give another account a role that may do so first.")
 )
 
 // Create adds an account that can log in at once, as operators and the seed do.
@@ -67,33 +72,106 @@ type Change struct {
 }
 
 // Manage changes an account's role or status. Either holds from the next request
-// on; a suspension ends every session.
-func (s *Service) Manage(ctx context.Context, id uuid.UUID, in Change) (*ent.User, error) {
+// on; a suspension ends every session. A caller's own account is a conflict, and
+// so is what would leave nobody who may change the policy. Operators, who have no
+// account of their own, come without a caller.
+func (s *Service) Manage(ctx context.Context, id uuid.UUID, in Change, pre version.Precondition) (*ent.User, error) {
+	var changed *ent.User
+	err := s.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+		changed, err = s.ManageTx(ctx, tx, id, in, pre)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return changed, nil
+}
+
+// ManageTx is [Service.Manage] as a part of a transaction.
+func (s *Service) ManageTx(ctx context.Context, tx *store.Tx, id uuid.UUID, in Change, pre version.Precondition) (*ent.User, error) {
+	if caller, ok := authz.CallerFrom(ctx); ok {
+		if err := authz.RequireOwner(ctx, id, false); err != nil {
+			return nil, err
+		}
+		if caller.UserID == id {
+			return nil, errOwnAccount
+		}
+	}
 	if in.Role != nil {
 		if err := s.checkRole(*in.Role); err != nil {
 			return nil, err
 		}
 	}
-	var changed *ent.User
-	err := s.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		found, err := tx.User.Query().Where(entuser.ID(id)).ForUpdate().Only(ctx)
-		switch {
-		case store.IsNotFound(err):
-			return errNotFound
-		case err != nil:
-			return fmt.Errorf("lock the account: %w", err)
+	found, err := lock(ctx, tx, id)
+	if err != nil {
+		return nil, err
+	}
+	if err := pre.Check(found.UpdatedAt); err != nil {
+		return nil, err
+	}
+	role, status := deref(in.Role, found.Role), deref(in.Status, found.Status)
+	if role == found.Role && status == found.Status {
+		return found, nil
+	}
+	if !managesPolicy(s.authz.Current(), role, status) {
+		if err := s.requireAnotherManager(ctx, tx, found); err != nil {
+			return nil, err
 		}
-		changed, err = tx.User.UpdateOne(found).SetNillableRole(in.Role).SetNillableStatus(in.Status).Save(ctx)
-		if err != nil {
-			return fmt.Errorf("change the account: %w", err)
-		}
-		if in.Status == nil || *in.Status == found.Status {
-			s.sessions.Changed(ctx, tx, id)
-			return nil
-		}
-		return s.statusChanged(ctx, tx, changed)
-	})
-	return changed, err
+	}
+	changed, err := tx.User.UpdateOne(found).SetRole(role).SetStatus(status).Save(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("change the account: %w", err)
+	}
+	if status == found.Status {
+		s.sessions.Changed(ctx, tx, id)
+		return changed, nil
+	}
+	return changed, s.statusChanged(ctx, tx, changed)
+}
+
+func deref[T any](value *T, fallback T) T {
+	if value == nil {
+		return fallback
+	}
+	return *value
+}
+
+// managePolicy is the permission that somebody always has to hold on any object:
+// without them nobody could change the policy any more.
+const managePolicy authz.Permission = "policy:manage"
+
+// managerLockKey is the advisory lock under which those who manage the policy become fewer.
+const managerLockKey = 0x7069636100000004
+
+// managesPolicy reports whether an account of this role and status may change the policy.
+func managesPolicy(policy *authz.Snapshot, role string, status entuser.Status) bool {
+	return status == entuser.StatusActive && policy.Decide(role, managePolicy) == authz.Any
+}
+
+// requireAnotherManager refuses, before an account is lost to the policy, to lose
+// the last one that may change it. The account has to be locked. One that may not
+// change it is lost without a question.
+func (s *Service) requireAnotherManager(ctx context.Context, tx *store.Tx, losing *ent.User) error {
+	policy := s.authz.Current()
+	if !managesPolicy(policy, losing.Role, losing.Status) {
+		return nil
+	}
+	// One after the other, or two at once would each count on the other's.
+	if _, err := tx.ExecContext(ctx, "SELECT pg_advisory_xact_lock($1)", int64(managerLockKey)); err != nil {
+		return fmt.Errorf("lock those who manage the policy: %w", err)
+	}
+	// Served by user_role.
+	another, err := tx.User.Query().Where(
+		entuser.IDNEQ(losing.ID), entuser.StatusEQ(entuser.StatusActive),
+		entuser.RoleIn(policy.Holders(managePolicy)...),
+	).Exist(ctx)
+	switch {
+	case err != nil:
+		return fmt.Errorf("look for another who manages the policy: %w", err)
+	case !another:
+		return errLastManager
+	}
+	return nil
 }
 
 func (s *Service) statusChanged(ctx context.Context, tx *store.Tx, user *ent.User) error {

@@ -2,6 +2,7 @@ package account
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/picaspot/picaspot/ent"
@@ -37,6 +38,21 @@ func (s *Service) confirm(ctx context.Context, pointer, plain string) (*ent.User
 	return user, nil
 }
 
+// proven runs fn for a user whose password was right, once the second factor, if
+// there is one, has proven them too. A wrong code is on record.
+func (s *Service) proven(ctx context.Context, user *ent.User, code string, fn func(context.Context, *store.Tx) error) error {
+	err := s.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if _, err := s.proveSecondFactor(ctx, tx, user, code, inOperation); err != nil {
+			return err
+		}
+		return fn(ctx, tx)
+	})
+	if errors.Is(err, inOperation.answer(errOTPInvalid)) {
+		return s.refused(ctx, err)
+	}
+	return err
+}
+
 // refused records that the caller was asked for a password or a code and had a
 // wrong one, and returns the answer.
 func (s *Service) refused(ctx context.Context, answer error) error {
@@ -52,14 +68,15 @@ func (s *Service) refused(ctx context.Context, answer error) error {
 
 // newHash checks a password that somebody wants to have and hashes it.
 func (s *Service) newHash(ctx context.Context, plain string, user *ent.User) (string, error) {
-	if faults := password.Check("/password", plain, user.Username, user.Email); len(faults) > 0 {
+	if faults := password.Check("/password", plain, user.Username, user.Email, productName); len(faults) > 0 {
 		return "", fault.New(fault.Unprocessable, "password_weak", faults[0].Message).With(faults...)
 	}
 	return s.hasher.Hash(ctx, plain)
 }
 
-// ChangePassword replaces the caller's password and ends the other sessions.
-func (s *Service) ChangePassword(ctx context.Context, current, next string) error {
+// ChangePassword replaces the caller's password, for the present one and, where
+// there is a second factor, a code; it ends the other sessions.
+func (s *Service) ChangePassword(ctx context.Context, current, code, next string) error {
 	caller, _ := authz.CallerFrom(ctx)
 	user, err := s.confirm(ctx, "/current_password", current)
 	if err != nil {
@@ -69,7 +86,7 @@ func (s *Service) ChangePassword(ctx context.Context, current, next string) erro
 	if err != nil {
 		return err
 	}
-	return s.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+	return s.proven(ctx, user, code, func(ctx context.Context, tx *store.Tx) error {
 		if err := s.setPassword(ctx, tx, user, hash); err != nil {
 			return err
 		}

@@ -55,12 +55,9 @@ func (s *Service) change(ctx context.Context, pre version.Precondition, fn func(
 	caller, _ := authz.CallerFrom(ctx)
 	var changed *ent.User
 	err := s.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		found, err := tx.User.Query().Where(entuser.ID(caller.UserID)).ForUpdate().Only(ctx)
-		switch {
-		case store.IsNotFound(err):
-			return errNotFound
-		case err != nil:
-			return fmt.Errorf("lock the account: %w", err)
+		found, err := lock(ctx, tx, caller.UserID)
+		if err != nil {
+			return err
 		}
 		if err := pre.Check(found.UpdatedAt); err != nil {
 			return err
@@ -131,14 +128,19 @@ func (s *Service) Avatar(ctx context.Context, id uuid.UUID) (*photo.Image, func(
 }
 
 // Delete deletes the caller's account, for the password and, where there is a
-// second factor, a code. The row stays for the retention, unseen.
+// second factor, a code. The row stays for the retention, unseen. The last one who
+// may change the policy stays: that is a conflict.
 func (s *Service) Delete(ctx context.Context, plain, code string) error {
-	user, err := s.confirm(ctx, "/password", plain)
+	confirmed, err := s.confirm(ctx, "/password", plain)
 	if err != nil {
 		return err
 	}
-	return s.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		if _, err := s.proveSecondFactor(ctx, tx, user, code, inOperation); err != nil {
+	return s.proven(ctx, confirmed, code, func(ctx context.Context, tx *store.Tx) error {
+		user, err := lock(ctx, tx, confirmed.ID)
+		if err != nil {
+			return err
+		}
+		if err := s.requireAnotherManager(ctx, tx, user); err != nil {
 			return err
 		}
 		if _, err := s.endSessions(ctx, tx, user.ID, entsession.EndReasonAccountDeleted); err != nil {

@@ -18,6 +18,9 @@ import (
 	"github.com/picaspot/picaspot/internal/store"
 )
 
+// productName is a word that everybody would guess in a password.
+const productName = "picaspot"
+
 // Registration is what a new account is made of.
 type Registration struct {
 	Username string
@@ -28,16 +31,19 @@ type Registration struct {
 // Register creates an account that can log in once its address is verified.
 // Neither the answer nor the time that it takes tell whether the address or the
 // name is taken: all cases hash a password and enqueue a mail, and only the
-// address's owner learns which it was. A weak password is unprocessable.
+// address's owner learns which it was. An address that got too many mails already
+// gets none, in all cases; a new account can ask for its own again later. A weak
+// password is unprocessable.
 func (s *Service) Register(ctx context.Context, in Registration) error {
 	in.Email = strings.TrimSpace(in.Email)
-	if faults := password.Check("/password", in.Password, in.Username, in.Email); len(faults) > 0 {
+	if faults := password.Check("/password", in.Password, in.Username, in.Email, productName); len(faults) > 0 {
 		return fault.New(fault.Unprocessable, "password_weak", faults[0].Message).With(faults...)
 	}
 	hash, err := s.hasher.Hash(ctx, in.Password)
 	if err != nil {
 		return err
 	}
+	allowed := s.mayMail(ctx, in.Email)
 	return s.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		args := MailArgs{To: in.Email, Username: in.Username}
 		id, template, err := s.insertUser(ctx, tx, in, hash)
@@ -50,6 +56,9 @@ func (s *Service) Register(ctx context.Context, in Registration) error {
 			args.UserID = &id
 		case mail.AccountExists:
 			args.Username = "" // The name was made up by somebody who may not be the owner.
+		}
+		if !allowed {
+			return nil
 		}
 		return tx.Enqueue(ctx, args, nil)
 	})

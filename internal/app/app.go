@@ -31,6 +31,7 @@ import (
 	"github.com/picaspot/picaspot/internal/livepolicy"
 	"github.com/picaspot/picaspot/internal/mail"
 	"github.com/picaspot/picaspot/internal/middleware"
+	"github.com/picaspot/picaspot/internal/moderation"
 	"github.com/picaspot/picaspot/internal/operation"
 	"github.com/picaspot/picaspot/internal/page"
 	"github.com/picaspot/picaspot/internal/password"
@@ -43,20 +44,23 @@ import (
 	"github.com/picaspot/picaspot/internal/storage"
 	"github.com/picaspot/picaspot/internal/store"
 	"github.com/picaspot/picaspot/internal/token"
+	"github.com/picaspot/picaspot/internal/trash"
 	"github.com/picaspot/picaspot/internal/unlock"
 	"github.com/picaspot/picaspot/internal/verify"
 )
 
 // App is the built application.
 type App struct {
-	Store     *store.Store
-	Accounts  *account.Service
-	Roles     *role.Service
-	Policy    *livepolicy.Service
-	Keys      *keyring.Keyring
-	Areas     *area.Service
-	Landmarks *landmark.Service
-	Unlocks   *unlock.Service
+	Store      *store.Store
+	Accounts   *account.Service
+	Roles      *role.Service
+	Policy     *livepolicy.Service
+	Keys       *keyring.Keyring
+	Areas      *area.Service
+	Landmarks  *landmark.Service
+	Unlocks    *unlock.Service
+	Moderation *moderation.Service
+	Trash      *trash.Service
 	// Handler answers requests, with everything that stands around them.
 	Handler http.Handler
 
@@ -143,7 +147,8 @@ func New(ctx context.Context, c config.Config, pages ...Page) (_ *App, err error
 		PublicURL: c.PublicURL, Secret: c.Secret(),
 		Session:    account.Lifetime{Idle: c.SessionIdleTTL, Absolute: c.SessionTTL},
 		Remembered: account.Lifetime{Idle: c.RememberedIdleTTL, Absolute: c.RememberedTTL},
-		LoginRate:  limits["login"].Account, MailRate: limits["mail"].Account,
+		LoginRate:  limits["login"].Account, OTPRate: limits["otp"].Account, MailRate: limits["mail"].Account,
+		Retention: c.TrashRetention,
 	})
 	if err != nil {
 		return nil, err
@@ -154,7 +159,14 @@ func New(ctx context.Context, c config.Config, pages ...Page) (_ *App, err error
 	a.Areas = area.NewService(a.Store, authorizer, pictures, cursors)
 	a.Landmarks = landmark.NewService(a.Store, authorizer, pictures, cursors)
 	a.Unlocks = unlock.NewService(a.Store, a.storage, decoder, pictures, cursors, verification)
-	if a.jobs, err = jobs.NewRunner(a.Store, a.Accounts, a.Unlocks, jobs.Config{Parallel: c.Workers}); err != nil {
+	a.Moderation = moderation.NewService(moderation.Parts{
+		Store: a.Store, Authz: authorizer, Accounts: a.Accounts, Areas: a.Areas, Landmarks: a.Landmarks, Cursors: cursors,
+	})
+	a.Trash = trash.NewService(a.Store, cursors, c.TrashRetention)
+	a.jobs, err = jobs.NewRunner(jobs.Parts{
+		Store: a.Store, Storage: a.storage, Accounts: a.Accounts, Unlocks: a.Unlocks, Trash: a.Trash,
+	}, jobs.Config{Parallel: c.Workers})
+	if err != nil {
 		return nil, err
 	}
 	a.readiness = &httpapi.Readiness{Required: map[string]httpapi.Probe{
@@ -189,7 +201,7 @@ func (a *App) handler(table *operation.Table, pages []Page) (http.Handler, error
 	}
 	server := &httpapi.Server{
 		Accounts: a.Accounts, Roles: a.Roles, Policy: a.Policy, Operations: table.ByPermission(), Areas: a.Areas, Landmarks: a.Landmarks, Unlocks: a.Unlocks,
-		Keys: a.Keys, Readiness: a.readiness, Docs: docs,
+		Moderation: a.Moderation, Trash: a.Trash, Keys: a.Keys, Readiness: a.readiness, Docs: docs,
 	}
 	server.Mount(router)
 	for _, p := range pages {
@@ -293,7 +305,7 @@ func (a *App) Run(ctx context.Context, roles Roles) error {
 		}
 	}()
 	if a.config.OpsAddr != "" {
-		if err := serve(a.config.OpsAddr, opsHandler()); err != nil {
+		if err := serve(a.config.OpsAddr, a.opsHandler()); err != nil {
 			return fmt.Errorf("PICASPOT_OPS_ADDR: %w", err)
 		}
 	}
@@ -360,9 +372,10 @@ func Listen(ctx context.Context, addr string) (net.Listener, error) {
 	return listener, nil
 }
 
-// opsHandler serves profiles, on a listener that only operators reach.
-func opsHandler() http.Handler {
+// opsHandler serves metrics and profiles, on a listener that only operators reach.
+func (a *App) opsHandler() http.Handler {
 	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", a.metrics())
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)

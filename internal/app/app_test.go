@@ -53,7 +53,7 @@ func devConfig(t *testing.T) config.Config {
 		HTTPAddr: apptest.FreeAddr(t), OpsAddr: apptest.FreeAddr(t), DatabaseMaxConns: 8, StatementTimeout: 30 * time.Second,
 		MailFrom: "PicASpot <no-reply@picaspot.example>", AccessTokenTTL: 15 * time.Minute,
 		SessionTTL: time.Hour, SessionIdleTTL: time.Hour, RememberedTTL: time.Hour, RememberedIdleTTL: time.Hour,
-		PhotoMaxAge: 24 * time.Hour, Workers: 2, ShutdownTimeout: 10 * time.Second, DevPassword: apptest.Password,
+		PhotoMaxAge: 24 * time.Hour, TrashRetention: 30 * 24 * time.Hour, Workers: 2, ShutdownTimeout: 10 * time.Second, DevPassword: apptest.Password,
 		DataDir: filepath.Join(t.TempDir(), "data"),
 	}
 }
@@ -119,6 +119,13 @@ func TestDev(t *testing.T) {
 		require.Equal(t, http.StatusOK, response.StatusCode)
 		response, _ = get("http://" + c.OpsAddr + "/debug/pprof/")
 		require.Equal(t, http.StatusOK, response.StatusCode)
+		response, metrics := get("http://" + c.OpsAddr + "/metrics")
+		require.Equal(t, http.StatusOK, response.StatusCode)
+		for _, line := range []string{"picaspot_policy_version 1\n", "picaspot_policy_stale 0\n", "picaspot_redis_away 0\n", "picaspot_database_connections_max 8\n"} {
+			require.Contains(t, string(metrics), line)
+		}
+		response, _ = get("http://" + c.HTTPAddr + "/metrics")
+		require.Equal(t, http.StatusNotFound, response.StatusCode)
 		response, _ = get("http://" + c.HTTPAddr + "/debug/pprof/")
 		require.Equal(t, http.StatusNotFound, response.StatusCode)
 		if start == 0 {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -27,6 +28,9 @@ import (
 // name (PostgreSQL, Redis, storage, mail server, secret) it brings itself and
 // keeps in the data folder. Addresses and accounts are printed to out.
 func Dev(ctx context.Context, c config.Config, out io.Writer) (err error) {
+	if err := private(c); err != nil {
+		return err
+	}
 	// Asked first, so that nobody waits for a database to hear it.
 	err = errors.Join(isFree(ctx, "PICASPOT_HTTP_ADDR", c.HTTPAddr), isFree(ctx, "PICASPOT_OPS_ADDR", c.OpsAddr))
 	if err != nil {
@@ -52,6 +56,19 @@ func Dev(ctx context.Context, c config.Config, out io.Writer) (err error) {
 		return err
 	}
 	return a.Run(ctx, Roles{API: true, Worker: true, Ready: func() { greet(out, c) }})
+}
+
+// private refuses to show to others an admin whose password everybody can read.
+func private(c config.Config) error {
+	host, _, err := net.SplitHostPort(c.HTTPAddr)
+	if err != nil || c.DevPassword != config.DefaultDevPassword {
+		return nil //nolint:nilerr // A malformed address is reported with the other faults.
+	}
+	ip := net.ParseIP(host)
+	if host == "localhost" || ip != nil && ip.IsLoopback() {
+		return nil
+	}
+	return errors.New("PICASPOT_HTTP_ADDR: others can reach this address; set PICASPOT_DEV_PASSWORD to a password of your own first")
 }
 
 // isFree reports whether an address can be listened on; an empty one is not asked for.

@@ -15,6 +15,8 @@ var defaultLimits = ratelimit.Limits{
 	"register": {Address: rate(20, time.Hour)},
 	"login":    {Address: rate(60, time.Minute), Account: rate(20, 15*time.Minute)},
 	"refresh":  {Address: rate(600, time.Minute)},
+	// Codes that are tried at one second factor, wherever they come from.
+	"otp": {Account: rate(10, 15*time.Minute)},
 	// Handing in what was mailed, and asking for a mail: Account is the recipient.
 	"token":    {Address: rate(60, 10*time.Minute)},
 	"mail":     {Address: rate(30, time.Hour), Account: rate(5, time.Hour)},

@@ -58,7 +58,7 @@ func WithPhotoMaxAge(age time.Duration) Option {
 // unlimited lifts the limits, of which a test's many requests from one address
 // would fall foul. Tests of limits set their own.
 var unlimited = []string{
-	"register:address=off", "login:address=off", "login:account=off", "refresh:address=off", "token:address=off",
+	"register:address=off", "login:address=off", "login:account=off", "otp:account=off", "refresh:address=off", "token:address=off",
 	"mail:address=off", "mail:account=off", "password:address=off", "password:account=off", "export:address=off",
 	"export:account=off", "read:address=off", "read:account=off", "write:address=off", "write:account=off",
 	"upload:address=off", "upload:account=off",
@@ -79,7 +79,7 @@ func Config(t testing.TB, box *mailbox.Mailbox) config.Config {
 		SecretKey: strings.Repeat("test secret ", 4), AccessTokenTTL: 15 * time.Minute,
 		SessionTTL: time.Hour, SessionIdleTTL: 30 * time.Minute, RememberedTTL: 24 * time.Hour, RememberedIdleTTL: 12 * time.Hour,
 		RateLimits:  unlimited,
-		PhotoMaxAge: 24 * time.Hour, Workers: 2, ShutdownTimeout: 10 * time.Second, DevPassword: Password,
+		PhotoMaxAge: 24 * time.Hour, TrashRetention: 30 * 24 * time.Hour, Workers: 2, ShutdownTimeout: 10 * time.Second, DevPassword: Password,
 	}
 }
 

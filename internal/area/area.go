@@ -153,45 +153,60 @@ func lockFor(in Update) TreeLock {
 
 // SetVerified marks an area as checked, or withdraws that.
 func (s *Service) SetVerified(ctx context.Context, id uuid.UUID, verified bool) (*ent.Area, error) {
-	return s.change(ctx, id, version.Precondition{}, func(_ context.Context, _ *store.Tx, found *ent.Area, update *ent.AreaUpdateOne) error {
+	return s.change(ctx, id, version.Precondition{}, setVerified(verified), None)
+}
+
+// SetVerifiedTx is [Service.SetVerified] as a part of a transaction.
+func (s *Service) SetVerifiedTx(ctx context.Context, tx *store.Tx, id uuid.UUID, verified bool) (*ent.Area, error) {
+	return s.changeTx(ctx, tx, id, version.Precondition{}, setVerified(verified), None)
+}
+
+// changing sets what becomes of a locked area.
+type changing func(context.Context, *store.Tx, *ent.Area, *ent.AreaUpdateOne) error
+
+func setVerified(verified bool) changing {
+	return func(_ context.Context, _ *store.Tx, found *ent.Area, update *ent.AreaUpdateOne) error {
 		if found.IsVerified != verified {
 			update.SetIsVerified(verified)
 		}
 		return nil
-	}, None)
+	}
 }
 
 // change locks a living area, asks whether the caller may change it and whether
 // it is the version that the caller saw, and saves what fn sets. When that is
 // nothing, the area stays the version that it is.
-func (s *Service) change(
-	ctx context.Context, id uuid.UUID, pre version.Precondition,
-	fn func(context.Context, *store.Tx, *ent.Area, *ent.AreaUpdateOne) error, lock TreeLock,
-) (*ent.Area, error) {
+func (s *Service) change(ctx context.Context, id uuid.UUID, pre version.Precondition, fn changing, lock TreeLock) (*ent.Area, error) {
 	var changed *ent.Area
-	err := s.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		if err := LockTree(ctx, tx, lock); err != nil {
-			return err
-		}
-		found, err := s.lock(ctx, tx, id, pre)
-		if err != nil {
-			return err
-		}
-		update := tx.Area.UpdateOneID(id)
-		if err := fn(ctx, tx, found, update); err != nil {
-			return err
-		}
-		if m := update.Mutation(); len(m.Fields()) == 0 && len(m.ClearedFields()) == 0 {
-			changed = found
-			return nil
-		}
-		changed, err = update.Save(ctx)
-		return nameFault(err)
+	err := s.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+		changed, err = s.changeTx(ctx, tx, id, pre, fn, lock)
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 	return changed, nil
+}
+
+func (s *Service) changeTx(
+	ctx context.Context, tx *store.Tx, id uuid.UUID, pre version.Precondition, fn changing, lock TreeLock,
+) (*ent.Area, error) {
+	if err := LockTree(ctx, tx, lock); err != nil {
+		return nil, err
+	}
+	found, err := s.lock(ctx, tx, id, pre)
+	if err != nil {
+		return nil, err
+	}
+	update := tx.Area.UpdateOneID(id)
+	if err := fn(ctx, tx, found, update); err != nil {
+		return nil, err
+	}
+	if m := update.Mutation(); len(m.Fields()) == 0 && len(m.ClearedFields()) == 0 {
+		return found, nil
+	}
+	changed, err := update.Save(ctx)
+	return changed, nameFault(err)
 }
 
 // lock reads a living area for a change by the caller.
@@ -213,34 +228,38 @@ const deletionBatch = 1000
 // Delete deletes an area, its descendants and all their landmarks, as one
 // deletion. It is not undone half: everything carries the same deletion id.
 func (s *Service) Delete(ctx context.Context, id uuid.UUID, pre version.Precondition) error {
-	return s.store.InTx(mixin.WithDeletion(ctx), func(ctx context.Context, tx *store.Tx) error {
-		if err := LockTree(ctx, tx, Exclusive); err != nil {
-			return err
-		}
-		if _, err := s.lock(ctx, tx, id, pre); err != nil {
-			return err
-		}
-		areas, err := Descendants(ctx, tx.Client, id)
+	return s.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error { return s.DeleteTx(ctx, tx, id, pre) })
+}
+
+// DeleteTx is [Service.Delete] as a part of a transaction.
+func (s *Service) DeleteTx(ctx context.Context, tx *store.Tx, id uuid.UUID, pre version.Precondition) error {
+	ctx = mixin.WithDeletion(ctx)
+	if err := LockTree(ctx, tx, Exclusive); err != nil {
+		return err
+	}
+	if _, err := s.lock(ctx, tx, id, pre); err != nil {
+		return err
+	}
+	areas, err := Descendants(ctx, tx.Client, id)
+	if err != nil {
+		return err
+	}
+	for {
+		batch, err := tx.Landmark.Query().Where(entlandmark.AreaIDIn(areas...)).Limit(deletionBatch).IDs(ctx)
 		if err != nil {
-			return err
+			return fmt.Errorf("landmarks of area: %w", err)
 		}
-		for {
-			batch, err := tx.Landmark.Query().Where(entlandmark.AreaIDIn(areas...)).Limit(deletionBatch).IDs(ctx)
-			if err != nil {
-				return fmt.Errorf("landmarks of area: %w", err)
-			}
-			if len(batch) == 0 {
-				break
-			}
-			if _, err := tx.Landmark.Delete().Where(entlandmark.IDIn(batch...)).Exec(ctx); err != nil {
-				return fmt.Errorf("delete landmarks of area: %w", err)
-			}
+		if len(batch) == 0 {
+			break
 		}
-		if _, err := tx.Area.Delete().Where(entarea.IDIn(areas...)).Exec(ctx); err != nil {
-			return fmt.Errorf("delete areas: %w", err)
+		if _, err := tx.Landmark.Delete().Where(entlandmark.IDIn(batch...)).Exec(ctx); err != nil {
+			return fmt.Errorf("delete landmarks of area: %w", err)
 		}
-		return nil
-	})
+	}
+	if _, err := tx.Area.Delete().Where(entarea.IDIn(areas...)).Exec(ctx); err != nil {
+		return fmt.Errorf("delete areas: %w", err)
+	}
+	return nil
 }
 
 func cleanName(name string) (string, error) {

@@ -3,6 +3,7 @@ package authz
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -17,7 +18,16 @@ type Grant struct {
 }
 
 func (g Grant) line(role string) string {
-	return strings.Join([]string{"p", role, g.Permission.Resource(), g.Permission.Action(), g.Scope, g.Effect}, ", ")
+	return strings.Join([]string{"p", word(role), word(g.Permission.Resource()), word(g.Permission.Action()), word(g.Scope), word(g.Effect)}, ", ")
+}
+
+// word keeps within its column and its line what is no word: a name with a comma or
+// a line break in it would else say something of its own. Validation refuses it.
+func word(s string) string {
+	if isWord.MatchString(s) {
+		return s
+	}
+	return strconv.Quote(s)
 }
 
 // Grants returns what the policy says of a role itself, in the order of its lines.
@@ -69,13 +79,14 @@ func WithGrants(text, role string, grants []Grant) string {
 func WithParents(text, role string, parents []string) string {
 	lines := make([]string, len(parents))
 	for i, parent := range parents {
-		lines[i] = fmt.Sprintf("g, %s, %s", role, parent)
+		lines[i] = fmt.Sprintf("g, %s, %s", word(role), word(parent))
 	}
 	return replaceLines(text, func(r rule) bool { return r.kind == "g" && r.role == role }, lines)
 }
 
 // replaceLines puts lines in the place of those whose rule is meant: kept where
 // they are if they say the same, and what is new after the last of them, or at the end.
+// A text that says it all already comes back as it is.
 func replaceLines(text string, meant func(rule) bool, lines []string) string {
 	rs, _ := parse(text)
 	byLine := map[int]rule{}
@@ -88,6 +99,7 @@ func replaceLines(text string, meant func(rule) bool, lines []string) string {
 	}
 	var out []string
 	after := -1 // Where in out new lines go.
+	dropped := false
 	for i, line := range strings.Split(strings.TrimRight(text, "\n"), "\n") {
 		r, isRule := byLine[i+1]
 		if !isRule || !meant(r) {
@@ -99,6 +111,8 @@ func replaceLines(text string, meant func(rule) bool, lines []string) string {
 			delete(wanted, canonical(line))
 			out = append(out, line)
 			after = len(out)
+		} else {
+			dropped = true
 		}
 	}
 	var added []string
@@ -107,6 +121,9 @@ func replaceLines(text string, meant func(rule) bool, lines []string) string {
 			delete(wanted, canonical(line))
 			added = append(added, line)
 		}
+	}
+	if !dropped && len(added) == 0 {
+		return text
 	}
 	if after < 0 {
 		after = len(out)

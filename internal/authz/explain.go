@@ -43,7 +43,7 @@ func (s *Snapshot) Explain(role string, p Permission) Explanation {
 			allows = append(allows, r)
 		}
 	}
-	// The shortest way first, and of the same length what reaches further.
+	// What reaches further first, for that is the decision, and then the shortest way.
 	slices.SortStableFunc(allows, func(a, b rule) int {
 		if a.scope != b.scope {
 			return strings.Compare(a.scope, b.scope) // any before own

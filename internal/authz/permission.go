@@ -34,7 +34,7 @@ var ownable = map[Permission]bool{
 }
 
 var (
-	word     = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,63}$`)
+	isWord   = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,63}$`)
 	roleName = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,63}$`)
 )
 
@@ -42,7 +42,7 @@ var (
 // letters, digits, - and _ that begin with a letter, 64 characters at most.
 func ParsePermission(s string) (Permission, error) {
 	resource, action, found := strings.Cut(s, ":")
-	if !found || !word.MatchString(resource) || !word.MatchString(action) {
+	if !found || !isWord.MatchString(resource) || !isWord.MatchString(action) {
 		return "", fmt.Errorf("%q is not a permission: it has to read resource:action, in lower case", s)
 	}
 	return Permission(s), nil

@@ -48,6 +48,8 @@ type Config struct {
 
 	PhotoMaxAge time.Duration `name:"photo-max-age" env:"PICASPOT_PHOTO_MAX_AGE" default:"24h" help:"An older photo goes to a moderator; 0 lifts the limit."`
 
+	TrashRetention time.Duration `name:"trash-retention" env:"PICASPOT_TRASH_RETENTION" default:"720h" help:"How long what was deleted can be restored; then it is removed for good."`
+
 	Workers         int           `name:"workers" env:"PICASPOT_WORKERS" default:"4" help:"Jobs that one process runs at once."`
 	ShutdownTimeout time.Duration `name:"shutdown-timeout" env:"PICASPOT_SHUTDOWN_TIMEOUT" default:"20s" help:"How long requests and jobs may take to finish when the process stops."`
 
@@ -57,6 +59,9 @@ type Config struct {
 	LogLevel  slog.Level `name:"log-level" env:"PICASPOT_LOG_LEVEL" default:"info" help:"debug, info, warn or error."`
 	LogFormat string     `name:"log-format" env:"PICASPOT_LOG_FORMAT" enum:"text,json" default:"json" help:"text or json."`
 }
+
+// DefaultDevPassword is that of the seeded accounts, unless it is set.
+const DefaultDevPassword = "picaspot-on-a-laptop"
 
 // minSecret is the least length of a secret, in bytes: 256 bits when it is random.
 const minSecret = 32
@@ -103,7 +108,7 @@ func (c *Config) Complete() error {
 		"PICASPOT_ACCESS_TOKEN_TTL": c.AccessTokenTTL,
 		"PICASPOT_SESSION_TTL":      c.SessionTTL, "PICASPOT_SESSION_IDLE_TTL": c.SessionIdleTTL,
 		"PICASPOT_REMEMBERED_TTL": c.RememberedTTL, "PICASPOT_REMEMBERED_IDLE_TTL": c.RememberedIdleTTL,
-		"PICASPOT_STATEMENT_TIMEOUT": c.StatementTimeout, "PICASPOT_SHUTDOWN_TIMEOUT": c.ShutdownTimeout,
+		"PICASPOT_STATEMENT_TIMEOUT": c.StatementTimeout, "PICASPOT_TRASH_RETENTION": c.TrashRetention, "PICASPOT_SHUTDOWN_TIMEOUT": c.ShutdownTimeout,
 	} {
 		check(value > 0, variable, "%s is not a positive duration", value)
 	}

@@ -92,6 +92,9 @@ func network(address string) string {
 	if err != nil || addr.Is4() {
 		return address
 	}
+	if addr.Is4In6() {
+		return addr.Unmap().String()
+	}
 	prefix, err := addr.Prefix(64)
 	if err != nil {
 		return address

@@ -46,7 +46,7 @@ func NewDocs(contract []byte) (*Docs, error) {
 	}
 	ui := v5emb.NewWithConfig(swgui.Config{
 		SettingsUI: map[string]string{
-			"persistAuthorization":     "true",
+			"persistAuthorization":     "false",
 			"tryItOutEnabled":          "true",
 			"displayRequestDuration":   "true",
 			"filter":                   "true",

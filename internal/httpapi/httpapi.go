@@ -16,26 +16,30 @@ import (
 	"github.com/picaspot/picaspot/internal/keyring"
 	"github.com/picaspot/picaspot/internal/landmark"
 	"github.com/picaspot/picaspot/internal/livepolicy"
+	"github.com/picaspot/picaspot/internal/moderation"
 	"github.com/picaspot/picaspot/internal/operation"
 	"github.com/picaspot/picaspot/internal/photo"
 	"github.com/picaspot/picaspot/internal/problem"
 	"github.com/picaspot/picaspot/internal/role"
 	"github.com/picaspot/picaspot/internal/store"
+	"github.com/picaspot/picaspot/internal/trash"
 	"github.com/picaspot/picaspot/internal/unlock"
 	"github.com/picaspot/picaspot/internal/version"
 )
 
 // Server has what the operations call.
 type Server struct {
-	Accounts  *account.Service
-	Roles     *role.Service
-	Policy    *livepolicy.Service
-	Areas     *area.Service
-	Landmarks *landmark.Service
-	Unlocks   *unlock.Service
-	Keys      *keyring.Keyring
-	Readiness *Readiness
-	Docs      *Docs
+	Accounts   *account.Service
+	Roles      *role.Service
+	Policy     *livepolicy.Service
+	Areas      *area.Service
+	Landmarks  *landmark.Service
+	Unlocks    *unlock.Service
+	Moderation *moderation.Service
+	Trash      *trash.Service
+	Keys       *keyring.Keyring
+	Readiness  *Readiness
+	Docs       *Docs
 	// Operations are those that ask for a permission, by their operationId.
 	Operations map[authz.Permission][]string
 }

@@ -77,7 +77,7 @@ func (s *Server) DeleteMe(ctx context.Context, request api.DeleteMeRequestObject
 
 // ChangePassword implements PUT /api/v1/me/password.
 func (s *Server) ChangePassword(ctx context.Context, request api.ChangePasswordRequestObject) (api.ChangePasswordResponseObject, error) {
-	if err := s.Accounts.ChangePassword(ctx, request.Body.CurrentPassword, request.Body.Password); err != nil {
+	if err := s.Accounts.ChangePassword(ctx, request.Body.CurrentPassword, deref(request.Body.Otp, ""), request.Body.Password); err != nil {
 		return nil, err
 	}
 	return api.ChangePassword204Response{}, nil
@@ -86,7 +86,7 @@ func (s *Server) ChangePassword(ctx context.Context, request api.ChangePasswordR
 // ChangeEmail implements PUT /api/v1/me/email.
 func (s *Server) ChangeEmail(ctx context.Context, request api.ChangeEmailRequestObject) (api.ChangeEmailResponseObject, error) {
 	email := string(request.Body.Email)
-	if err := s.Accounts.ChangeEmail(ctx, email, request.Body.Password); err != nil {
+	if err := s.Accounts.ChangeEmail(ctx, email, request.Body.Password, deref(request.Body.Otp, "")); err != nil {
 		return nil, err
 	}
 	return api.ChangeEmail202JSONResponse{Message: mailSent(email)}, nil

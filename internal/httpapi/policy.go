@@ -127,6 +127,9 @@ func checkQuestion(in *api.PolicyCheck) error {
 	if in.EntityID != nil && in.UserID == nil {
 		add("user_id", "Whose object it is matters for a user only.")
 	}
+	if in.EntityType != nil && string(*in.EntityType) != authz.Permission(in.Permission).Resource() {
+		add("entity_type", "The object is of the kind that the permission is about.")
+	}
 	if faults != nil {
 		return invalidRequest(faults)
 	}

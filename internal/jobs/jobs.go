@@ -19,7 +19,9 @@ import (
 
 	"github.com/picaspot/picaspot/internal/account"
 	"github.com/picaspot/picaspot/internal/mail"
+	"github.com/picaspot/picaspot/internal/storage"
 	"github.com/picaspot/picaspot/internal/store"
+	"github.com/picaspot/picaspot/internal/trash"
 	"github.com/picaspot/picaspot/internal/unlock"
 )
 
@@ -27,6 +29,8 @@ import (
 // rescueAfter belongs to a process that was killed, and is run again.
 const (
 	jobTimeout  = time.Minute
+	// purgeTimeout covers the largest deletion, which is one transaction.
+	purgeTimeout = 15 * time.Minute
 	rescueAfter = jobTimeout + 30*time.Second
 	// cleanUpInterval is how often what has expired is removed.
 	cleanUpInterval = time.Hour
@@ -43,20 +47,34 @@ type Runner struct {
 	client *river.Client[pgx.Tx]
 }
 
+// Parts are what the jobs work with.
+type Parts struct {
+	Store    *store.Store
+	Storage  *storage.Store
+	Accounts *account.Service
+	Unlocks  *unlock.Service
+	Trash    *trash.Service
+}
+
 // NewRunner makes a runner of all kinds of jobs.
-func NewRunner(s *store.Store, accounts *account.Service, unlocks *unlock.Service, c Config) (*Runner, error) {
+func NewRunner(p Parts, c Config) (*Runner, error) {
 	workers := river.NewWorkers()
-	river.AddWorker(workers, &verifyWorker{unlocks: unlocks})
-	river.AddWorker(workers, &mailWorker{accounts: accounts})
-	river.AddWorker(workers, &requestWorker{accounts: accounts})
-	river.AddWorker(workers, &cleanUpWorker{accounts: accounts})
-	client, err := river.NewClient(riverpgxv5.New(s.Pool), &river.Config{
+	river.AddWorker(workers, &verifyWorker{unlocks: p.Unlocks})
+	river.AddWorker(workers, &mailWorker{accounts: p.Accounts})
+	river.AddWorker(workers, &requestWorker{accounts: p.Accounts})
+	river.AddWorker(workers, &cleanUpWorker{accounts: p.Accounts})
+	river.AddWorker(workers, &removalWorker{storage: p.Storage})
+	river.AddWorker(workers, &purgeWorker{trash: p.Trash})
+	client, err := river.NewClient(riverpgxv5.New(p.Store.Pool), &river.Config{
 		Queues:  map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: c.Parallel}},
 		Workers: workers,
 		PeriodicJobs: []*river.PeriodicJob{
 			river.NewPeriodicJob(river.PeriodicInterval(cleanUpInterval), func() (river.JobArgs, *river.InsertOpts) {
 				return account.CleanUpArgs{}, nil
 			}, &river.PeriodicJobOpts{ID: account.CleanUpArgs{}.Kind()}),
+			river.NewPeriodicJob(river.PeriodicInterval(cleanUpInterval), func() (river.JobArgs, *river.InsertOpts) {
+				return trash.PurgeArgs{}, nil
+			}, &river.PeriodicJobOpts{ID: trash.PurgeArgs{}.Kind()}),
 		},
 		RetryPolicy: retryPolicy{},
 		MaxAttempts: 25,
@@ -190,4 +208,31 @@ func (*cleanUpWorker) Timeout(*river.Job[account.CleanUpArgs]) time.Duration { r
 // Work implements river.Worker.
 func (w *cleanUpWorker) Work(ctx context.Context, _ *river.Job[account.CleanUpArgs]) error {
 	return w.accounts.CleanUp(ctx)
+}
+
+type removalWorker struct {
+	river.WorkerDefaults[storage.RemovalArgs]
+	storage *storage.Store
+}
+
+// Timeout covers a few hundred files in a store that is slow.
+func (*removalWorker) Timeout(*river.Job[storage.RemovalArgs]) time.Duration { return jobTimeout }
+
+// Work implements river.Worker.
+func (w *removalWorker) Work(ctx context.Context, job *river.Job[storage.RemovalArgs]) error {
+	return w.storage.Remove(ctx, job.Args)
+}
+
+type purgeWorker struct {
+	river.WorkerDefaults[trash.PurgeArgs]
+	trash *trash.Service
+}
+
+// Timeout covers many deletions, or a very large one; what is left is for the next
+// time.
+func (*purgeWorker) Timeout(*river.Job[trash.PurgeArgs]) time.Duration { return purgeTimeout }
+
+// Work implements river.Worker.
+func (w *purgeWorker) Work(ctx context.Context, _ *river.Job[trash.PurgeArgs]) error {
+	return w.trash.PurgeExpired(ctx)
 }

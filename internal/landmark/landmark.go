@@ -184,22 +184,37 @@ func lockFor(in Update) area.TreeLock {
 
 // SetVerified marks a landmark as checked, or withdraws that.
 func (s *Service) SetVerified(ctx context.Context, id uuid.UUID, verified bool) (*ent.Landmark, error) {
-	return s.change(ctx, id, version.Precondition{}, func(_ context.Context, _ *store.Tx, found *ent.Landmark, update *ent.LandmarkUpdateOne) error {
+	return s.change(ctx, id, version.Precondition{}, setVerified(verified), area.None)
+}
+
+// SetVerifiedTx is [Service.SetVerified] as a part of a transaction.
+func (s *Service) SetVerifiedTx(ctx context.Context, tx *store.Tx, id uuid.UUID, verified bool) (*ent.Landmark, error) {
+	return s.changeTx(ctx, tx, id, version.Precondition{}, setVerified(verified), area.None)
+}
+
+// changing sets what becomes of a locked landmark.
+type changing func(context.Context, *store.Tx, *ent.Landmark, *ent.LandmarkUpdateOne) error
+
+func setVerified(verified bool) changing {
+	return func(_ context.Context, _ *store.Tx, found *ent.Landmark, update *ent.LandmarkUpdateOne) error {
 		if found.IsVerified != verified {
 			update.SetIsVerified(verified)
 		}
 		return nil
-	}, area.None)
+	}
 }
 
 // Delete deletes a landmark that the caller may delete. Unlocks stay.
 func (s *Service) Delete(ctx context.Context, id uuid.UUID, pre version.Precondition) error {
-	return s.store.InTx(mixin.WithDeletion(ctx), func(ctx context.Context, tx *store.Tx) error {
-		if _, err := s.lock(ctx, tx, id, pre); err != nil {
-			return err
-		}
-		return tx.Landmark.DeleteOneID(id).Exec(ctx)
-	})
+	return s.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error { return s.DeleteTx(ctx, tx, id, pre) })
+}
+
+// DeleteTx is [Service.Delete] as a part of a transaction.
+func (s *Service) DeleteTx(ctx context.Context, tx *store.Tx, id uuid.UUID, pre version.Precondition) error {
+	if _, err := s.lock(ctx, tx, id, pre); err != nil {
+		return err
+	}
+	return tx.Landmark.DeleteOneID(id).Exec(mixin.WithDeletion(ctx))
 }
 
 // change locks a living landmark, asks whether the caller may change it and
@@ -207,34 +222,37 @@ func (s *Service) Delete(ctx context.Context, id uuid.UUID, pre version.Precondi
 // that is nothing, the landmark stays the version that it is. The lock on the
 // tree of areas comes first, as it does when an area is deleted: the other way
 // round the two would wait for each other.
-func (s *Service) change(
-	ctx context.Context, id uuid.UUID, pre version.Precondition,
-	fn func(context.Context, *store.Tx, *ent.Landmark, *ent.LandmarkUpdateOne) error, lock area.TreeLock,
-) (*ent.Landmark, error) {
+func (s *Service) change(ctx context.Context, id uuid.UUID, pre version.Precondition, fn changing, lock area.TreeLock) (*ent.Landmark, error) {
 	var changed *ent.Landmark
-	err := s.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		if err := area.LockTree(ctx, tx, lock); err != nil {
-			return err
-		}
-		found, err := s.lock(ctx, tx, id, pre)
-		if err != nil {
-			return err
-		}
-		update := tx.Landmark.UpdateOneID(id)
-		if err := fn(ctx, tx, found, update); err != nil {
-			return err
-		}
-		if m := update.Mutation(); len(m.Fields()) == 0 && len(m.ClearedFields()) == 0 {
-			changed = found
-			return nil
-		}
-		changed, err = update.Save(ctx)
-		return missing(err)
+	err := s.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+		changed, err = s.changeTx(ctx, tx, id, pre, fn, lock)
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 	return changed, nil
+}
+
+func (s *Service) changeTx(
+	ctx context.Context, tx *store.Tx, id uuid.UUID, pre version.Precondition, fn changing, lock area.TreeLock,
+) (*ent.Landmark, error) {
+	if err := area.LockTree(ctx, tx, lock); err != nil {
+		return nil, err
+	}
+	found, err := s.lock(ctx, tx, id, pre)
+	if err != nil {
+		return nil, err
+	}
+	update := tx.Landmark.UpdateOneID(id)
+	if err := fn(ctx, tx, found, update); err != nil {
+		return nil, err
+	}
+	if m := update.Mutation(); len(m.Fields()) == 0 && len(m.ClearedFields()) == 0 {
+		return found, nil
+	}
+	changed, err := update.Save(ctx)
+	return changed, missing(err)
 }
 
 // lock reads a living landmark for a change by the caller.

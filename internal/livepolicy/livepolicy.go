@@ -34,7 +34,14 @@ const editLock = 0x7069636100000003
 // channel is what a new version is announced on.
 const channel = "picaspot_policy"
 
-var errNoVersion = fault.New(fault.NotFound, "not_found", "The policy has no such version.")
+// managePolicy is what makes the next edit possible.
+const managePolicy authz.Permission = "policy:manage"
+
+var (
+	errNoVersion   = fault.New(fault.NotFound, "not_found", "The policy has no such version.")
+	errLastManager = fault.New(fault.Conflict, "last_policy_manager",
+		"Nobody would be left who may change the policy. Give an account a role that keeps policy:manage first.")
+)
 
 // Service keeps the live policy.
 type Service struct {
@@ -135,8 +142,8 @@ func (s *Service) Live() *authz.Snapshot { return s.authorizer.Current() }
 
 // Edit changes the policy: fn gets the present text and returns the next one. The
 // result is validated: syntax, unknown permissions and roles, circles, the last
-// role that may manage the policy, and roles that somebody has. When the
-// precondition does not hold, because somebody else was faster, the error says
+// role that may manage the policy, roles that somebody has, and the last account
+// that may change the policy again. When the precondition does not hold, because somebody else was faster, the error says
 // what they changed. An edit that changes nothing makes no version.
 func (s *Service) Edit(ctx context.Context, pre version.Precondition, comment string, fn func(text string) (string, error)) (*ent.PolicyVersion, error) {
 	return s.EditWith(ctx, pre, comment, func(_ context.Context, _ *store.Tx, text string) (string, error) { return fn(text) })
@@ -160,7 +167,8 @@ func (s *Service) EditWith(
 		if err != nil {
 			return err
 		}
-		text = strings.ReplaceAll(text, "\r\n", "\n")
+		// As spreadsheets write it; it means nothing.
+		text = strings.ReplaceAll(strings.TrimPrefix(text, "\ufeff"), "\r\n", "\n")
 		if text == present.Text {
 			made = present
 			return nil
@@ -207,7 +215,7 @@ func (s *Service) overtaken(ctx context.Context, tx *store.Tx, pre version.Preco
 }
 
 // validate holds a text against the rules for policies, and against those who live
-// by it: a role that somebody has stays.
+// by it: a role that somebody has stays, and so does an account that may change it.
 func (s *Service) validate(ctx context.Context, tx *store.Tx, text string) error {
 	if err := authz.Validate(text, s.known); err != nil {
 		return err
@@ -230,6 +238,17 @@ func (s *Service) validate(ctx context.Context, tx *store.Tx, text string) error
 	}
 	if len(inUse.Fields) > 0 {
 		return inUse
+	}
+	if _, ok := authz.CallerFrom(ctx); !ok {
+		return nil // Operators need no account to change it again.
+	}
+	manageable, err := tx.User.Query().
+		Where(entuser.StatusEQ(entuser.StatusActive), entuser.RoleIn(next.Holders(managePolicy)...)).Exist(ctx)
+	switch {
+	case err != nil:
+		return fmt.Errorf("look for one who manages the policy: %w", err)
+	case !manageable:
+		return errLastManager
 	}
 	return nil
 }

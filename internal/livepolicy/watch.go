@@ -31,6 +31,9 @@ const (
 // leaves the present one in force.
 func (s *Service) Reload(ctx context.Context) error {
 	err := s.reload(ctx)
+	if err != nil && ctx.Err() != nil {
+		return err // Nobody waits for it any more; it says nothing of the policy.
+	}
 	if last := s.health.Load(); err != nil {
 		s.failures.Add(1)
 		if last == nil || last.err == nil {
@@ -63,7 +66,8 @@ func (s *Service) reload(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("policy version %d: %w", newest.Version, err)
 	}
-	if s.authorizer.Swap(next) {
+	first := s.Live().Version() == 0
+	if s.authorizer.Swap(next) && !first {
 		slog.InfoContext(ctx, "policy in force", "version", newest.Version)
 	}
 	return nil

@@ -21,6 +21,8 @@ const (
 	RecoveryCodeUsed     Event = "recovery_code_used"
 	RecoveryCodesRenewed Event = "recovery_codes_renewed"
 	AccountDeleted       Event = "account_deleted"
+	// AccountRestored is a deletion that was undone by logging in.
+	AccountRestored Event = "account_restored"
 	// RefreshTokenReused is an old refresh token that came a second time and
 	// ended its session (RFC 9700, section 4.14.2).
 	RefreshTokenReused Event = "refresh_token_reused"
@@ -71,6 +73,9 @@ var notices = map[Event]notice{
 	AccountDeleted: {
 		"Your PicASpot account was deleted.",
 		"If this was not you, somebody else knows your password: change it wherever else you use it, and ask whoever runs this server.", "Open PicASpot",
+	},
+	AccountRestored: {
+		"Somebody logged in to your deleted PicASpot account, and so it is back as it was.", thenReset, actionReset,
 	},
 	RefreshTokenReused: {
 		"A session of your PicASpot account was ended, because an old key of it was used again, as happens when somebody has copied it from your device. A fault of the app can be the cause as well.",

@@ -130,6 +130,7 @@ func TestSecurityNotice(t *testing.T) {
 		{mail.RecoveryCodeUsed, "recovery code of your PicASpot account was used", reset},
 		{mail.RecoveryCodesRenewed, "New recovery codes were made", reset},
 		{mail.AccountDeleted, "Your PicASpot account was deleted", open},
+		{mail.AccountRestored, "and so it is back as it was", reset},
 		{mail.RefreshTokenReused, "A session of your PicASpot account was ended", reset},
 	} {
 		t.Run(string(c.event), func(t *testing.T) {

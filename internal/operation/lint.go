@@ -16,8 +16,8 @@ import (
 // clients have methods that read well. A new one is added here, on purpose.
 var verbs = []string{
 	"add", "apply", "cancel", "change", "confirm", "create", "delete", "end", "export", "find", "follow", "get", "import",
-	"list", "login", "logout", "mark", "put", "refresh", "register", "remove", "replace", "request", "resend", "reset",
-	"restore", "retry", "revoke", "search", "send", "set", "start", "stop", "unfollow", "unverify", "update",
+	"list", "login", "logout", "mark", "purge", "put", "refresh", "register", "remove", "replace", "request", "resend", "reset",
+	"resolve", "restore", "retry", "revoke", "search", "send", "set", "start", "stop", "unfollow", "unverify", "update",
 	"validate", "verify",
 }
 

@@ -130,6 +130,9 @@ func (rt *Router) wrap(op *Operation, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(context.WithValue(r.Context(), operationKey{}, op), limit)
 		defer cancel()
+		if !op.Public {
+			w.Header()["Cache-Control"] = op.cacheControl
+		}
 		caller, err := rt.admit(ctx, w, r.Header, op)
 		if err != nil {
 			problem.Write(w, r, err)

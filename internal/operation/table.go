@@ -38,6 +38,10 @@ type Operation struct {
 	// RateLimit is the class of limits that it counts against; it may be empty.
 	RateLimit string
 
+	// cacheControl is what an answer says about keeping it unless its handler says
+	// otherwise.
+	cacheControl []string
+
 	route *routers.Route
 	// parameters are those of the path and its own.
 	parameters []*openapi3.Parameter
@@ -152,10 +156,21 @@ func newOperation(doc *openapi3.T, path string, item *openapi3.PathItem, method 
 			op.parameters = append(op.parameters, p.Value)
 		}
 	}
+	op.cacheControl = noStore
+	if slices.ContainsFunc(op.parameters, func(p *openapi3.Parameter) bool { return p.Name == "If-None-Match" }) {
+		op.cacheControl = askAgain
+	}
 	var err error
 	op.body, err = newBody(spec.RequestBody)
 	return op, err
 }
+
+// What an answer is about is somebody's (OWASP ASVS 5.0, 14.3.2): nobody keeps it,
+// or where it has an entity tag, only who asks each time whether it still holds.
+var (
+	noStore  = []string{"no-store"}
+	askAgain = []string{"private, no-cache"}
+)
 
 func (op *Operation) readPermission(spec *openapi3.Operation) error {
 	extension, there := spec.Extensions["x-permission"]

@@ -66,7 +66,7 @@ func (r Result) Headers() (policy, limit string) {
 	b = append(b, `";q=`...)
 	b = strconv.AppendInt(b, int64(r.Rate.Requests), 10)
 	b = append(b, ";w="...)
-	b = strconv.AppendInt(b, int64(r.Rate.Period/time.Second), 10)
+	b = strconv.AppendInt(b, int64(math.Ceil(r.Rate.Period.Seconds())), 10)
 	policy = string(b)
 	b = append(room[:0], '"')
 	b = append(b, r.Policy...)
@@ -101,12 +101,12 @@ func (r Result) tighter(other Result) Result {
 
 // gcra decides on a request at the time now, in microseconds. tat is the
 // theoretical arrival time that was stored, 0 for none; next is the one to store,
-// and the same when the request is refused.
+// which is the same when the request is refused, but for one that was too far ahead.
 func gcra(tat, now int64, rate Rate) (next int64, r Result) {
 	interval := rate.interval()
 	window := interval * int64(rate.Requests)
 	// Never further ahead than a window: a rate that was lowered or a clock that was
-	// set back must not lock anybody out for longer.
+	// set back must not lock anybody out for longer, so it is stored too.
 	tat = min(max(tat, now), now+window)
 	r.Rate = rate
 	next = tat + interval
@@ -123,16 +123,18 @@ func gcra(tat, now int64, rate Rate) (next int64, r Result) {
 func micros(n int64) time.Duration { return time.Duration(n) * time.Microsecond }
 
 // script is gcra in Redis, by its own clock, so that those of the replicas do not
-// matter. It stores nothing for a request that it refuses. It returns the stored
-// time before and now; what follows from them is worked out here.
+// matter. It returns by how much the stored time was ahead of now; what follows
+// from that is worked out here.
 const script = `
 local now = redis.call('TIME')
 now = now[1] * 1000000 + now[2]
 local tat = tonumber(redis.call('GET', KEYS[1]) or 0)
-local start = tat > now and tat or now
 local interval, window = tonumber(ARGV[1]), tonumber(ARGV[2])
-if start + interval - window <= now then
-  redis.call('SET', KEYS[1], string.format('%.0f', start + interval), 'PX', math.ceil((start + interval - now) / 1000))
+local start = math.min(math.max(tat, now), now + window)
+local next = start
+if start + interval - window <= now then next = start + interval end
+if next ~= tat then
+  redis.call('SET', KEYS[1], string.format('%.0f', next), 'PX', math.ceil((next - now) / 1000))
 end
 return start - now`
 
@@ -263,7 +265,7 @@ func (l *Limiter) Local(keys ...Key) Result {
 		tat, _ := l.local.Get(name)
 		next, one := gcra(tat, now, key.Rate)
 		one.Policy = key.Policy
-		if one.Allowed {
+		if next != tat {
 			l.local.Add(name, next)
 		}
 		result = result.tighter(one)

@@ -51,12 +51,13 @@ func (s *Service) Check(ctx context.Context, q Question) (Access, error) {
 	}
 	a.Explanation = live.Explain(a.Role, q.Permission)
 	a.Allowed = a.Decision != authz.Denied
-	if q.EntityID != nil && a.Decision == authz.Own {
+	if q.EntityID != nil {
 		owner, err := s.live.Owner(ctx, q.EntityType, *q.EntityID)
 		if err != nil {
 			return a, err
 		}
-		if a.Allowed = owner == *q.UserID; !a.Allowed {
+		if a.Decision == authz.Own && owner != *q.UserID {
+			a.Allowed = false
 			a.Reason += fmt.Sprintf(" This %s belongs to somebody else.", q.EntityType)
 		}
 	}

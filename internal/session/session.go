@@ -6,10 +6,11 @@
 // How: an entry is stamped with the time of Redis. Whoever changes something
 // marks the user as changed before the commit and again after it, until a little
 // later than now. Entries stamped earlier than the mark's end do not count, and
-// while it lasts none is written, so that one that was read from the database
-// before the commit can't outlive it. A process that dies between the mark and
-// the commit costs some queries; one that can't reach Redis keeps trying until
-// no old entry can be left. Without Redis the database answers.
+// while it lasts none is written; nor is one by whoever saw another mark before
+// the database was asked, however long that took. So what was read before the
+// commit can't outlive it. A process that dies between the mark and the commit
+// costs some queries; one that can't reach Redis keeps trying until no old entry
+// can be left. Without Redis the database answers.
 package session
 
 import (
@@ -36,15 +37,17 @@ const (
 	// ttl is how long an entry is kept, give or take jitter.
 	ttl    = 60 * time.Second
 	jitter = 10 * time.Second
-	// guard is how long after a change nothing is kept: longer than it takes from
-	// reading the database to writing an entry.
+	// guard is how long after a mark nothing is kept: longer than it takes from the
+	// mark before a commit to another try at the one after it.
 	guard = 5 * time.Second
 	// markTTL outlasts every entry that the mark is about.
 	markTTL = ttl + jitter + guard
 	// skew is by how much the clocks of Redis and of this process may differ.
 	skew = 5 * time.Second
-	// loadTimeout keeps a look-up in the database well within guard.
+	// loadTimeout bounds a look-up in the database.
 	loadTimeout = 4 * time.Second
+	// insistInterval is how often a mark is tried again.
+	insistInterval = time.Second
 )
 
 // ErrEnded is the answer to a session that has ended or expired, and to one of
@@ -65,11 +68,12 @@ type State struct {
 type Registry struct {
 	pool  *pgxpool.Pool
 	redis *redisconn.Conn
+	guard time.Duration
 }
 
 // NewRegistry makes a registry; redis may be nil.
 func NewRegistry(pool *pgxpool.Pool, redis *redisconn.Conn) *Registry {
-	return &Registry{pool: pool, redis: redis}
+	return &Registry{pool: pool, redis: redis, guard: guard}
 }
 
 // The keys of a user share a slot of a Redis Cluster. They are made for each
@@ -108,20 +112,24 @@ func (r *Registry) Queue(ctx context.Context, pipe redis.Pipeliner, user, sessio
 
 // State returns the state, or [ErrEnded].
 func (p *Pending) State(ctx context.Context) (State, error) {
-	kept := ""
-	if values, err := p.reply.Result(); err == nil && len(values) == 2 {
-		mark, _ := values[0].(string)
-		kept, _ = values[1].(string)
-		if e, ok := parse(kept); ok && e.counts(mark, p.registry.distrusted()) {
-			return e.state()
-		}
+	values, err := p.reply.Result()
+	if err != nil || len(values) != 2 {
+		// Nothing is kept either, for which it takes the mark from before the look-up.
+		return p.registry.State(ctx, p.user, p.session)
 	}
-	return p.registry.load(ctx, p.user, p.session, kept)
-}
-
-// State asks the database.
-func (r *Registry) State(ctx context.Context, user, session uuid.UUID) (State, error) {
-	return r.load(ctx, user, session, "")
+	mark, _ := values[0].(string)
+	kept, _ := values[1].(string)
+	if e, ok := parse(kept); ok && e.counts(mark, p.registry.distrusted()) && !e.expired() {
+		return e.state()
+	}
+	state, err := p.registry.State(ctx, p.user, p.session)
+	switch {
+	case err == nil:
+		p.registry.keep(ctx, p, mark, kept, state.text())
+	case errors.Is(err, ErrEnded):
+		p.registry.keep(ctx, p, mark, kept, ended)
+	}
+	return state, err
 }
 
 // distrusted is the time before which entries do not count: a change that was
@@ -142,6 +150,18 @@ type entry struct {
 	State
 }
 
+// ended is what is kept of a session that has ended, in the place of its state.
+const ended = "-"
+
+// text is what is kept of a state: expiry, factor and role.
+func (s State) text() string {
+	factor := "0"
+	if s.SecondFactor {
+		factor = "1"
+	}
+	return strconv.FormatInt(s.ExpiresAt.Unix(), 10) + " " + factor + " " + s.Role
+}
+
 // parse reads "at -" and "at expiry factor role".
 func parse(text string) (entry, bool) {
 	stamp, rest, _ := strings.Cut(text, " ")
@@ -149,7 +169,7 @@ func parse(text string) (entry, bool) {
 	if err != nil {
 		return entry{}, false
 	}
-	if rest == "-" {
+	if rest == ended {
 		return entry{at: at}, true
 	}
 	expiry, rest, _ := strings.Cut(rest, " ")
@@ -173,8 +193,12 @@ func (e entry) counts(mark string, distrusted time.Time) bool {
 	return distrusted.IsZero() || e.at > distrusted.UnixMicro()
 }
 
+// expired reports whether a session would have ended by itself since; a refresh,
+// which is no change that is announced, may have made it longer.
+func (e entry) expired() bool { return e.alive && !time.Now().Before(e.ExpiresAt) }
+
 func (e entry) state() (State, error) {
-	if !e.alive || !time.Now().Before(e.ExpiresAt) {
+	if !e.alive {
 		return State{}, ErrEnded
 	}
 	return e.State, nil
@@ -187,61 +211,54 @@ FROM sessions s JOIN users u ON u.id = s.user_id
 WHERE s.id = $1 AND s.user_id = $2 AND s.ended_at IS NULL AND s.expires_at > now() AND s.idle_expires_at > now()
   AND u.deleted_at IS NULL AND u.status = 'active'`
 
-// load asks the database, and keeps the answer in the place of what was kept. It
-// does not share a look-up that is under way: that may have begun before a change
-// that this request is to see.
-func (r *Registry) load(ctx context.Context, user, session uuid.UUID, kept string) (State, error) {
+// State asks the database, or returns [ErrEnded]. It does not share a look-up that
+// is under way: that may have begun before a change that this request is to see.
+func (r *Registry) State(ctx context.Context, user, session uuid.UUID) (State, error) {
 	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
 	defer cancel()
 	var state State
 	err := r.pool.QueryRow(ctx, loadSQL, session, user).Scan(&state.Role, &state.SecondFactor, &state.ExpiresAt)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
-		r.keep(ctx, user, session, kept, "-")
 		return State{}, ErrEnded
 	case err != nil:
 		return State{}, fmt.Errorf("look up the session: %w", err)
 	}
-	factor := "0"
-	if state.SecondFactor {
-		factor = "1"
-	}
-	r.keep(ctx, user, session, kept, strconv.FormatInt(state.ExpiresAt.Unix(), 10)+" "+factor+" "+state.Role)
 	return state, nil
 }
 
-// keepScript writes an entry unless the user is marked as changed, or somebody
-// else has written one since ours was read.
+// keepScript writes an entry unless the user is marked as changed, or was marked
+// again or somebody else has written one since ours were read.
 var keepScript = redis.NewScript(`
 local now = redis.call('TIME')
 local at = now[1] * 1000000 + now[2]
-local mark = redis.call('GET', KEYS[1])
-if mark and at <= tonumber(mark) then return 0 end
+local mark = redis.call('GET', KEYS[1]) or ''
+if mark ~= ARGV[1] or mark ~= '' and at <= tonumber(mark) then return 0 end
 local kept = redis.call('GET', KEYS[2])
-if kept and kept ~= ARGV[1] then return 0 end
-redis.call('SET', KEYS[2], string.format('%.0f', at) .. ' ' .. ARGV[2], 'PX', ARGV[3])
+if kept and kept ~= ARGV[2] then return 0 end
+redis.call('SET', KEYS[2], string.format('%.0f', at) .. ' ' .. ARGV[3], 'PX', ARGV[4])
 return 1`)
 
-func (r *Registry) keep(ctx context.Context, user, session uuid.UUID, kept, value string) {
-	if r.redis == nil || r.redis.Away() {
-		return
-	}
+// keep keeps what the database said after the mark and the entry were read.
+func (r *Registry) keep(ctx context.Context, p *Pending, mark, kept, text string) {
 	life := ttl + rand.N(jitter) //nolint:gosec // Jitter is no secret.
-	err := keepScript.Run(ctx, r.redis, []string{markKey(user), entryKey(user, session)}, kept, value, life.Milliseconds()).Err()
-	if err != nil && !errors.Is(err, redis.Nil) {
+	keys := []string{markKey(p.user), entryKey(p.user, p.session)}
+	if err := keepScript.Run(ctx, r.redis, keys, mark, kept, text, life.Milliseconds()).Err(); err != nil {
 		slog.DebugContext(ctx, "session not cached", "error", err)
 	}
 }
 
-// markScript marks a user as changed until a while from now, and never shortens a mark.
+// markScript marks a user as changed until a while from now. Each mark is later
+// than the one before, also when the clock was set back.
 var markScript = redis.NewScript(`
 local now = redis.call('TIME')
-local till = now[1] * 1000000 + now[2] + tonumber(ARGV[1])
+local mark = tonumber(redis.call('GET', KEYS[1]) or 0) or 0
+local till = math.max(now[1] * 1000000 + now[2] + tonumber(ARGV[1]), mark + 1)
 redis.call('SET', KEYS[1], string.format('%.0f', till), 'PX', ARGV[2])
 return 1`)
 
 func (r *Registry) mark(ctx context.Context, user uuid.UUID) error {
-	return markScript.Run(ctx, r.redis, []string{markKey(user)}, guard.Microseconds(), markTTL.Milliseconds()).Err()
+	return markScript.Run(ctx, r.redis, []string{markKey(user)}, r.guard.Microseconds(), markTTL.Milliseconds()).Err()
 }
 
 // AfterCommitter is the transaction that a change is part of.
@@ -267,18 +284,18 @@ func (r *Registry) Changed(ctx context.Context, tx AfterCommitter, user uuid.UUI
 }
 
 // insist marks a user once Redis is back. It gives up when no entry from before
-// the change can be left.
+// the change can be left, and when the connection is closed.
 func (r *Registry) insist(ctx context.Context, user uuid.UUID) {
 	ctx, cancel := context.WithTimeout(ctx, markTTL)
 	defer cancel()
-	tick := time.NewTicker(time.Second)
+	tick := time.NewTicker(insistInterval)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			if r.mark(ctx, user) == nil {
+			if err := r.mark(ctx, user); err == nil || errors.Is(err, redis.ErrClosed) {
 				return
 			}
 		}

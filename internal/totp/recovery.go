@@ -8,7 +8,7 @@ import (
 
 const (
 	recoveryCodes  = 10
-	recoveryLength = 16 // characters of 5 bits: 80 bits
+	recoveryLength = 26 // characters of 5 bits: 130 bits
 	recoveryGroup  = 4  // characters between hyphens
 )
 
@@ -17,7 +17,7 @@ const (
 const recoveryAlphabet = "0123456789abcdefghjkmnpqrstvwxyz"
 
 // NewRecoveryCodes returns ten codes, each of which stands in for a one-time
-// password once, in the form "0123-abcd-efgh-jkmn", and the hashes under which
+// password once, in groups of four as "0123-abcd-…", and the hashes under which
 // the database keeps them, in the same order.
 func NewRecoveryCodes() (plain []string, hashes [][]byte) {
 	for range recoveryCodes {
@@ -62,7 +62,7 @@ func NormalizeRecoveryCode(code string) string {
 }
 
 // HashRecoveryCode returns the SHA-256 of a code's normal form, to look it up
-// by. With 80 random bits it needs neither salt nor stretching.
+// by. With 130 random bits it needs neither salt nor stretching.
 func HashRecoveryCode(code string) []byte {
 	hash := sha256.Sum256([]byte(NormalizeRecoveryCode(code)))
 	return hash[:]

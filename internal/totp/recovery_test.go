@@ -19,7 +19,7 @@ func TestNewRecoveryCodes(t *testing.T) {
 		require.Len(t, plain, 10)
 		require.Len(t, hashes, 10)
 		for i, code := range plain {
-			require.Regexp(t, `^[0-9a-hjkmnp-tv-z]{4}(-[0-9a-hjkmnp-tv-z]{4}){3}$`, code)
+			require.Regexp(t, `^[0-9a-hjkmnp-tv-z]{4}(-[0-9a-hjkmnp-tv-z]{4}){5}-[0-9a-hjkmnp-tv-z]{2}$`, code)
 			require.True(t, totp.IsRecoveryCode(code))
 			require.Equal(t, hashes[i], totp.HashRecoveryCode(code))
 			require.False(t, seen[code])
@@ -73,22 +73,22 @@ func TestHashRecoveryCode(t *testing.T) {
 func TestIsRecoveryCode(t *testing.T) {
 	t.Parallel()
 	for code, want := range map[string]bool{
-		"0123-abcd-efgh-jkmn":      true,
-		"0123abcdefghjkmn":         true,
-		"OILO ilo0 1111 0000":      true,
-		"1234-5678-9012-3456":      true,
-		"":                         false,
-		"----":                     false,
-		"123456":                   false,
-		"123 456":                  false,
-		"0123-abcd-efgh-jkm":       false,
-		"0123-abcd-efgh-jkmnp":     false,
-		"0123-abcd-efgh-jkmu":      false,
-		"0123-abcd-efgh-jkm!":      false,
-		"0123-abcd-efgh-j\u212Amn": false, // The Kelvin sign
-		"０１２３-abcd-efgh-jkmn":      false,
-		"\xff123-abcd-efgh-jkmn":   false,
-		"0123-abcd-efgh-jkmn" + strings.Repeat(" ", 100): false,
+		"0123-abcd-efgh-jkmn-pqrs-tvwx-yz":      true,
+		"0123abcdefghjkmnpqrstvwxyz":            true,
+		"OILO ilo0 1111 0000 oooo llll iI":      true,
+		"1234-5678-9012-3456-7890-1234-56":      true,
+		"":                                      false,
+		"----":                                  false,
+		"123456":                                false,
+		"123 456":                               false,
+		"0123-abcd-efgh-jkmn-pqrs-tvwx-y":       false,
+		"0123-abcd-efgh-jkmn-pqrs-tvwx-yz0":     false,
+		"0123-abcd-efgh-jkmn-pqrs-tvwx-yu":      false,
+		"0123-abcd-efgh-jkmn-pqrs-tvwx-y!":      false,
+		"0123-abcd-efgh-j\u212Amn-pqrs-tvwx-yz": false, // The Kelvin sign
+		"０１２３-abcd-efgh-jkmn-pqrs-tvwx-yz":      false,
+		"\xff123-abcd-efgh-jkmn-pqrs-tvwx-yz":   false,
+		"0123-abcd-efgh-jkmn-pqrs-tvwx-yz" + strings.Repeat(" ", 100): false,
 	} {
 		require.Equal(t, want, totp.IsRecoveryCode(code), "%q", code)
 	}
@@ -105,7 +105,7 @@ func FuzzNormalizeRecoveryCode(f *testing.F) {
 		require.NotRegexp(t, `[A-Zilo\s]`, normal)
 		if totp.IsRecoveryCode(code) {
 			require.True(t, totp.IsRecoveryCode(normal))
-			require.Regexp(t, `^[0-9a-hjkmnp-tv-z]{16}$`, normal)
+			require.Regexp(t, `^[0-9a-hjkmnp-tv-z]{26}$`, normal)
 		}
 	})
 }

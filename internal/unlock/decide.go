@@ -27,6 +27,10 @@ func (s *Service) Decide(ctx context.Context, id uuid.UUID) error {
 	// A landmark that was deleted since is still the one that the photo was taken for.
 	attempt, err := s.store.Ent.Attempt.Query().Where(entattempt.ID(id)).
 		WithLandmark().Only(mixin.WithDeleted(ctx))
+	if store.IsNotFound(err) {
+		// It was purged, with its files but for what a try before this one left.
+		return s.storage.DeleteBeneath(ctx, pictures(id))
+	}
 	if err != nil {
 		return fmt.Errorf("find the attempt: %w", err)
 	}
@@ -38,10 +42,20 @@ func (s *Service) Decide(ctx context.Context, id uuid.UUID) error {
 		return err
 	}
 	verdict := verify.Run(evidence(attempt, facts), s.policy)
-	return s.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+	err = s.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		return record(ctx, tx, attempt, verdict, image)
 	})
+	if errors.Is(err, errPurged) {
+		return s.storage.DeleteBeneath(ctx, pictures(id))
+	}
+	return err
 }
+
+// errPurged says that an attempt was purged while it was being decided.
+var errPurged = errors.New("the attempt was purged")
+
+// pictures is where the pictures of an attempt are kept.
+func pictures(attempt uuid.UUID) string { return "attempts/" + attempt.String() }
 
 // develop reads the facts off the photo and makes the picture that others may see.
 func (s *Service) develop(ctx context.Context, attempt *ent.Attempt) (photo.Facts, *photo.Image, error) {
@@ -60,7 +74,7 @@ func (s *Service) develop(ctx context.Context, attempt *ent.Attempt) (photo.Fact
 	if err != nil {
 		return photo.Facts{}, nil, err
 	}
-	image, err := s.pictures.Add(ctx, "attempts/"+attempt.ID.String(), bytes.NewReader(data), int64(len(data)))
+	image, err := s.pictures.Add(ctx, pictures(attempt.ID), bytes.NewReader(data), int64(len(data)))
 	return facts, image, err
 }
 
@@ -91,7 +105,10 @@ func record(ctx context.Context, tx *store.Tx, attempt *ent.Attempt, verdict ver
 	if err != nil {
 		return fmt.Errorf("record the verdict: %w", err)
 	}
-	if decided == 0 || verdict.Status != verify.Succeeded {
+	if decided == 0 {
+		return stillThere(ctx, tx, attempt.ID)
+	}
+	if verdict.Status != verify.Succeeded {
 		return nil
 	}
 	err = tx.Unlock.Create().
@@ -104,6 +121,18 @@ func record(ctx context.Context, tx *store.Tx, attempt *ent.Attempt, verdict ver
 	// Nothing to insert is how ent says that the unlock is there already.
 	if err != nil && !errors.Is(err, stdsql.ErrNoRows) {
 		return fmt.Errorf("record the unlock: %w", err)
+	}
+	return nil
+}
+
+// stillThere returns [errPurged] unless there is such an attempt.
+func stillThere(ctx context.Context, tx *store.Tx, id uuid.UUID) error {
+	exists, err := tx.Attempt.Query().Where(entattempt.ID(id)).Exist(ctx)
+	switch {
+	case err != nil:
+		return fmt.Errorf("find the attempt: %w", err)
+	case !exists:
+		return errPurged
 	}
 	return nil
 }

@@ -1,0 +1,305 @@
+package gate_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/picaspot/picaspot/internal/fault"
+	"github.com/picaspot/picaspot/internal/gate"
+	"github.com/picaspot/picaspot/internal/localstack"
+	"github.com/picaspot/picaspot/internal/ratelimit"
+	"github.com/picaspot/picaspot/internal/redisconn"
+	"github.com/picaspot/picaspot/internal/reqctx"
+	"github.com/picaspot/picaspot/internal/session"
+	"github.com/picaspot/picaspot/internal/store"
+	"github.com/picaspot/picaspot/internal/testenv"
+	"github.com/picaspot/picaspot/internal/token"
+)
+
+func TestMain(m *testing.M) {
+	testenv.Main(m, testenv.WithLeakCheck(), testenv.WithMigrator(testenv.Migrator{Fingerprint: store.Fingerprint(), Up: store.Migrate}))
+}
+
+const home = "203.0.113.7"
+
+func rate(requests int) ratelimit.Rate { return ratelimit.Rate{Requests: requests, Period: time.Hour} }
+
+// limits are such that what counts shows in what is left: 20 an address, 4 an account.
+var limits = ratelimit.Limits{
+	"read":    {Address: rate(20), Account: rate(4)},
+	"write":   {Address: rate(20), Account: rate(4)},
+	"address": {Address: rate(2)},
+	"account": {Account: rate(2)},
+	"none":    {},
+}
+
+type bench struct {
+	*gate.Gate
+	store *store.Store
+	redis *redisconn.Conn
+}
+
+// newBench makes a gate on a Redis, or without one.
+func newBench(tb testing.TB, redisURL string) *bench {
+	tb.Helper()
+	s, err := store.Open(tb.Context(), testenv.Database(tb), store.Options{MaxConns: 4})
+	require.NoError(tb, err)
+	tb.Cleanup(s.Close)
+	if redisURL == "" {
+		return &bench{gate.New(limits, ratelimit.New(nil), session.NewRegistry(s.Pool, nil), nil), s, nil}
+	}
+	conn, err := redisconn.Open(redisURL)
+	require.NoError(tb, err)
+	tb.Cleanup(func() { _ = conn.Close() })
+	return &bench{gate.New(limits, ratelimit.New(conn), session.NewRegistry(s.Pool, conn), conn), s, conn}
+}
+
+// logIn makes an account with a session.
+func (b *bench) logIn(tb testing.TB) *token.Claims {
+	tb.Helper()
+	claims := &token.Claims{}
+	require.NoError(tb, b.store.InTx(tb.Context(), func(ctx context.Context, tx *store.Tx) error {
+		name := "u" + strings.ReplaceAll(uuid.NewString(), "-", "")[:16]
+		user, err := tx.User.Create().SetUsername(name).SetEmail(name + "@example.org").SetPasswordHash("none").SetRole("user").Save(ctx)
+		if err != nil {
+			return err
+		}
+		started, err := tx.Session.Create().SetUserID(user.ID).SetRefreshHash([]byte{1}).
+			SetIdleExpiresAt(time.Now().Add(time.Hour)).SetExpiresAt(time.Now().Add(time.Hour)).Save(ctx)
+		if err != nil {
+			return err
+		}
+		claims.Subject, claims.SessionID = user.ID, started.ID
+		return nil
+	}))
+	return claims
+}
+
+func (b *bench) end(t *testing.T, claims *token.Claims) {
+	t.Helper()
+	require.NoError(t, b.store.Ent.Session.UpdateOneID(claims.SessionID).SetEndedAt(time.Now()).Exec(t.Context()))
+}
+
+func from(ctx context.Context, address string) context.Context {
+	return reqctx.With(ctx, reqctx.Request{Address: address})
+}
+
+// admit lets a request in that has to be let in, and returns the limit that is the nearest.
+func (b *bench) admit(t *testing.T, class, address string, claims *token.Claims) ratelimit.Result {
+	t.Helper()
+	limit, state, err := b.Admit(from(t.Context(), address), class, claims)
+	require.NoError(t, err)
+	require.True(t, limit.Allowed)
+	require.Equal(t, "user", state.Role)
+	return limit
+}
+
+// left is how many requests of nobody an address has left, beside this one.
+func (b *bench) left(t *testing.T, address string) int {
+	t.Helper()
+	return b.Limit(from(t.Context(), address), "read").Remaining
+}
+
+// everywhere runs a test with Redis, without one, and with one that is away.
+func everywhere(t *testing.T, test func(t *testing.T, b *bench)) {
+	t.Helper()
+	t.Run("redis", func(t *testing.T) {
+		t.Parallel()
+		test(t, newBench(t, testenv.Redis(t)))
+	})
+	t.Run("none", func(t *testing.T) {
+		t.Parallel()
+		test(t, newBench(t, ""))
+	})
+	t.Run("away", func(t *testing.T) {
+		t.Parallel()
+		test(t, newBench(t, "redis://127.0.0.1:1/0"))
+	})
+}
+
+func TestCountsAddressAndAccount(t *testing.T) {
+	t.Parallel()
+	everywhere(t, func(t *testing.T, b *bench) {
+		ada, bob := b.logIn(t), b.logIn(t)
+		limit := b.admit(t, "read", home, ada)
+		require.Equal(t, "read", limit.Policy)
+		require.Equal(t, []int{4, 3}, []int{limit.Rate.Requests, limit.Remaining}, "the account is the nearest")
+		b.admit(t, "read", home, ada)
+		require.Equal(t, 3, b.admit(t, "read", home, bob).Remaining, "accounts count apart")
+		require.Equal(t, 16, b.left(t, home), "and together for their address")
+		require.Equal(t, 19, b.left(t, "203.0.113.8"), "addresses count apart")
+		require.Equal(t, 1, b.admit(t, "read", "203.0.113.8", ada).Remaining, "an account counts wherever it is")
+		require.Equal(t, 3, b.admit(t, "write", home, ada).Remaining, "classes count apart")
+
+		require.Equal(t, 0, b.admit(t, "read", "203.0.113.9", ada).Remaining)
+		limit, state, err := b.Admit(from(t.Context(), "203.0.113.9"), "read", ada)
+		require.NoError(t, err)
+		require.Zero(t, state)
+		require.False(t, limit.Allowed)
+		require.InDelta(t, 15*time.Minute, limit.RetryAfter, float64(time.Minute))
+		b.admit(t, "read", "203.0.113.9", bob)
+	})
+}
+
+func TestClasses(t *testing.T) {
+	t.Parallel()
+	everywhere(t, func(t *testing.T, b *bench) {
+		ada := b.logIn(t)
+		for _, class := range []string{"none", "unknown", ""} {
+			require.Equal(t, ratelimit.Result{Allowed: true}, b.admit(t, class, home, ada), class)
+			require.Equal(t, ratelimit.Result{Allowed: true}, b.Limit(from(t.Context(), home), class), class)
+		}
+		require.Equal(t, ratelimit.Result{Allowed: true}, b.Limit(from(t.Context(), home), "account"), "nobody has no account")
+		require.Equal(t, 1, b.admit(t, "address", home, ada).Remaining)
+		require.Equal(t, 0, b.Limit(from(t.Context(), home), "address").Remaining)
+		require.False(t, b.Limit(from(t.Context(), home), "address").Allowed)
+		b.admit(t, "account", home, ada)
+		require.Equal(t, 0, b.admit(t, "account", "203.0.113.8", ada).Remaining)
+	})
+}
+
+func TestWhatAnAddressCountsAs(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "")
+	for name, test := range map[string]struct {
+		one, other string
+		same       bool
+	}{
+		"IPv4":                            {"198.51.100.1", "198.51.100.2", false},
+		"IPv6 of one customer":            {"2001:db8:0:1::1", "2001:db8:0:1:ffff:ffff:ffff:ffff", true},
+		"IPv6 of two customers":           {"2001:db8:0:2::1", "2001:db8:0:3::1", false},
+		"IPv6 written in two ways":        {"2001:db8:0:4::1", "2001:0DB8:0000:0004:0:0:0:1", true},
+		"IPv4 in IPv6":                    {"::ffff:198.51.100.3", "::ffff:198.51.100.4", false},
+		"IPv4, and the same in IPv6":      {"198.51.100.5", "::ffff:198.51.100.5", true},
+		"IPv6 with the name of a card":    {"fe80::1%eth0", "fe80::2%eth1", true},
+		"what is no address":              {"somewhere", "elsewhere", false},
+		"no address":                      {"", "", true},
+		"no address, as long as you like": {strings.Repeat("x", 5000), strings.Repeat("x", 5001), false},
+		"no address, and somebody else's": {"account:1", "1", false},
+	} {
+		require.Equal(t, 19, b.left(t, test.one), name)
+		want := 19
+		if test.same {
+			want = 18
+		}
+		require.Equal(t, want, b.left(t, test.other), name)
+	}
+	require.Equal(t, 17, b.Limit(t.Context(), "read").Remaining, "outside of a request")
+}
+
+func TestRefusesBeforeItAsksForTheSession(t *testing.T) {
+	t.Parallel()
+	everywhere(t, func(t *testing.T, b *bench) {
+		ada := b.logIn(t)
+		for range 2 {
+			b.admit(t, "account", home, ada)
+		}
+		queries := b.store.Pool.Stat().AcquireCount()
+		b.store.Pool.Close()
+		limit, state, err := b.Admit(from(t.Context(), home), "account", ada)
+		require.NoError(t, err)
+		require.False(t, limit.Allowed)
+		require.Zero(t, state)
+		require.Equal(t, queries, b.store.Pool.Stat().AcquireCount())
+	})
+}
+
+func TestSessions(t *testing.T) {
+	t.Parallel()
+	everywhere(t, func(t *testing.T, b *bench) {
+		ada, bob := b.logIn(t), b.logIn(t)
+		b.end(t, ada)
+		limit, state, err := b.Admit(from(t.Context(), home), "read", ada)
+		require.ErrorIs(t, err, session.ErrEnded)
+		require.Equal(t, fault.Unauthenticated, fault.KindOf(err))
+		require.True(t, limit.Allowed, "it counts all the same")
+		require.Zero(t, state)
+		require.Equal(t, 18, b.left(t, home))
+
+		_, _, err = b.Admit(from(t.Context(), home), "read", &token.Claims{Subject: bob.Subject, SessionID: ada.SessionID})
+		require.ErrorIs(t, err, session.ErrEnded, "somebody else's")
+		b.admit(t, "read", home, bob)
+
+		late, cancel := context.WithDeadline(from(t.Context(), home), time.Now().Add(-time.Second))
+		defer cancel()
+		limit, _, err = b.Admit(late, "none", bob)
+		require.True(t, limit.Allowed)
+		require.Equal(t, fault.Unavailable, fault.KindOf(err), "what the database says is told apart")
+	})
+}
+
+func TestKeptSessionCostsNoQuery(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, testenv.Redis(t))
+	ada := b.logIn(t)
+	b.admit(t, "none", home, ada)
+	queries := b.store.Pool.Stat().AcquireCount()
+	b.admit(t, "read", home, ada)
+	b.admit(t, "none", home, ada)
+	require.Equal(t, queries, b.store.Pool.Stat().AcquireCount())
+}
+
+func TestRedisGoesAway(t *testing.T) {
+	t.Parallel()
+	server, err := localstack.StartRedisServer(t.Context(), t.TempDir())
+	require.NoError(t, err)
+	stop := func() { require.NoError(t, server.Stop(context.Background())) }
+	t.Cleanup(stop)
+	b := newBench(t, server.URL())
+	ada, bob := b.logIn(t), b.logIn(t)
+	for range 3 {
+		b.admit(t, "read", home, ada)
+	}
+	stop()
+	// Before it is noticed and after.
+	for want := 3; want >= 0; want-- {
+		require.Equal(t, want, b.admit(t, "read", home, ada).Remaining, "the process counts for itself")
+	}
+	require.True(t, b.redis.Away())
+	limit, _, err := b.Admit(from(t.Context(), home), "read", ada)
+	require.NoError(t, err)
+	require.False(t, limit.Allowed)
+	b.admit(t, "read", home, bob)
+	b.end(t, bob)
+	_, _, err = b.Admit(from(t.Context(), home), "read", bob)
+	require.ErrorIs(t, err, session.ErrEnded, "the database answers")
+	require.Equal(t, 12, b.left(t, home), "the refused one counted too")
+}
+
+func BenchmarkAdmit(b *testing.B) {
+	bench := newBench(b, testenv.Redis(b))
+	plenty := ratelimit.Rate{Requests: 1_000_000, Period: time.Second}
+	g := gate.New(ratelimit.Limits{"read": {Address: plenty, Account: plenty}}, ratelimit.New(bench.redis), session.NewRegistry(bench.store.Pool, bench.redis), bench.redis)
+	claims := bench.logIn(b)
+	ctx := from(b.Context(), home)
+	admit := func() error {
+		_, _, err := g.Admit(ctx, "read", claims)
+		return err
+	}
+	require.NoError(b, admit())
+	b.Run("serial", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if err := admit(); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("parallel", func(b *testing.B) {
+		b.ReportAllocs()
+		b.SetParallelism(16)
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				if err := admit(); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	})
+}

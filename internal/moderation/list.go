@@ -1,0 +1,74 @@
+package moderation
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+
+	"github.com/picaspot/picaspot/ent"
+	"github.com/picaspot/picaspot/ent/predicate"
+	entreport "github.com/picaspot/picaspot/ent/report"
+	"github.com/picaspot/picaspot/internal/authz"
+	"github.com/picaspot/picaspot/internal/page"
+)
+
+// Filter narrows a list of reports; nil does not.
+type Filter struct {
+	Status      *entreport.Status
+	SubjectType *entreport.SubjectType
+	SubjectID   *uuid.UUID
+	ReporterID  *uuid.UUID
+}
+
+var list = page.List{
+	Name: "reports", Default: "created_at",
+	SortBy: map[string]page.Column{
+		"created_at": {Name: entreport.FieldCreatedAt, Type: page.Time, Order: page.Asc},
+		"updated_at": {Name: entreport.FieldUpdatedAt, Type: page.Time, Order: page.Asc},
+	},
+}
+
+// List returns a page of the reports that the caller may decide, oldest first.
+func (s *Service) List(ctx context.Context, f Filter, params page.Params) (page.Result[*ent.Report], error) {
+	var own *uuid.UUID
+	if caller, _ := authz.CallerFrom(ctx); caller.Scope != authz.Any {
+		own = &caller.UserID
+	}
+	q, err := list.Resolve(params, s.cursors, []any{f, own})
+	if err != nil {
+		return page.Result[*ent.Report]{}, err
+	}
+	var where []predicate.Report
+	for _, reporter := range []*uuid.UUID{own, f.ReporterID} {
+		if reporter != nil {
+			where = append(where, entreport.ReporterID(*reporter))
+		}
+	}
+	if f.Status != nil {
+		where = append(where, entreport.StatusEQ(*f.Status))
+	}
+	if f.SubjectType != nil {
+		where = append(where, entreport.SubjectTypeEQ(*f.SubjectType))
+	}
+	if f.SubjectID != nil {
+		where = append(where, entreport.SubjectID(*f.SubjectID))
+	}
+	return page.Fetch(ctx, q, page.Source[*ent.Report]{
+		List: func(ctx context.Context, limit, offset int) ([]*ent.Report, error) {
+			return s.store.Ent.Report.Query().Where(append(where, q.Where)...).Order(q.Order).Limit(limit).Offset(offset).All(ctx)
+		},
+		Count: func(ctx context.Context) (int, error) {
+			return s.store.Ent.Report.Query().Where(where...).Count(ctx)
+		},
+		Key: func(r *ent.Report, column string) any {
+			switch column {
+			case entreport.FieldID:
+				return r.ID
+			case entreport.FieldUpdatedAt:
+				return r.UpdatedAt
+			default:
+				return r.CreatedAt
+			}
+		},
+	})
+}
