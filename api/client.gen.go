@@ -101,7 +101,9 @@ type ClientInterface interface {
 
 	// PurgeArea Delete an area for good
 	//
-	// Takes an area out of the trash with all that its deletion took, files included. This can't be undone.
+	// Takes an area out of the trash with all that its deletion took, what was deleted beneath it before,
+	// and the attempts, unlocks and files of all that. What went along with another area is a conflict
+	// that names that one. This can't be undone.
 	//
 	// Corresponds with DELETE /api/v1/admin/areas/{area_id} (the `PurgeArea` operationId).
 	PurgeArea(ctx context.Context, areaID AreaID, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -129,7 +131,8 @@ type ClientInterface interface {
 
 	// PurgeLandmark Delete a landmark for good
 	//
-	// Takes a landmark out of the trash, files included. This can't be undone.
+	// Takes a landmark out of the trash, with its attempts, unlocks and files. What went along with an
+	// area is a conflict that names that one. This can't be undone.
 	//
 	// Corresponds with DELETE /api/v1/admin/landmarks/{landmark_id} (the `PurgeLandmark` operationId).
 	PurgeLandmark(ctx context.Context, landmarkID LandmarkID, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -297,7 +300,8 @@ type ClientInterface interface {
 
 	// PurgeUser Delete an account for good
 	//
-	// Takes an account out of the trash with all that belongs to it, files included. This can't be undone.
+	// Takes an account out of the trash with its sessions, attempts, unlocks and files. What it has
+	// created stays. This can't be undone.
 	//
 	// Corresponds with DELETE /api/v1/admin/users/{user_id} (the `PurgeUser` operationId).
 	PurgeUser(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -476,6 +480,9 @@ type ClientInterface interface {
 	// Starts a session and answers with its tokens. A wrong name, a wrong password, an address that
 	// is not proven and a suspended account all get the same 401.
 	//
+	// Who deleted their own account has it back by logging in within the retention, and is told so by
+	// mail.
+	//
 	// An account with a second factor also needs `otp`: a code of the authenticator app, or a
 	// recovery code. Without one the answer is a 401 of the type `/problems/otp_required`.
 	//
@@ -491,6 +498,9 @@ type ClientInterface interface {
 	//
 	// Starts a session and answers with its tokens. A wrong name, a wrong password, an address that
 	// is not proven and a suspended account all get the same 401.
+	//
+	// Who deleted their own account has it back by logging in within the retention, and is told so by
+	// mail.
 	//
 	// An account with a second factor also needs `otp`: a code of the authenticator app, or a
 	// recovery code. Without one the answer is a 401 of the type `/problems/otp_required`.
@@ -781,7 +791,8 @@ type ClientInterface interface {
 	//
 	// Asks for the password, and for a code of the second factor if there is one. The account is
 	// gone for everybody at once, every session ends, and after the retention its data is removed for
-	// good. The last account that may change the policy stays.
+	// good. Until then its owner has it back by logging in, unless its name or address belongs to
+	// somebody else by then. The last account that may change the policy stays.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -792,7 +803,8 @@ type ClientInterface interface {
 	//
 	// Asks for the password, and for a code of the second factor if there is one. The account is
 	// gone for everybody at once, every session ends, and after the retention its data is removed for
-	// good. The last account that may change the policy stays.
+	// good. Until then its owner has it back by logging in, unless its name or address belongs to
+	// somebody else by then. The last account that may change the policy stays.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1116,7 +1128,9 @@ func (c *Client) GetJSONWebKeySet(ctx context.Context, reqEditors ...RequestEdit
 
 // PurgeArea Delete an area for good
 //
-// Takes an area out of the trash with all that its deletion took, files included. This can't be undone.
+// Takes an area out of the trash with all that its deletion took, what was deleted beneath it before,
+// and the attempts, unlocks and files of all that. What went along with another area is a conflict
+// that names that one. This can't be undone.
 //
 // Corresponds with DELETE /api/v1/admin/areas/{area_id} (the `PurgeArea` operationId).
 func (c *Client) PurgeArea(ctx context.Context, areaID AreaID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1184,7 +1198,8 @@ func (c *Client) ExportAuditLogs(ctx context.Context, params *ExportAuditLogsPar
 
 // PurgeLandmark Delete a landmark for good
 //
-// Takes a landmark out of the trash, files included. This can't be undone.
+// Takes a landmark out of the trash, with its attempts, unlocks and files. What went along with an
+// area is a conflict that names that one. This can't be undone.
 //
 // Corresponds with DELETE /api/v1/admin/landmarks/{landmark_id} (the `PurgeLandmark` operationId).
 func (c *Client) PurgeLandmark(ctx context.Context, landmarkID LandmarkID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1552,7 +1567,8 @@ func (c *Client) ListUsers(ctx context.Context, params *ListUsersParams, reqEdit
 
 // PurgeUser Delete an account for good
 //
-// Takes an account out of the trash with all that belongs to it, files included. This can't be undone.
+// Takes an account out of the trash with its sessions, attempts, unlocks and files. What it has
+// created stays. This can't be undone.
 //
 // Corresponds with DELETE /api/v1/admin/users/{user_id} (the `PurgeUser` operationId).
 func (c *Client) PurgeUser(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1951,6 +1967,9 @@ func (c *Client) GetAttemptPhoto(ctx context.Context, attemptID AttemptID, param
 // Starts a session and answers with its tokens. A wrong name, a wrong password, an address that
 // is not proven and a suspended account all get the same 401.
 //
+// Who deleted their own account has it back by logging in within the retention, and is told so by
+// mail.
+//
 // An account with a second factor also needs `otp`: a code of the authenticator app, or a
 // recovery code. Without one the answer is a 401 of the type `/problems/otp_required`.
 //
@@ -1976,6 +1995,9 @@ func (c *Client) LoginWithBody(ctx context.Context, contentType string, body io.
 //
 // Starts a session and answers with its tokens. A wrong name, a wrong password, an address that
 // is not proven and a suspended account all get the same 401.
+//
+// Who deleted their own account has it back by logging in within the retention, and is told so by
+// mail.
 //
 // An account with a second factor also needs `otp`: a code of the authenticator app, or a
 // recovery code. Without one the answer is a 401 of the type `/problems/otp_required`.
@@ -2576,7 +2598,8 @@ func (c *Client) VerifyLandmark(ctx context.Context, landmarkID LandmarkID, reqE
 //
 // Asks for the password, and for a code of the second factor if there is one. The account is
 // gone for everybody at once, every session ends, and after the retention its data is removed for
-// good. The last account that may change the policy stays.
+// good. Until then its owner has it back by logging in, unless its name or address belongs to
+// somebody else by then. The last account that may change the policy stays.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2597,7 +2620,8 @@ func (c *Client) DeleteMeWithBody(ctx context.Context, contentType string, body 
 //
 // Asks for the password, and for a code of the second factor if there is one. The account is
 // gone for everybody at once, every session ends, and after the retention its data is removed for
-// good. The last account that may change the policy stays.
+// good. Until then its owner has it back by logging in, unless its name or address belongs to
+// somebody else by then. The last account that may change the policy stays.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -8522,7 +8546,9 @@ type ClientWithResponsesInterface interface {
 
 	// PurgeAreaWithResponse Delete an area for good
 	//
-	// Takes an area out of the trash with all that its deletion took, files included. This can't be undone.
+	// Takes an area out of the trash with all that its deletion took, what was deleted beneath it before,
+	// and the attempts, unlocks and files of all that. What went along with another area is a conflict
+	// that names that one. This can't be undone.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -8558,7 +8584,8 @@ type ClientWithResponsesInterface interface {
 
 	// PurgeLandmarkWithResponse Delete a landmark for good
 	//
-	// Takes a landmark out of the trash, files included. This can't be undone.
+	// Takes a landmark out of the trash, with its attempts, unlocks and files. What went along with an
+	// area is a conflict that names that one. This can't be undone.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -8748,7 +8775,8 @@ type ClientWithResponsesInterface interface {
 
 	// PurgeUserWithResponse Delete an account for good
 	//
-	// Takes an account out of the trash with all that belongs to it, files included. This can't be undone.
+	// Takes an account out of the trash with its sessions, attempts, unlocks and files. What it has
+	// created stays. This can't be undone.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -8957,6 +8985,9 @@ type ClientWithResponsesInterface interface {
 	// Starts a session and answers with its tokens. A wrong name, a wrong password, an address that
 	// is not proven and a suspended account all get the same 401.
 	//
+	// Who deleted their own account has it back by logging in within the retention, and is told so by
+	// mail.
+	//
 	// An account with a second factor also needs `otp`: a code of the authenticator app, or a
 	// recovery code. Without one the answer is a 401 of the type `/problems/otp_required`.
 	//
@@ -8972,6 +9003,9 @@ type ClientWithResponsesInterface interface {
 	//
 	// Starts a session and answers with its tokens. A wrong name, a wrong password, an address that
 	// is not proven and a suspended account all get the same 401.
+	//
+	// Who deleted their own account has it back by logging in within the retention, and is told so by
+	// mail.
 	//
 	// An account with a second factor also needs `otp`: a code of the authenticator app, or a
 	// recovery code. Without one the answer is a 401 of the type `/problems/otp_required`.
@@ -9282,7 +9316,8 @@ type ClientWithResponsesInterface interface {
 	//
 	// Asks for the password, and for a code of the second factor if there is one. The account is
 	// gone for everybody at once, every session ends, and after the retention its data is removed for
-	// good. The last account that may change the policy stays.
+	// good. Until then its owner has it back by logging in, unless its name or address belongs to
+	// somebody else by then. The last account that may change the policy stays.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -9293,7 +9328,8 @@ type ClientWithResponsesInterface interface {
 	//
 	// Asks for the password, and for a code of the second factor if there is one. The account is
 	// gone for everybody at once, every session ends, and after the retention its data is removed for
-	// good. The last account that may change the policy stays.
+	// good. Until then its owner has it back by logging in, unless its name or address belongs to
+	// somebody else by then. The last account that may change the policy stays.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -19922,7 +19958,9 @@ func (c *ClientWithResponses) GetJSONWebKeySetWithResponse(ctx context.Context, 
 
 // PurgeAreaWithResponse Delete an area for good
 //
-// Takes an area out of the trash with all that its deletion took, files included. This can't be undone.
+// Takes an area out of the trash with all that its deletion took, what was deleted beneath it before,
+// and the attempts, unlocks and files of all that. What went along with another area is a conflict
+// that names that one. This can't be undone.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -19982,7 +20020,8 @@ func (c *ClientWithResponses) ExportAuditLogsWithResponse(ctx context.Context, p
 
 // PurgeLandmarkWithResponse Delete a landmark for good
 //
-// Takes a landmark out of the trash, files included. This can't be undone.
+// Takes a landmark out of the trash, with its attempts, unlocks and files. What went along with an
+// area is a conflict that names that one. This can't be undone.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -20292,7 +20331,8 @@ func (c *ClientWithResponses) ListUsersWithResponse(ctx context.Context, params 
 
 // PurgeUserWithResponse Delete an account for good
 //
-// Takes an account out of the trash with all that belongs to it, files included. This can't be undone.
+// Takes an account out of the trash with its sessions, attempts, unlocks and files. What it has
+// created stays. This can't be undone.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -20633,6 +20673,9 @@ func (c *ClientWithResponses) GetAttemptPhotoWithResponse(ctx context.Context, a
 // Starts a session and answers with its tokens. A wrong name, a wrong password, an address that
 // is not proven and a suspended account all get the same 401.
 //
+// Who deleted their own account has it back by logging in within the retention, and is told so by
+// mail.
+//
 // An account with a second factor also needs `otp`: a code of the authenticator app, or a
 // recovery code. Without one the answer is a 401 of the type `/problems/otp_required`.
 //
@@ -20654,6 +20697,9 @@ func (c *ClientWithResponses) LoginWithBodyWithResponse(ctx context.Context, con
 //
 // Starts a session and answers with its tokens. A wrong name, a wrong password, an address that
 // is not proven and a suspended account all get the same 401.
+//
+// Who deleted their own account has it back by logging in within the retention, and is told so by
+// mail.
 //
 // An account with a second factor also needs `otp`: a code of the authenticator app, or a
 // recovery code. Without one the answer is a 401 of the type `/problems/otp_required`.
@@ -21150,7 +21196,8 @@ func (c *ClientWithResponses) VerifyLandmarkWithResponse(ctx context.Context, la
 //
 // Asks for the password, and for a code of the second factor if there is one. The account is
 // gone for everybody at once, every session ends, and after the retention its data is removed for
-// good. The last account that may change the policy stays.
+// good. Until then its owner has it back by logging in, unless its name or address belongs to
+// somebody else by then. The last account that may change the policy stays.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -21167,7 +21214,8 @@ func (c *ClientWithResponses) DeleteMeWithBodyWithResponse(ctx context.Context, 
 //
 // Asks for the password, and for a code of the second factor if there is one. The account is
 // gone for everybody at once, every session ends, and after the retention its data is removed for
-// good. The last account that may change the policy stays.
+// good. Until then its owner has it back by logging in, unless its name or address belongs to
+// somebody else by then. The last account that may change the policy stays.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

@@ -2,13 +2,9 @@ package account
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"time"
 
 	"entgo.io/ent/dialect/sql"
-	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
 	"github.com/picaspot/picaspot/ent"
 	entarea "github.com/picaspot/picaspot/ent/area"
@@ -16,6 +12,7 @@ import (
 	entlandmark "github.com/picaspot/picaspot/ent/landmark"
 	entsession "github.com/picaspot/picaspot/ent/session"
 	entunlock "github.com/picaspot/picaspot/ent/unlock"
+	"github.com/picaspot/picaspot/internal/auditlog"
 	"github.com/picaspot/picaspot/internal/authz"
 )
 
@@ -27,29 +24,8 @@ type Export struct {
 	Landmarks []*ent.Landmark
 	Attempts  []*ent.Attempt
 	Unlocks   []*ent.Unlock
-	Audit     []AuditEntry
+	Audit     []auditlog.Entry
 }
-
-// AuditEntry is a row of the audit log about a user.
-type AuditEntry struct {
-	ID         uuid.UUID
-	CreatedAt  time.Time
-	ActorID    *uuid.UUID
-	Action     string
-	EntityType string
-	EntityID   *uuid.UUID
-	Changes    json.RawMessage
-	Address    string
-	UserAgent  string
-	RequestID  string
-}
-
-// auditSQL finds what a user did and what was done to the account; the indexes
-// audit_log_actor and audit_log_entity serve it.
-const auditSQL = `
-SELECT id, created_at, actor_id, action, entity_type, entity_id, changes, ip_address, user_agent, request_id
-FROM audit_logs WHERE actor_id = $1 OR (entity_type = 'user' AND entity_id = $1)
-ORDER BY created_at, id`
 
 // Export gathers all that is kept about the caller (GDPR, articles 15 and 20).
 func (s *Service) Export(ctx context.Context) (out Export, err error) {
@@ -74,13 +50,6 @@ func (s *Service) Export(ctx context.Context) (out Export, err error) {
 	if out.Unlocks, err = read.Unlock.Query().Where(entunlock.UserID(id)).Order(oldest).All(ctx); err != nil {
 		return out, fmt.Errorf("export unlocks: %w", err)
 	}
-	rows, err := s.store.Pool.Query(ctx, auditSQL, id)
-	if err != nil {
-		return out, fmt.Errorf("export the audit log: %w", err)
-	}
-	out.Audit, err = pgx.CollectRows(rows, pgx.RowToStructByPos[AuditEntry])
-	if err != nil {
-		return out, fmt.Errorf("export the audit log: %w", err)
-	}
-	return out, nil
+	out.Audit, err = auditlog.About(ctx, s.store, id)
+	return out, err
 }

@@ -15,6 +15,7 @@ import (
 	entuser "github.com/picaspot/picaspot/ent/user"
 	"github.com/picaspot/picaspot/internal/account"
 	"github.com/picaspot/picaspot/internal/apptest"
+	"github.com/picaspot/picaspot/internal/version"
 )
 
 // opens reports whether a password is good for a login.

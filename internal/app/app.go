@@ -22,6 +22,7 @@ import (
 	"github.com/picaspot/picaspot/api"
 	"github.com/picaspot/picaspot/internal/account"
 	"github.com/picaspot/picaspot/internal/area"
+	"github.com/picaspot/picaspot/internal/auditlog"
 	"github.com/picaspot/picaspot/internal/config"
 	"github.com/picaspot/picaspot/internal/gate"
 	"github.com/picaspot/picaspot/internal/httpapi"
@@ -61,6 +62,7 @@ type App struct {
 	Unlocks    *unlock.Service
 	Moderation *moderation.Service
 	Trash      *trash.Service
+	Audit      *auditlog.Service
 	// Handler answers requests, with everything that stands around them.
 	Handler http.Handler
 
@@ -163,8 +165,9 @@ func New(ctx context.Context, c config.Config, pages ...Page) (_ *App, err error
 		Store: a.Store, Authz: authorizer, Accounts: a.Accounts, Areas: a.Areas, Landmarks: a.Landmarks, Cursors: cursors,
 	})
 	a.Trash = trash.NewService(a.Store, cursors, c.TrashRetention)
+	a.Audit = auditlog.NewService(a.Store, cursors, c.AuditRetention)
 	a.jobs, err = jobs.NewRunner(jobs.Parts{
-		Store: a.Store, Storage: a.storage, Accounts: a.Accounts, Unlocks: a.Unlocks, Trash: a.Trash,
+		Store: a.Store, Storage: a.storage, Accounts: a.Accounts, Unlocks: a.Unlocks, Trash: a.Trash, Audit: a.Audit,
 	}, jobs.Config{Parallel: c.Workers})
 	if err != nil {
 		return nil, err
@@ -178,7 +181,7 @@ func New(ctx context.Context, c config.Config, pages ...Page) (_ *App, err error
 	}
 	a.operations = operation.Config{
 		Verify: tokens.Verify, Gate: gate.New(limits, limiter, sessions, a.redis),
-		Authorizer: authorizer, RequiresMFA: a.Roles.RequiresMFA,
+		Authorizer: authorizer, RequiresMFA: a.Roles.RequiresMFA, Denied: a.Audit.Denied,
 	}
 	a.Handler, err = a.handler(table, pages)
 	return a, err
@@ -201,7 +204,7 @@ func (a *App) handler(table *operation.Table, pages []Page) (http.Handler, error
 	}
 	server := &httpapi.Server{
 		Accounts: a.Accounts, Roles: a.Roles, Policy: a.Policy, Operations: table.ByPermission(), Areas: a.Areas, Landmarks: a.Landmarks, Unlocks: a.Unlocks,
-		Moderation: a.Moderation, Trash: a.Trash, Keys: a.Keys, Readiness: a.readiness, Docs: docs,
+		Moderation: a.Moderation, Trash: a.Trash, Audit: a.Audit, Keys: a.Keys, Readiness: a.readiness, Docs: docs,
 	}
 	server.Mount(router)
 	for _, p := range pages {

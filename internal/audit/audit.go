@@ -47,6 +47,12 @@ const (
 	Activated            Action = "activated"
 	KeysRotated          Action = "keys_rotated"
 	PolicyChanged        Action = "policy_changed"
+	// PermissionDenied is the refusal of something administrative.
+	PermissionDenied Action = "permission_denied"
+	// Exported is a look at the audit log as a whole.
+	Exported Action = "audit_exported"
+	// Pruned is written by the database: months of the audit log were dropped.
+	Pruned Action = "audit_pruned"
 )
 
 // Change is a field's value before and after, as JSON. A created row has no

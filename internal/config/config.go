@@ -49,6 +49,7 @@ type Config struct {
 	PhotoMaxAge time.Duration `name:"photo-max-age" env:"PICASPOT_PHOTO_MAX_AGE" default:"24h" help:"An older photo goes to a moderator; 0 lifts the limit."`
 
 	TrashRetention time.Duration `name:"trash-retention" env:"PICASPOT_TRASH_RETENTION" default:"720h" help:"How long what was deleted can be restored; then it is removed for good."`
+	AuditRetention time.Duration `name:"audit-retention" env:"PICASPOT_AUDIT_RETENTION" default:"0" help:"Drops months of the audit log that ended longer ago; 0 keeps them for ever."`
 
 	Workers         int           `name:"workers" env:"PICASPOT_WORKERS" default:"4" help:"Jobs that one process runs at once."`
 	ShutdownTimeout time.Duration `name:"shutdown-timeout" env:"PICASPOT_SHUTDOWN_TIMEOUT" default:"20s" help:"How long requests and jobs may take to finish when the process stops."`
@@ -112,6 +113,7 @@ func (c *Config) Complete() error {
 	} {
 		check(value > 0, variable, "%s is not a positive duration", value)
 	}
+	check(c.AuditRetention >= 0, "PICASPOT_AUDIT_RETENTION", "%s is negative", c.AuditRetention)
 	check(c.PhotoMaxAge >= 0, "PICASPOT_PHOTO_MAX_AGE", "%s is negative", c.PhotoMaxAge)
 	check(c.PasswordHashes >= 0, "PICASPOT_PASSWORD_HASHES", "%d is negative", c.PasswordHashes)
 	check(c.Workers > 0, "PICASPOT_WORKERS", "at least one is needed")

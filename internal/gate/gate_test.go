@@ -59,6 +59,11 @@ func newBench(tb testing.TB, redisURL string) *bench {
 	return &bench{gate.New(limits, ratelimit.New(conn), session.NewRegistry(s.Pool, conn), conn), s, conn}
 }
 
+// patient makes a connection wait: machines that run tests are busy now and then.
+func patient(redisURL string) string {
+	return redisURL + "?dial_timeout=10s&read_timeout=10s&write_timeout=10s&pool_timeout=10s"
+}
+
 // logIn makes an account with a session.
 func (b *bench) logIn(tb testing.TB) *token.Claims {
 	tb.Helper()
@@ -110,7 +115,7 @@ func everywhere(t *testing.T, test func(t *testing.T, b *bench)) {
 	t.Helper()
 	t.Run("redis", func(t *testing.T) {
 		t.Parallel()
-		test(t, newBench(t, testenv.Redis(t)))
+		test(t, newBench(t, patient(testenv.Redis(t))))
 	})
 	t.Run("none", func(t *testing.T) {
 		t.Parallel()
@@ -235,7 +240,7 @@ func TestSessions(t *testing.T) {
 
 func TestKeptSessionCostsNoQuery(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, testenv.Redis(t))
+	b := newBench(t, patient(testenv.Redis(t)))
 	ada := b.logIn(t)
 	b.admit(t, "none", home, ada)
 	queries := b.store.Pool.Stat().AcquireCount()
@@ -250,7 +255,7 @@ func TestRedisGoesAway(t *testing.T) {
 	require.NoError(t, err)
 	stop := func() { require.NoError(t, server.Stop(context.Background())) }
 	t.Cleanup(stop)
-	b := newBench(t, server.URL())
+	b := newBench(t, patient(server.URL()))
 	ada, bob := b.logIn(t), b.logIn(t)
 	for range 3 {
 		b.admit(t, "read", home, ada)

@@ -11,6 +11,7 @@ import (
 	"github.com/picaspot/picaspot/api"
 	"github.com/picaspot/picaspot/internal/account"
 	"github.com/picaspot/picaspot/internal/area"
+	"github.com/picaspot/picaspot/internal/auditlog"
 	"github.com/picaspot/picaspot/internal/authz"
 	"github.com/picaspot/picaspot/internal/fault"
 	"github.com/picaspot/picaspot/internal/keyring"
@@ -37,6 +38,7 @@ type Server struct {
 	Unlocks    *unlock.Service
 	Moderation *moderation.Service
 	Trash      *trash.Service
+	Audit      *auditlog.Service
 	Keys       *keyring.Keyring
 	Readiness  *Readiness
 	Docs       *Docs

@@ -2,8 +2,6 @@ package httpapi
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"time"
 
 	"github.com/google/uuid"
@@ -153,15 +151,4 @@ func (s *Server) ExportMe(ctx context.Context, _ api.ExportMeRequestObject) (api
 		CacheControl:       ptr(noStore),
 		ContentDisposition: ptr(`attachment; filename="picaspot-` + now.Format(time.DateOnly) + `.json"`),
 	}}, nil
-}
-
-func toAPIAuditEntry(ctx context.Context, e account.AuditEntry) (api.AuditEntry, error) {
-	entry := api.AuditEntry{
-		ID: e.ID, CreatedAt: reqctx.In(ctx, e.CreatedAt), ActorID: maybe(e.ActorID), Action: e.Action,
-		EntityType: e.EntityType, EntityID: maybe(e.EntityID), IPAddress: e.Address, UserAgent: e.UserAgent, RequestID: e.RequestID,
-	}
-	if err := json.Unmarshal(e.Changes, &entry.Changes); err != nil {
-		return entry, fmt.Errorf("audit entry %s: %w", e.ID, err)
-	}
-	return entry, nil
 }

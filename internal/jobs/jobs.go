@@ -18,6 +18,7 @@ import (
 	"github.com/riverqueue/river/rivertype"
 
 	"github.com/picaspot/picaspot/internal/account"
+	"github.com/picaspot/picaspot/internal/auditlog"
 	"github.com/picaspot/picaspot/internal/mail"
 	"github.com/picaspot/picaspot/internal/storage"
 	"github.com/picaspot/picaspot/internal/store"
@@ -29,11 +30,14 @@ import (
 // rescueAfter belongs to a process that was killed, and is run again.
 const (
 	jobTimeout  = time.Minute
-	// purgeTimeout covers the largest deletion, which is one transaction.
-	purgeTimeout = 15 * time.Minute
 	rescueAfter = jobTimeout + 30*time.Second
+	// purgeTimeout covers the largest deletion, which is one transaction. A purge
+	// that was killed is run again after as long.
+	purgeTimeout = 15 * time.Minute
 	// cleanUpInterval is how often what has expired is removed.
 	cleanUpInterval = time.Hour
+	// monthsInterval is how often the months of the audit log are looked after.
+	monthsInterval = 24 * time.Hour
 )
 
 // Config of the workers.
@@ -54,6 +58,7 @@ type Parts struct {
 	Accounts *account.Service
 	Unlocks  *unlock.Service
 	Trash    *trash.Service
+	Audit    *auditlog.Service
 }
 
 // NewRunner makes a runner of all kinds of jobs.
@@ -65,6 +70,7 @@ func NewRunner(p Parts, c Config) (*Runner, error) {
 	river.AddWorker(workers, &cleanUpWorker{accounts: p.Accounts})
 	river.AddWorker(workers, &removalWorker{storage: p.Storage})
 	river.AddWorker(workers, &purgeWorker{trash: p.Trash})
+	river.AddWorker(workers, &auditWorker{audit: p.Audit})
 	client, err := river.NewClient(riverpgxv5.New(p.Store.Pool), &river.Config{
 		Queues:  map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: c.Parallel}},
 		Workers: workers,
@@ -75,6 +81,10 @@ func NewRunner(p Parts, c Config) (*Runner, error) {
 			river.NewPeriodicJob(river.PeriodicInterval(cleanUpInterval), func() (river.JobArgs, *river.InsertOpts) {
 				return trash.PurgeArgs{}, nil
 			}, &river.PeriodicJobOpts{ID: trash.PurgeArgs{}.Kind()}),
+			// At the start too: an installation that never runs for a day needs its months as well.
+			river.NewPeriodicJob(river.PeriodicInterval(monthsInterval), func() (river.JobArgs, *river.InsertOpts) {
+				return auditlog.MaintainArgs{}, nil
+			}, &river.PeriodicJobOpts{ID: auditlog.MaintainArgs{}.Kind(), RunOnStart: true}),
 		},
 		RetryPolicy: retryPolicy{},
 		MaxAttempts: 25,
@@ -235,4 +245,17 @@ func (*purgeWorker) Timeout(*river.Job[trash.PurgeArgs]) time.Duration { return 
 // Work implements river.Worker.
 func (w *purgeWorker) Work(ctx context.Context, _ *river.Job[trash.PurgeArgs]) error {
 	return w.trash.PurgeExpired(ctx)
+}
+
+type auditWorker struct {
+	river.WorkerDefaults[auditlog.MaintainArgs]
+	audit *auditlog.Service
+}
+
+// Timeout covers rows that move into the partition of their month.
+func (*auditWorker) Timeout(*river.Job[auditlog.MaintainArgs]) time.Duration { return jobTimeout }
+
+// Work implements river.Worker.
+func (w *auditWorker) Work(ctx context.Context, _ *river.Job[auditlog.MaintainArgs]) error {
+	return w.audit.Maintain(ctx)
 }

@@ -36,6 +36,8 @@ type Config struct {
 	// RequiresMFA tells the roles that may be used only in a session that a second
 	// factor has proven.
 	RequiresMFA func(role string) bool
+	// Denied is told when the policy refuses a permission to a caller; nil is nobody.
+	Denied func(ctx context.Context, caller authz.Caller, permission authz.Permission)
 	// MaxBody bounds JSON and forms, MaxUpload files, in bytes; 0 is the default.
 	MaxBody, MaxUpload int64
 }
@@ -150,16 +152,23 @@ func (rt *Router) wrap(op *Operation, next http.Handler) http.Handler {
 	})
 }
 
-// How long an operation may take, from its first step to its last byte. A photo
-// over a poor connection needs the longest.
+// How long an operation may take, from its first step to its last byte: a photo
+// over a poor connection, or a stream, whose handler sees to it that it moves on.
 const (
 	operationTimeout = 30 * time.Second
 	uploadTimeout    = 2 * time.Minute
+	streamTimeout    = time.Hour
 )
+
+// streamType is what answers of any length are sent as.
+const streamType = "application/x-ndjson"
 
 func (op *Operation) timeout() time.Duration {
 	if op.body != nil && op.body.isUpload {
 		return uploadTimeout
+	}
+	if ok := op.route.Operation.Responses.Status(http.StatusOK); ok != nil && ok.Value.Content[streamType] != nil {
+		return streamTimeout
 	}
 	return operationTimeout
 }
@@ -190,12 +199,12 @@ func (rt *Router) admit(ctx context.Context, w http.ResponseWriter, header http.
 		UserID: claims.Subject, SessionID: claims.SessionID, Role: state.Role, Scope: authz.Denied,
 		LacksFactor: !state.SecondFactor && rt.config.RequiresMFA(state.Role),
 	}
-	err = rt.authorize(&caller, op)
+	err = rt.authorize(ctx, &caller, op)
 	return caller, err
 }
 
 // authorize asks the policy, for operations that it has a say in.
-func (rt *Router) authorize(caller *authz.Caller, op *Operation) error {
+func (rt *Router) authorize(ctx context.Context, caller *authz.Caller, op *Operation) error {
 	if op.Permission == "" {
 		return nil
 	}
@@ -204,6 +213,9 @@ func (rt *Router) authorize(caller *authz.Caller, op *Operation) error {
 	}
 	caller.Scope = rt.config.Authorizer.Current().Decide(caller.Role, op.Permission)
 	if caller.Scope == authz.Denied {
+		if rt.config.Denied != nil {
+			rt.config.Denied(ctx, *caller, op.Permission)
+		}
 		return fault.New(fault.Forbidden, "forbidden", fmt.Sprintf("Your role does not allow %s.", op.Permission))
 	}
 	return nil

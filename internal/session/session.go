@@ -46,7 +46,9 @@ const (
 	skew = 5 * time.Second
 	// loadTimeout bounds a look-up in the database.
 	loadTimeout = 4 * time.Second
-	// insistInterval is how often a mark is tried again.
+	// markTries is how often a mark is tried before a change is acknowledged all
+	// the same; insistInterval is how often it is tried after that.
+	markTries      = 3
 	insistInterval = time.Second
 )
 
@@ -277,9 +279,15 @@ func (r *Registry) Changed(ctx context.Context, tx AfterCommitter, user uuid.UUI
 		slog.WarnContext(ctx, "session change not announced yet", "user_id", user, "error", err)
 	}
 	tx.AfterCommit(func(ctx context.Context) {
-		if err := r.mark(ctx, user); err != nil {
-			go r.insist(ctx, user)
+		// One that waited in vain for a connection says nothing about the other replicas.
+		for range markTries {
+			if err := r.mark(ctx, user); err == nil {
+				return
+			} else if errors.Is(err, redisconn.ErrAway) {
+				break
+			}
 		}
+		go r.insist(ctx, user)
 	})
 }
 

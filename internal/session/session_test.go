@@ -44,7 +44,8 @@ type bench struct {
 
 func newBench(tb testing.TB) *bench {
 	tb.Helper()
-	return newBenchOn(tb, testenv.Redis(tb))
+	// Machines that run tests are busy now and then.
+	return newBenchOn(tb, testenv.Redis(tb)+"?dial_timeout=10s&read_timeout=10s&write_timeout=10s&pool_timeout=10s")
 }
 
 func newBenchOn(tb testing.TB, redisURL string) *bench {
@@ -406,6 +407,40 @@ func TestLateReaderKeepsNothing(t *testing.T) {
 		writer.unmarked(t)
 		require.Equal(t, "admin", reader.role(t))
 	})
+}
+
+// busy makes some scripts wait in vain for a connection.
+type busy struct {
+	between
+	times atomic.Int64
+}
+
+func (b *busy) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if cmd.Name() == "evalsha" && b.times.Add(-1) >= 0 {
+			cmd.SetErr(redis.ErrPoolTimeout)
+			return redis.ErrPoolTimeout
+		}
+		return next(ctx, cmd)
+	}
+}
+
+// The mark after the commit is tried again before the change is acknowledged.
+func TestBusyReplicaAnnouncesItsChanges(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	writer, reader := b.replica(t), b.replica(t)
+	hook := &busy{}
+	writer.conn.AddHook(hook)
+	require.Equal(t, "user", reader.role(t))
+	hook.times.Store(3)
+	require.NoError(t, b.switchRole(t.Context(), writer, "admin"))
+	require.Equal(t, "admin", reader.role(t))
+	require.False(t, writer.conn.Away())
+
+	hook.times.Store(4)
+	require.NoError(t, b.switchRole(t.Context(), writer, "curator"))
+	require.Eventually(t, func() bool { return hook.times.Load() < 0 }, soon, often, "after that in the background")
 }
 
 func TestFirstToKeepWins(t *testing.T) {

@@ -1,0 +1,210 @@
+package livepolicy_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/picaspot/picaspot/api"
+	"github.com/picaspot/picaspot/internal/app"
+	"github.com/picaspot/picaspot/internal/apptest"
+	"github.com/picaspot/picaspot/internal/authz"
+	"github.com/picaspot/picaspot/internal/livepolicy"
+	"github.com/picaspot/picaspot/internal/page"
+	"github.com/picaspot/picaspot/internal/version"
+	"github.com/picaspot/picaspot/policy"
+)
+
+// insert writes a version as nothing of ours would: unchecked and unannounced.
+func insert(t *testing.T, s *apptest.Server, number int64, text string) {
+	t.Helper()
+	_, err := s.Store.Pool.Exec(context.Background(),
+		`INSERT INTO policy_versions (id, created_at, updated_at, version, text) VALUES ($1, now(), now(), $2, $3)`, uuid.New(), number, text)
+	require.NoError(t, err)
+}
+
+func readiness(t *testing.T, s *apptest.Server) api.Readiness {
+	t.Helper()
+	got, err := s.Anonymous().GetReadinessWithResponse(context.Background())
+	require.NoError(t, err)
+	require.NotNil(t, got.JSON200, string(got.Body))
+	return *got.JSON200
+}
+
+// A policy that does not load changes nothing for those who run already, and lets
+// nobody start.
+func TestBrokenVersion(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	s := apptest.NewWithoutWorkers(t)
+	admin := s.As("admin")
+	require.NoError(t, s.Policy.Check(ctx))
+	insert(t, s, 2, policy.CSV+"p, user, policy, manage, any, alow\n")
+
+	for try := range int64(3) {
+		require.ErrorContains(t, s.Policy.Reload(ctx), "policy version 2: invalid_policy")
+		require.Equal(t, try+1, s.Policy.Failures())
+		require.Equal(t, int64(1), s.Policy.Live().Version())
+	}
+	require.Equal(t, authz.Denied, s.Policy.Live().Decide("user", "policy:manage"))
+	require.NoError(t, s.Policy.Check(ctx), "it may be over in a moment")
+
+	cursors, err := page.NewCodec(make([]byte, 32))
+	require.NoError(t, err)
+	_, err = livepolicy.Open(ctx, s.Store, nil, cursors)
+	require.ErrorContains(t, err, "policy version 2")
+	_, err = app.New(ctx, s.Config)
+	require.ErrorContains(t, err, "policy version 2")
+
+	require.Eventually(t, func() bool { return s.Policy.Check(ctx) != nil }, 20*time.Second, 50*time.Millisecond)
+	require.ErrorContains(t, s.Policy.Check(ctx), "policy version 2")
+	down := readiness(t, s)
+	require.Equal(t, api.ReadinessStatusReady, down.Status)
+	require.Equal(t, api.DependencyState("down"), down.Dependencies["policy"])
+	text, etag := get(t, admin)
+	require.Equal(t, policy.CSV, text)
+
+	// What an admin has seen is not what they would replace; who names it may.
+	refused(t, http.StatusPreconditionFailed, "policy_changed", put(t, admin, etag, policy.CSV+more))
+	made(t, put(t, admin, `"v2"`, policy.CSV+more))
+	require.NoError(t, s.Policy.Check(ctx))
+	require.Equal(t, int64(3), s.Policy.Live().Version())
+	up := readiness(t, s)
+	require.Equal(t, api.DependencyState("up"), up.Dependencies["policy"])
+	require.Equal(t, int64(3), s.Policy.Failures())
+	require.Equal(t, int64(3), open(t, s).Live().Version())
+}
+
+func TestBrokenVersionIsOvertaken(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	s := apptest.NewWithoutWorkers(t)
+	insert(t, s, 2, "g, a, b\ng, b, a\n")
+	require.Error(t, s.Policy.Reload(ctx))
+	insert(t, s, 3, policy.CSV+more)
+	require.NoError(t, s.Policy.Reload(ctx))
+	require.Equal(t, int64(3), s.Policy.Live().Version())
+	require.NoError(t, s.Policy.Check(ctx))
+}
+
+func TestReloadFailsWithoutItsDatabase(t *testing.T) {
+	t.Parallel()
+	s := apptest.NewWithoutWorkers(t)
+	gone, cancel := context.WithCancel(context.Background())
+	cancel()
+	require.ErrorIs(t, s.Policy.Reload(gone), context.Canceled)
+	require.Equal(t, int64(1), s.Policy.Failures())
+	require.Equal(t, authz.Any, s.Policy.Live().Decide("admin", "policy:manage"), "the last one stays in force")
+	cursors, err := page.NewCodec(make([]byte, 32))
+	require.NoError(t, err)
+	_, err = livepolicy.Open(gone, s.Store, nil, cursors)
+	require.ErrorIs(t, err, context.Canceled)
+}
+
+// watch lets another service keep up with the policy until the test ends.
+func watch(t *testing.T, s *apptest.Server) *livepolicy.Service {
+	t.Helper()
+	service := open(t, s)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		service.Watch(ctx)
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-done
+	})
+	return service
+}
+
+// listeners ends those who wait for news of this database's policy, if they are to
+// end, and tells how many there were.
+func listeners(t *testing.T, s *apptest.Server, end bool) int {
+	t.Helper()
+	count := 0
+	require.NoError(t, s.Store.Pool.QueryRow(context.Background(), `
+		SELECT count(CASE WHEN $1 THEN pg_terminate_backend(pid) ELSE true END)
+		FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN %'`, end).Scan(&count))
+	return count
+}
+
+// limit is how long a change may take to be in force everywhere.
+const limit = time.Second
+
+// arrives waits for a version and returns how long it took.
+func arrives(t *testing.T, service *livepolicy.Service, number int64) time.Duration {
+	t.Helper()
+	began := time.Now()
+	require.Eventually(t, func() bool { return service.Live().Version() == number }, 10*time.Second, time.Millisecond)
+	return time.Since(began)
+}
+
+func TestWatchIsToldOfNewVersions(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	s := apptest.NewWithoutWorkers(t)
+	other := watch(t, s)
+	require.Eventually(t, func() bool { return listeners(t, s, false) == 1 }, 10*time.Second, time.Millisecond)
+	atOnce := 0
+	for i := range int64(10) {
+		_, err := s.Policy.Replace(ctx, version.Precondition{}, "", fmt.Sprintf("%s# %d\n", policy.CSV, i))
+		require.NoError(t, err)
+		took := arrives(t, other, i+2)
+		require.Less(t, took, limit)
+		if took < limit/4 {
+			atOnce++
+		}
+	}
+	// It looks twice a second without being told; by that half of them would be late.
+	require.GreaterOrEqual(t, atOnce, 8)
+	require.Zero(t, other.Failures())
+}
+
+func TestWatchLooksWhenItIsNotTold(t *testing.T) {
+	t.Parallel()
+	s := apptest.NewWithoutWorkers(t)
+	other := watch(t, s)
+
+	// News gets lost.
+	insert(t, s, 2, policy.CSV+"# 2\n")
+	require.Less(t, arrives(t, other, 2), limit)
+
+	// Its connection is cut, again and again.
+	require.Eventually(t, func() bool { return listeners(t, s, false) == 1 }, 10*time.Second, time.Millisecond)
+	cut := 0
+	for number := int64(3); number < 6; number++ {
+		cut += listeners(t, s, true)
+		insert(t, s, number, fmt.Sprintf("%s# %d\n", policy.CSV, number))
+		began := time.Now()
+		for other.Live().Version() != number {
+			require.Less(t, time.Since(began), limit)
+			cut += listeners(t, s, true)
+			time.Sleep(time.Millisecond)
+		}
+	}
+	require.GreaterOrEqual(t, cut, 3)
+
+	// And listens again.
+	require.Eventually(t, func() bool { return listeners(t, s, false) == 1 }, 10*time.Second, time.Millisecond)
+	_, err := s.Policy.Replace(context.Background(), version.Precondition{}, "", policy.CSV)
+	require.NoError(t, err)
+	require.Less(t, arrives(t, other, 6), limit)
+}
+
+func TestWatchGoesOnWhileAVersionIsBroken(t *testing.T) {
+	t.Parallel()
+	s := apptest.NewWithoutWorkers(t)
+	other := watch(t, s)
+	insert(t, s, 2, "p, user\n")
+	require.Eventually(t, func() bool { return other.Failures() > 1 }, 10*time.Second, time.Millisecond)
+	require.Equal(t, int64(1), other.Live().Version())
+	insert(t, s, 3, policy.CSV+more)
+	require.Less(t, arrives(t, other, 3), limit)
+	require.NoError(t, other.Check(context.Background()))
+}
