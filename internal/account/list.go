@@ -3,12 +3,9 @@ package account
 import (
 	"context"
 
-	"github.com/google/uuid"
-
 	"github.com/picaspot/picaspot/ent"
 	"github.com/picaspot/picaspot/ent/predicate"
 	entuser "github.com/picaspot/picaspot/ent/user"
-	"github.com/picaspot/picaspot/internal/authz"
 	"github.com/picaspot/picaspot/internal/page"
 )
 
@@ -30,20 +27,13 @@ var list = page.List{
 	},
 }
 
-// List returns a page of the living accounts that the caller may manage.
+// List returns a page of the living accounts.
 func (s *Service) List(ctx context.Context, f Filter, params page.Params) (page.Result[*ent.User], error) {
-	var own *uuid.UUID
-	if caller, _ := authz.CallerFrom(ctx); caller.Scope != authz.Any {
-		own = &caller.UserID
-	}
-	q, err := list.Resolve(params, s.cursors, []any{f, own})
+	q, err := list.Resolve(params, s.cursors, f)
 	if err != nil {
 		return page.Result[*ent.User]{}, err
 	}
 	var where []predicate.User
-	if own != nil {
-		where = append(where, entuser.ID(*own))
-	}
 	if f.Role != "" {
 		where = append(where, entuser.Role(f.Role))
 	}
@@ -76,12 +66,4 @@ func (s *Service) List(ctx context.Context, f Filter, params page.Params) (page.
 			}
 		},
 	})
-}
-
-// Managed returns a living account that the caller may manage, or [fault.NotFound].
-func (s *Service) Managed(ctx context.Context, id uuid.UUID) (*ent.User, error) {
-	if err := authz.RequireOwner(ctx, id, false); err != nil {
-		return nil, err
-	}
-	return s.Get(ctx, id)
 }

@@ -121,21 +121,22 @@ func (s *Service) find(ctx context.Context, identifier string) (*ent.User, error
 	if strings.Contains(identifier, "@") {
 		where = entuser.Email(identifier)
 	}
-	living, err := s.store.Ent.User.Query().Where(where).Only(ctx)
-	if err != nil && !store.IsNotFound(err) {
-		return nil, fmt.Errorf("look for the account: %w", err)
-	}
-	// Asked in any case: the time that it takes must not tell who has an account.
-	// Served by user_deleted_username and user_deleted_email.
+	// Both are asked for in any case: the time that it takes must not tell who has an
+	// account. The deleted one first: one that comes back in between is found twice,
+	// and not never. Served by user_deleted_username and user_deleted_email.
 	deleted, err := s.store.Ent.User.Query().Where(where, s.canComeBack()).
 		Order(entuser.ByDeletedAt(sql.OrderDesc())).First(mixin.WithDeleted(ctx))
-	switch {
-	case err != nil && !store.IsNotFound(err):
+	if err != nil && !store.IsNotFound(err) {
 		return nil, fmt.Errorf("look for the deleted account: %w", err)
-	case living != nil:
+	}
+	living, err := s.store.Ent.User.Query().Where(where).Only(ctx)
+	switch {
+	case err == nil:
 		return living, nil
-	default:
+	case store.IsNotFound(err):
 		return deleted, nil
+	default:
+		return nil, fmt.Errorf("look for the account: %w", err)
 	}
 }
 

@@ -89,13 +89,8 @@ func (s *Service) Manage(ctx context.Context, id uuid.UUID, in Change, pre versi
 
 // ManageTx is [Service.Manage] as a part of a transaction.
 func (s *Service) ManageTx(ctx context.Context, tx *store.Tx, id uuid.UUID, in Change, pre version.Precondition) (*ent.User, error) {
-	if caller, ok := authz.CallerFrom(ctx); ok {
-		if err := authz.RequireOwner(ctx, id, false); err != nil {
-			return nil, err
-		}
-		if caller.UserID == id {
-			return nil, errOwnAccount
-		}
+	if caller, _ := authz.CallerFrom(ctx); caller.Owns(id) {
+		return nil, errOwnAccount
 	}
 	if in.Role != nil {
 		if err := s.checkRole(*in.Role); err != nil {

@@ -31,7 +31,7 @@ func (s *Server) ListUsers(ctx context.Context, request api.ListUsersRequestObje
 
 // GetUser implements GET /api/v1/admin/users/{user_id}.
 func (s *Server) GetUser(ctx context.Context, request api.GetUserRequestObject) (api.GetUserResponseObject, error) {
-	found, err := s.Accounts.Managed(ctx, request.UserID)
+	found, err := s.Accounts.Get(ctx, request.UserID)
 	if err != nil {
 		return nil, err
 	}

@@ -92,18 +92,31 @@ func TestBrokenVersionIsOvertaken(t *testing.T) {
 	require.NoError(t, s.Policy.Check(ctx))
 }
 
-func TestReloadFailsWithoutItsDatabase(t *testing.T) {
+func TestReloadThatFailsLeavesThePolicyInForce(t *testing.T) {
 	t.Parallel()
+	ctx := context.Background()
 	s := apptest.NewWithoutWorkers(t)
-	gone, cancel := context.WithCancel(context.Background())
-	cancel()
-	require.ErrorIs(t, s.Policy.Reload(gone), context.Canceled)
+	rename := func(from, to string) {
+		t.Helper()
+		_, err := s.Store.Pool.Exec(ctx, "ALTER TABLE "+from+" RENAME TO "+to)
+		require.NoError(t, err)
+	}
+	rename("policy_versions", "elsewhere")
+	require.ErrorContains(t, s.Policy.Reload(ctx), "look for a newer policy")
 	require.Equal(t, int64(1), s.Policy.Failures())
-	require.Equal(t, authz.Any, s.Policy.Live().Decide("admin", "policy:manage"), "the last one stays in force")
+	require.Equal(t, authz.Any, s.Policy.Live().Decide("admin", "policy:manage"))
 	cursors, err := page.NewCodec(make([]byte, 32))
 	require.NoError(t, err)
-	_, err = livepolicy.Open(gone, s.Store, nil, cursors)
-	require.ErrorIs(t, err, context.Canceled)
+	_, err = livepolicy.Open(ctx, s.Store, nil, cursors)
+	require.Error(t, err)
+	rename("elsewhere", "policy_versions")
+	require.NoError(t, s.Policy.Reload(ctx))
+
+	gone, cancel := context.WithCancel(ctx)
+	cancel()
+	require.ErrorIs(t, s.Policy.Reload(gone), context.Canceled)
+	require.Equal(t, int64(1), s.Policy.Failures(), "who gave up has not failed")
+	require.NoError(t, s.Policy.Check(ctx))
 }
 
 // watch lets another service keep up with the policy until the test ends.

@@ -326,18 +326,6 @@ func TestListOfReports(t *testing.T) {
 		require.NoError(t, err)
 		refused(t, http.StatusForbidden, "forbidden", user.HTTPResponse, user.Body)
 	})
-
-	t.Run("ends at what is theirs for those who may decide only that", func(t *testing.T) {
-		t.Parallel()
-		allow(t, s, "p, selfservice, report, moderate, own, allow", "p, selfservice, report, create, any, allow")
-		limited := s.As("selfservice")
-		mine := report(t, limited, api.ReportSubjectArea, marsh.ID)
-		require.Equal(t, []uuid.UUID{mine.ID}, ids(list(t, limited, api.ListReportsParams{}).Items))
-		require.Empty(t, list(t, limited, api.ListReportsParams{ReporterID: &first.ID}).Items)
-		others := tryResolve(t, limited, reports[0].ID, api.ReportUpdate{Status: api.ReportUpdateStatusDismissed})
-		refused(t, http.StatusNotFound, "not_found", others.HTTPResponse, others.Body)
-		resolve(t, limited, mine.ID, api.ReportUpdate{Status: api.ReportUpdateStatusDismissed})
-	})
 }
 
 func beneath(parent uuid.UUID) func(*api.AreaCreate) {

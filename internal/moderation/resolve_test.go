@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
@@ -29,7 +30,7 @@ func TestResolve(t *testing.T) {
 		require.Equal(t, api.ReportActionNone, got.JSON200.Action)
 		require.Equal(t, "It is fine.", got.JSON200.Note)
 		require.Equal(t, moderator.ID, got.JSON200.ResolvedBy.MustGet())
-		require.Equal(t, got.JSON200.UpdatedAt, got.JSON200.ResolvedAt.MustGet())
+		require.WithinDuration(t, got.JSON200.UpdatedAt, got.JSON200.ResolvedAt.MustGet(), time.Second)
 		require.Equal(t, version.ETag(got.JSON200.UpdatedAt), got.HTTPResponse.Header.Get("ETag"))
 		require.Equal(t, *got.JSON200, found(t, moderator, made.ID))
 		require.Equal(t, 1, records(t, s, "update", made.ID, moderator, got.HTTPResponse))

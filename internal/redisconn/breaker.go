@@ -28,7 +28,7 @@ var ErrAway = errors.New("redis is away")
 
 // failures are the replies with which a server says that it can't serve anybody.
 var failures = []string{
-	"LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "NOREPLICAS",
+	"LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "NOREPLICAS", "OOM", "MISCONF",
 	"NOAUTH", "WRONGPASS", "ERR max number of clients",
 }
 

@@ -679,7 +679,7 @@ func TestDatabaseAway(t *testing.T) {
 	require.Empty(t, r.kept(t), "that says nothing about the session")
 }
 
-// A Redis that refuses to write answers nothing that matters.
+// Where nothing may be written each request costs a query, and none fails.
 func TestRedisThatKeepsNothing(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

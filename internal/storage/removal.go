@@ -24,11 +24,11 @@ func (RemovalArgs) Kind() string { return "file_removal" }
 func (s *Store) Remove(ctx context.Context, args RemovalArgs) error {
 	var faults []error
 	for _, key := range args.Keys {
+		if ctx.Err() != nil {
+			return errors.Join(append(faults, ctx.Err())...)
+		}
 		if err := s.Delete(ctx, key); err != nil {
 			faults = append(faults, err)
-		}
-		if ctx.Err() != nil {
-			break
 		}
 	}
 	return errors.Join(faults...)
@@ -45,6 +45,9 @@ func (s *Store) DeleteBeneath(ctx context.Context, prefix string) error {
 		file, err := files.Next(ctx)
 		if errors.Is(err, io.EOF) {
 			return nil
+		}
+		if err == nil {
+			err = ctx.Err()
 		}
 		if err != nil {
 			return failed(ctx, "list", prefix, err)
