@@ -2,9 +2,11 @@ package account
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 
 	"entgo.io/ent/dialect/sql"
+	"github.com/google/uuid"
 
 	"github.com/picaspot/picaspot/ent"
 	entarea "github.com/picaspot/picaspot/ent/area"
@@ -50,6 +52,23 @@ func (s *Service) Export(ctx context.Context) (out Export, err error) {
 	if out.Unlocks, err = read.Unlock.Query().Where(entunlock.UserID(id)).Order(oldest).All(ctx); err != nil {
 		return out, fmt.Errorf("export unlocks: %w", err)
 	}
-	out.Audit, err = auditlog.About(ctx, s.store, id)
-	return out, err
+	if out.Audit, err = auditlog.About(ctx, s.store, id); err != nil {
+		return out, err
+	}
+	for i := range out.Audit {
+		withoutOthers(&out.Audit[i], id)
+	}
+	return out, nil
+}
+
+// withoutOthers takes out of an entry what it tells of others: where somebody who
+// did something to the account was, and what another account holds that the user
+// did something to.
+func withoutOthers(e *auditlog.Entry, user uuid.UUID) {
+	if e.ActorID != nil && *e.ActorID != user {
+		e.Address, e.UserAgent = "", ""
+	}
+	if e.EntityType == "user" && e.EntityID != nil && *e.EntityID != user {
+		e.Changes = json.RawMessage("{}")
+	}
 }

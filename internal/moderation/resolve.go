@@ -79,11 +79,12 @@ type Resolution struct {
 	Note string
 }
 
-// Resolve decides an open report and takes the action in the same transaction. A report that is decided is a conflict; an action that
-// does not fit its subject is unprocessable, and one for which the caller lacks the
-// permission on any object is forbidden. Deletion and suspension resolve the other
-// open reports on the subject along. What is gone already counts as deleted; every
-// other action on it is a conflict.
+// Resolve decides an open report and takes the action in the same transaction. A
+// report that is decided is a conflict; an action that does not fit its subject is
+// unprocessable, and one for which the caller lacks the permission on any object is
+// forbidden. Deletion and suspension resolve the other open reports on the subject
+// along. What is gone already counts as deleted; every other action on it is a
+// conflict.
 func (s *Service) Resolve(ctx context.Context, id uuid.UUID, in Resolution, pre version.Precondition) (*ent.Report, error) {
 	in.Action = cmp.Or(in.Action, entreport.ActionNone)
 	var resolved *ent.Report

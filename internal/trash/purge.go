@@ -84,7 +84,7 @@ func (s *Service) PurgeExpired(ctx context.Context) error {
 		for _, root := range expired {
 			err := s.purgeExpired(ctx, root)
 			if ctx.Err() != nil {
-				return errors.Join(append(faults, err)...)
+				return errors.Join(append(faults, err, ctx.Err())...)
 			}
 			if err != nil {
 				faults = append(faults, fmt.Errorf("purge %s: %w", root, err))

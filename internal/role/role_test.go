@@ -1,0 +1,556 @@
+package role_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/picaspot/picaspot/api"
+	"github.com/picaspot/picaspot/internal/account"
+	"github.com/picaspot/picaspot/internal/apptest"
+	"github.com/picaspot/picaspot/internal/page"
+	"github.com/picaspot/picaspot/internal/role"
+	"github.com/picaspot/picaspot/internal/version"
+)
+
+func TestMain(m *testing.M) { apptest.Main(m) }
+
+func grant(permission string, scope api.PolicyScope) api.Grant {
+	return api.Grant{Permission: permission, Scope: scope, Effect: new(api.PolicyEffectAllow)}
+}
+
+func deny(permission string) api.Grant {
+	return api.Grant{Permission: permission, Scope: api.PolicyScopeAny, Effect: new(api.PolicyEffectDeny)}
+}
+
+func create(t *testing.T, by *apptest.Client, in api.RoleCreate) *api.CreateRoleResponse {
+	t.Helper()
+	got, err := by.CreateRoleWithResponse(context.Background(), in)
+	require.NoError(t, err)
+	return got
+}
+
+func created(t *testing.T, by *apptest.Client, in api.RoleCreate) api.Role {
+	t.Helper()
+	got := create(t, by, in)
+	require.NotNil(t, got.JSON201, string(got.Body))
+	require.Equal(t, "/api/v1/admin/roles/"+in.Name, got.HTTPResponse.Header.Get("Location"))
+	require.NotEmpty(t, got.HTTPResponse.Header.Get("ETag"))
+	return *got.JSON201
+}
+
+func get(t *testing.T, by *apptest.Client, name string) (found api.Role, etag string) {
+	t.Helper()
+	got, err := by.GetRoleWithResponse(context.Background(), name, nil)
+	require.NoError(t, err)
+	require.NotNil(t, got.JSON200, string(got.Body))
+	return *got.JSON200, got.HTTPResponse.Header.Get("ETag")
+}
+
+func patch(t *testing.T, by *apptest.Client, name string, in api.RoleUpdate, ifMatch ...string) *api.UpdateRoleResponse {
+	t.Helper()
+	params := &api.UpdateRoleParams{}
+	if len(ifMatch) > 0 {
+		params.IfMatch = &ifMatch[0]
+	}
+	got, err := by.UpdateRoleWithApplicationMergePatchPlusJSONBodyWithResponse(context.Background(), name, params, in)
+	require.NoError(t, err)
+	return got
+}
+
+func put(t *testing.T, by *apptest.Client, name string, grants []api.Grant, ifMatch ...string) *api.ReplaceRolePermissionsResponse {
+	t.Helper()
+	params := &api.ReplaceRolePermissionsParams{}
+	if len(ifMatch) > 0 {
+		params.IfMatch = &ifMatch[0]
+	}
+	got, err := by.ReplaceRolePermissionsWithResponse(context.Background(), name, params, api.RolePermissions{Permissions: grants})
+	require.NoError(t, err)
+	return got
+}
+
+func remove(t *testing.T, by *apptest.Client, name string, ifMatch ...string) *api.DeleteRoleResponse {
+	t.Helper()
+	params := &api.DeleteRoleParams{}
+	if len(ifMatch) > 0 {
+		params.IfMatch = &ifMatch[0]
+	}
+	got, err := by.DeleteRoleWithResponse(context.Background(), name, params)
+	require.NoError(t, err)
+	return got
+}
+
+func refused(t *testing.T, status int, code string, response *http.Response, body []byte) api.Problem {
+	t.Helper()
+	p := apptest.Problem(t, status, response, body)
+	require.Equal(t, "/problems/"+code, p.Type, string(body))
+	return p
+}
+
+// edits is how many edits of the policy, and of what is said about roles, are on record.
+func edits(t *testing.T, s *apptest.Server) (ofPolicy, ofRoles int) {
+	t.Helper()
+	require.NoError(t, s.Store.Pool.QueryRow(context.Background(), `
+		SELECT count(*) FILTER (WHERE action = 'policy_changed'), count(*) FILTER (WHERE entity_type = 'role') FROM audit_logs`).Scan(&ofPolicy, &ofRoles))
+	return ofPolicy, ofRoles
+}
+
+func TestRoles(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+
+	t.Run("are created with permissions, with what they inherit, or with both", func(t *testing.T) {
+		t.Parallel()
+		s := apptest.NewWithoutWorkers(t)
+		admin := s.As("admin")
+		before := s.Policy.Live().Text()
+		curator := created(t, admin, api.RoleCreate{
+			Name: "curator", Description: new("Looks after museums."), RequiresMfa: new(true), Inherits: &[]string{"user"},
+			Permissions: &[]api.Grant{{Permission: "area:verify", Scope: "any"}, grant("landmark:delete", "own"), deny("landmark:import")},
+		})
+		require.Equal(t, api.Role{
+			Name: "curator", Description: "Looks after museums.", RequiresMfa: true, Inherits: []string{"user"},
+			Permissions: []api.Grant{grant("area:verify", "any"), grant("landmark:delete", "own"), deny("landmark:import")},
+		}, curator)
+		guest := created(t, admin, api.RoleCreate{Name: "guest", Permissions: &[]api.Grant{grant("area:read", "any")}})
+		require.Equal(t, api.Role{Name: "guest", Inherits: []string{}, Permissions: []api.Grant{grant("area:read", "any")}}, guest)
+		heir := created(t, admin, api.RoleCreate{Name: "heir", Inherits: &[]string{"guest", "curator"}})
+		require.Equal(t, api.Role{Name: "heir", Inherits: []string{"guest", "curator"}, Permissions: []api.Grant{}}, heir)
+		require.Equal(t, before+strings.Join([]string{
+			"p, curator, area, verify, any, allow", "p, curator, landmark, delete, own, allow", "p, curator, landmark, import, any, deny",
+			"g, curator, user", "p, guest, area, read, any, allow", "g, heir, guest", "g, heir, curator", "",
+		}, "\n"), s.Policy.Live().Text(), "all that stood there stays")
+		ofPolicy, _ := edits(t, s)
+		require.Equal(t, 4, ofPolicy)
+	})
+
+	t.Run("are not created from nothing, twice, or with faults", func(t *testing.T) {
+		t.Parallel()
+		s := apptest.NewWithoutWorkers(t)
+		admin := s.As("admin")
+		for _, in := range []api.RoleCreate{{Name: "empty"}, {Name: "empty", Inherits: &[]string{}, Permissions: &[]api.Grant{}}} {
+			got := create(t, admin, in)
+			refused(t, http.StatusUnprocessableEntity, "role_empty", got.HTTPResponse, got.Body)
+		}
+		got := create(t, admin, api.RoleCreate{Name: "moderator", Permissions: &[]api.Grant{grant("area:read", "any")}})
+		p := refused(t, http.StatusConflict, "role_exists", got.HTTPResponse, got.Body)
+		require.Equal(t, "/name", *(*p.Errors)[0].Pointer)
+
+		n := strings.Count(s.Policy.Live().Text(), "\n")
+		for want, in := range map[string]api.RoleCreate{
+			"unknown_permission no operation asks for area:fly.":                {Permissions: &[]api.Grant{grant("area:fly", "any")}},
+			"not_ownable area:verify can't be held for own":                     {Permissions: &[]api.Grant{grant("area:verify", "own")}},
+			"unknown_role curator inherits from ghost,":                         {Inherits: &[]string{"ghost"}},
+			"cycle closes a circle: curator inherits from curator.":             {Inherits: &[]string{"curator"}},
+			`bad_role "user\np, user, policy, manage, any" is no name`:          {Inherits: &[]string{"user\np, user, policy, manage, any"}},
+			`bad_role "user, admin" is no name for a role`:                      {Inherits: &[]string{"user, admin"}},
+			`bad_permission resource "` + strings.Repeat("a", 65) + `" and act`: {Permissions: &[]api.Grant{grant(strings.Repeat("a", 65)+":read", "any")}},
+		} {
+			in.Name = "curator"
+			got := create(t, admin, in)
+			p := refused(t, http.StatusBadRequest, "invalid_policy", got.HTTPResponse, got.Body)
+			code, message, _ := strings.Cut(want, " ")
+			require.True(t, slices.ContainsFunc(*p.Errors, func(e api.FieldError) bool {
+				return e.Code == code && *e.Pointer == fmt.Sprintf("/lines/%d", n+1) &&
+					strings.HasPrefix(strings.ReplaceAll(e.Message, `\\`, `\`), fmt.Sprintf("Line %d: %s", n+1, message))
+			}), "%s\n%s", want, got.Body)
+		}
+		for _, body := range []string{
+			`{}`, `{"name":"Curator"}`, `{"name":"a b"}`, `{"name":"curator","permissions":[{"permission":"area","scope":"any"}]}`,
+			`{"name":"curator","permissions":[{"permission":"area:read","scope":"some"}]}`, `{"name":"curator","colour":"red"}`,
+			`{"name":"curator","permissions":[{"permission":"area:read","scope":"any","effect":"maybe"}]}`,
+		} {
+			response, data := s.Call(admin, http.MethodPost, "/api/v1/admin/roles", "application/json", strings.NewReader(body))
+			refused(t, http.StatusBadRequest, "invalid_request", response, data)
+		}
+		ofPolicy, ofRoles := edits(t, s)
+		require.Equal(t, []int{1, 0}, []int{ofPolicy, ofRoles}, "what failed is not on record")
+		require.Zero(t, s.Store.Ent.Role.Query().CountX(ctx))
+	})
+
+	t.Run("are read, and only when they have changed", func(t *testing.T) {
+		t.Parallel()
+		s := apptest.NewWithoutWorkers(t)
+		admin := s.As("admin")
+		s.As("moderator")
+		found, etag := get(t, admin, "moderator")
+		require.Equal(t, 1, found.MemberCount)
+		require.Equal(t, []string{"user"}, found.Inherits)
+		require.Contains(t, found.Permissions, grant("area:verify", "any"))
+		unchanged := func() int {
+			got, err := admin.GetRoleWithResponse(ctx, "moderator", &api.GetRoleParams{IfNoneMatch: &etag})
+			require.NoError(t, err)
+			return got.StatusCode()
+		}
+		require.Equal(t, http.StatusNotModified, unchanged())
+		require.NotNil(t, patch(t, admin, "moderator", api.RoleUpdate{Description: new("Looks after areas.")}).JSON200)
+		require.Equal(t, http.StatusOK, unchanged(), "what is said about it counts")
+		_, etag = get(t, admin, "moderator")
+		require.NotNil(t, put(t, admin, "moderator", append(found.Permissions, grant("audit:read", "any"))).JSON200)
+		require.Equal(t, http.StatusOK, unchanged(), "what it may do counts")
+		for _, name := range []string{"ghost", "Moderator", "a b"} {
+			got, err := admin.GetRoleWithResponse(ctx, name, nil)
+			require.NoError(t, err)
+			require.Contains(t, []int{http.StatusNotFound, http.StatusBadRequest}, got.StatusCode(), name)
+		}
+		got, err := admin.GetRoleWithResponse(ctx, "ghost", nil)
+		require.NoError(t, err)
+		refused(t, http.StatusNotFound, "not_found", got.HTTPResponse, got.Body)
+	})
+
+	t.Run("are changed by those who have seen the latest", func(t *testing.T) {
+		t.Parallel()
+		s := apptest.NewWithoutWorkers(t)
+		admin := s.As("admin")
+		created(t, admin, api.RoleCreate{Name: "curator", Inherits: &[]string{"user"}})
+		_, etag := get(t, admin, "curator")
+		described := patch(t, admin, "curator", api.RoleUpdate{Description: new("Looks after museums.")}, etag)
+		require.NotNil(t, described.JSON200, string(described.Body))
+		require.Equal(t, "Looks after museums.", described.JSON200.Description)
+		require.Equal(t, []string{"user"}, described.JSON200.Inherits)
+		policies, roles := edits(t, s)
+		require.Equal(t, []int{2, 2}, []int{policies, roles}, "a description is no edit of the policy")
+		next := described.HTTPResponse.Header.Get("ETag")
+		require.NotEqual(t, etag, next)
+
+		inherits := patch(t, admin, "curator", api.RoleUpdate{Inherits: &[]string{"moderator"}}, next)
+		require.NotNil(t, inherits.JSON200, string(inherits.Body))
+		require.Equal(t, []string{"moderator"}, inherits.JSON200.Inherits)
+		require.Equal(t, "Looks after museums.", inherits.JSON200.Description)
+		require.Equal(t, int64(3), s.Policy.Live().Version())
+
+		late := patch(t, admin, "curator", api.RoleUpdate{Description: new("Late")}, next)
+		refused(t, http.StatusPreconditionFailed, "version_changed", late.HTTPResponse, late.Body)
+		latePut := put(t, admin, "curator", []api.Grant{grant("area:read", "any")}, etag)
+		refused(t, http.StatusPreconditionFailed, "version_changed", latePut.HTTPResponse, latePut.Body)
+		lateDelete := remove(t, admin, "curator", etag)
+		refused(t, http.StatusPreconditionFailed, "version_changed", lateDelete.HTTPResponse, lateDelete.Body)
+
+		_, etag = get(t, admin, "curator")
+		same := patch(t, admin, "curator", api.RoleUpdate{Description: new("Looks after museums."), Inherits: &[]string{"moderator"}, RequiresMfa: new(false)}, etag)
+		require.Equal(t, etag, same.HTTPResponse.Header.Get("ETag"), "nothing has changed")
+		first := patch(t, admin, "user", api.RoleUpdate{Description: new("Everybody.")})
+		require.Equal(t, "Everybody.", first.JSON200.Description)
+
+		empty := patch(t, admin, "curator", api.RoleUpdate{Inherits: &[]string{}, Description: new("Nothing.")})
+		refused(t, http.StatusUnprocessableEntity, "role_empty", empty.HTTPResponse, empty.Body)
+		circle := patch(t, admin, "user", api.RoleUpdate{Inherits: &[]string{"curator"}})
+		refused(t, http.StatusBadRequest, "invalid_policy", circle.HTTPResponse, circle.Body)
+		unknown := patch(t, admin, "ghost", api.RoleUpdate{Description: new("Boo.")})
+		refused(t, http.StatusNotFound, "not_found", unknown.HTTPResponse, unknown.Body)
+		unknownPut := put(t, admin, "ghost", []api.Grant{grant("area:read", "any")})
+		refused(t, http.StatusNotFound, "not_found", unknownPut.HTTPResponse, unknownPut.Body)
+		found, _ := get(t, admin, "curator")
+		require.Equal(t, "Looks after museums.", found.Description, "a change is made whole or not at all")
+		policies, _ = edits(t, s)
+		require.Equal(t, 3, policies)
+	})
+
+	t.Run("may do what they are given from the next request on", func(t *testing.T) {
+		t.Parallel()
+		s := apptest.NewWithoutWorkers(t)
+		admin, moderator := s.As("admin"), s.As("moderator")
+		area := s.Area(s.User(), "Harbour")
+		verify := func() *api.VerifyAreaResponse {
+			got, err := moderator.VerifyAreaWithResponse(ctx, area.ID)
+			require.NoError(t, err)
+			return got
+		}
+		require.Equal(t, http.StatusOK, verify().StatusCode())
+		found, etag := get(t, admin, "moderator")
+		changed := put(t, admin, "moderator", slices.DeleteFunc(slices.Clone(found.Permissions), func(g api.Grant) bool { return g.Permission == "area:verify" }), etag)
+		require.NotNil(t, changed.JSON200, string(changed.Body))
+		require.Len(t, changed.JSON200.Permissions, len(found.Permissions)-1)
+		require.Equal(t, found.Inherits, changed.JSON200.Inherits)
+		got := verify()
+		refused(t, http.StatusForbidden, "forbidden", got.HTTPResponse, got.Body)
+		require.Equal(t, http.StatusOK, put(t, admin, "moderator", found.Permissions).StatusCode())
+		require.Equal(t, http.StatusOK, verify().StatusCode())
+		require.Equal(t, http.StatusOK, put(t, admin, "user", append(mustGet(t, admin, "user").Permissions, deny("area:verify"))).StatusCode())
+		require.Equal(t, http.StatusForbidden, verify().StatusCode(), "a deny is inherited")
+
+		faulty := put(t, admin, "moderator", []api.Grant{grant("area:fly", "any"), grant("area:verify", "own")})
+		p := refused(t, http.StatusBadRequest, "invalid_policy", faulty.HTTPResponse, faulty.Body)
+		require.Len(t, *p.Errors, 2)
+		// Those who inherit from it would inherit from nobody.
+		faulty = put(t, admin, "user", nil)
+		refused(t, http.StatusBadRequest, "invalid_request", faulty.HTTPResponse, faulty.Body)
+		faulty = put(t, admin, "user", []api.Grant{})
+		refused(t, http.StatusBadRequest, "invalid_policy", faulty.HTTPResponse, faulty.Body)
+		created(t, admin, api.RoleCreate{Name: "guest", Permissions: &[]api.Grant{grant("area:read", "any")}})
+		faulty = put(t, admin, "guest", []api.Grant{})
+		refused(t, http.StatusUnprocessableEntity, "role_empty", faulty.HTTPResponse, faulty.Body)
+	})
+
+	t.Run("that require a second factor are of no use without one", func(t *testing.T) {
+		t.Parallel()
+		s := apptest.NewWithoutWorkers(t)
+		admin, moderator := s.As("admin"), s.As("moderator")
+		area := s.Area(s.User(), "Harbour")
+		for _, requires := range []bool{true, false} {
+			changed := patch(t, admin, "moderator", api.RoleUpdate{RequiresMfa: &requires})
+			require.Equal(t, requires, changed.JSON200.RequiresMfa)
+			got, err := moderator.VerifyAreaWithResponse(ctx, area.ID)
+			require.NoError(t, err)
+			if requires {
+				refused(t, http.StatusForbidden, "second_factor_required", got.HTTPResponse, got.Body)
+			} else {
+				require.Equal(t, http.StatusOK, got.StatusCode())
+			}
+		}
+		require.Equal(t, int64(1), s.Policy.Live().Version())
+	})
+
+	t.Run("are deleted once nobody has them or inherits from them", func(t *testing.T) {
+		t.Parallel()
+		s := apptest.NewWithoutWorkers(t)
+		admin := s.As("admin")
+		before := s.Policy.Live().Text()
+		created(t, admin, api.RoleCreate{Name: "curator", Description: new("Old."), RequiresMfa: new(true), Inherits: &[]string{"user"}, Permissions: &[]api.Grant{grant("area:verify", "any")}})
+		created(t, admin, api.RoleCreate{Name: "heir", Inherits: &[]string{"curator"}})
+		got := remove(t, admin, "curator")
+		p := refused(t, http.StatusConflict, "role_inherited", got.HTTPResponse, got.Body)
+		require.Contains(t, *p.Detail, "heir")
+		require.Equal(t, http.StatusNoContent, remove(t, admin, "heir").StatusCode())
+
+		curator := s.As("curator")
+		got = remove(t, admin, "curator")
+		refused(t, http.StatusConflict, "role_in_use", got.HTTPResponse, got.Body)
+		require.Equal(t, 1, mustGet(t, admin, "curator").MemberCount)
+		require.True(t, mustGet(t, admin, "curator").RequiresMfa, "all of it is still there")
+		_, err := s.Accounts.Manage(ctx, curator.ID, account.Change{Role: new("user")}, version.Precondition{})
+		require.NoError(t, err)
+		_, etag := get(t, admin, "curator")
+		require.Equal(t, http.StatusNoContent, remove(t, admin, "curator", etag).StatusCode())
+		require.Equal(t, before, s.Policy.Live().Text())
+		got = remove(t, admin, "curator")
+		refused(t, http.StatusNotFound, "not_found", got.HTTPResponse, got.Body)
+		gone, err := admin.GetRoleWithResponse(ctx, "curator", nil)
+		require.NoError(t, err)
+		require.Equal(t, http.StatusNotFound, gone.StatusCode())
+
+		again := created(t, admin, api.RoleCreate{Name: "curator", Inherits: &[]string{"user"}})
+		require.Equal(t, api.Role{Name: "curator", Inherits: []string{"user"}, Permissions: []api.Grant{}}, again, "what was said of the old one is gone")
+		got = remove(t, admin, "user")
+		require.Equal(t, http.StatusConflict, got.StatusCode())
+	})
+
+	t.Run("leave somebody who may change the policy", func(t *testing.T) {
+		t.Parallel()
+		s := apptest.NewWithoutWorkers(t)
+		admin := s.As("admin")
+		all := mustGet(t, admin, "admin").Permissions
+		without := slices.DeleteFunc(slices.Clone(all), func(g api.Grant) bool { return g.Permission == "policy:manage" })
+		locked := func(response *http.Response, body []byte) {
+			t.Helper()
+			p := refused(t, http.StatusBadRequest, "invalid_policy", response, body)
+			require.Equal(t, "locked_out", (*p.Errors)[0].Code)
+		}
+		for _, grants := range [][]api.Grant{{}, without, append(slices.Clone(all), deny("policy:manage"))} {
+			got := put(t, admin, "admin", grants)
+			locked(got.HTTPResponse, got.Body)
+		}
+		created(t, admin, api.RoleCreate{Name: "cautious", Permissions: &[]api.Grant{deny("policy:manage")}})
+		got := patch(t, admin, "admin", api.RoleUpdate{Inherits: &[]string{"moderator", "cautious"}})
+		locked(got.HTTPResponse, got.Body)
+		gone := remove(t, admin, "admin")
+		locked(gone.HTTPResponse, gone.Body)
+
+		// A role that nobody has is nobody.
+		created(t, admin, api.RoleCreate{Name: "keeper", Permissions: &[]api.Grant{grant("policy:manage", "any")}})
+		taken := put(t, admin, "admin", without)
+		refused(t, http.StatusConflict, "last_policy_manager", taken.HTTPResponse, taken.Body)
+		got = patch(t, admin, "admin", api.RoleUpdate{Inherits: &[]string{"moderator", "cautious"}})
+		refused(t, http.StatusConflict, "last_policy_manager", got.HTTPResponse, got.Body)
+		policies, _ := edits(t, s)
+		require.Equal(t, 3, policies)
+		keeper := s.As("keeper")
+		require.Equal(t, http.StatusOK, put(t, admin, "admin", without).StatusCode())
+		require.Equal(t, "keeper", mustGet(t, keeper, "keeper").Name)
+		lost, err := admin.GetRoleWithResponse(ctx, "keeper", nil)
+		require.NoError(t, err)
+		require.Equal(t, http.StatusForbidden, lost.StatusCode())
+	})
+}
+
+func mustGet(t *testing.T, by *apptest.Client, name string) api.Role {
+	t.Helper()
+	found, _ := get(t, by, name)
+	return found
+}
+
+func TestRoleLists(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	s := apptest.NewWithoutWorkers(t)
+	admin := s.As("admin")
+	s.User()
+	s.User()
+	for _, name := range []string{"zoo-keeper", "a-team", "a_team", "curator"} {
+		created(t, admin, api.RoleCreate{Name: name, Description: new("The " + name + "."), Inherits: &[]string{"user"}})
+	}
+
+	t.Run("have every role of the policy, by pages and by cursor", func(t *testing.T) {
+		list := func(params api.ListRolesParams) api.RoleList {
+			got, err := admin.ListRolesWithResponse(ctx, &params)
+			require.NoError(t, err)
+			require.NotNil(t, got.JSON200, string(got.Body))
+			return *got.JSON200
+		}
+		sorted := []string{"a-team", "a_team", "admin", "curator", "moderator", "user", "zoo-keeper"}
+		for _, order := range []api.ListRolesParamsSortOrder{"asc", "desc"} {
+			whole := list(api.ListRolesParams{SortOrder: &order})
+			require.Equal(t, 7, *whole.Total)
+			var names []string
+			for _, r := range whole.Items {
+				names = append(names, r.Name)
+				require.Equal(t, mustGet(t, admin, r.Name), r)
+			}
+			require.Equal(t, sorted, names)
+			slices.Reverse(sorted)
+			var paged, walked []api.Role
+			for number := 1; number <= 4; number++ {
+				p := list(api.ListRolesParams{SortOrder: &order, Page: &number, Size: new(2)})
+				require.Equal(t, []int{7, 4}, []int{*p.Total, *p.Pages})
+				paged = append(paged, p.Items...)
+			}
+			for cursor := new(""); cursor != nil; {
+				p := list(api.ListRolesParams{SortOrder: &order, Cursor: cursor, Size: new(3)})
+				require.Nil(t, p.Total)
+				walked = append(walked, p.Items...)
+				cursor = p.NextCursor
+			}
+			require.Equal(t, whole.Items, paged)
+			require.Equal(t, whole.Items, walked)
+		}
+		require.Equal(t, []int{1, 2, 0}, []int{mustGet(t, admin, "admin").MemberCount, mustGet(t, admin, "user").MemberCount, mustGet(t, admin, "curator").MemberCount})
+		wrong, err := admin.ListRolesWithResponse(ctx, &api.ListRolesParams{Cursor: new("x")})
+		require.NoError(t, err)
+		refused(t, http.StatusBadRequest, "invalid_cursor", wrong.HTTPResponse, wrong.Body)
+	})
+
+	t.Run("have every permission, with the operations and the roles", func(t *testing.T) {
+		list := func(params api.ListPermissionsParams) api.PermissionList {
+			got, err := admin.ListPermissionsWithResponse(ctx, &params)
+			require.NoError(t, err)
+			require.NotNil(t, got.JSON200, string(got.Body))
+			return *got.JSON200
+		}
+		for _, order := range []api.ListPermissionsParamsSortOrder{"asc", "desc"} {
+			whole := list(api.ListPermissionsParams{SortOrder: &order, Size: new(100)})
+			known := s.Policy.Known()
+			require.Equal(t, len(known), *whole.Total)
+			require.True(t, slices.IsSortedFunc(whole.Items, func(a, b api.Permission) int {
+				if order == "desc" {
+					a, b = b, a
+				}
+				return strings.Compare(a.Permission, b.Permission)
+			}))
+			var paged, walked []api.Permission
+			for number := 1; number <= (len(known)+6)/7; number++ {
+				paged = append(paged, list(api.ListPermissionsParams{SortOrder: &order, Page: &number, Size: new(7)}).Items...)
+			}
+			for cursor := new(""); cursor != nil; {
+				p := list(api.ListPermissionsParams{SortOrder: &order, Cursor: cursor, Size: new(7)})
+				walked = append(walked, p.Items...)
+				cursor = p.NextCursor
+			}
+			require.Equal(t, whole.Items, paged)
+			require.Equal(t, whole.Items, walked)
+			for _, p := range whole.Items {
+				switch p.Permission {
+				case "area:delete":
+					require.True(t, p.Ownable)
+					require.Contains(t, p.Operations, "deleteArea")
+					require.Equal(t, []api.RoleScope{
+						{Role: "a-team", Scope: "own"}, {Role: "a_team", Scope: "own"}, {Role: "admin", Scope: "any"}, {Role: "curator", Scope: "own"},
+						{Role: "moderator", Scope: "own"}, {Role: "user", Scope: "own"}, {Role: "zoo-keeper", Scope: "own"},
+					}, p.Roles)
+				case "policy:manage":
+					require.False(t, p.Ownable)
+					require.Subset(t, p.Operations, []string{"getPolicy", "replacePolicy", "listRoles", "validateAccess"})
+					require.Equal(t, []api.RoleScope{{Role: "admin", Scope: "any"}}, p.Roles)
+				}
+			}
+		}
+		wrong, err := admin.ListPermissionsWithResponse(ctx, &api.ListPermissionsParams{Cursor: new("x")})
+		require.NoError(t, err)
+		refused(t, http.StatusBadRequest, "invalid_cursor", wrong.HTTPResponse, wrong.Body)
+	})
+}
+
+func TestRolesAndPolicyAreForThoseWhoManageThem(t *testing.T) {
+	t.Parallel()
+	s := apptest.NewWithoutWorkers(t)
+	callers := map[*apptest.Client]int{
+		s.Anonymous(): http.StatusUnauthorized, s.User(): http.StatusForbidden, s.As("moderator"): http.StatusForbidden,
+	}
+	for _, operation := range []string{
+		"GET /roles", "POST /roles", "GET /roles/user", "PATCH /roles/user", "DELETE /roles/user", "PUT /roles/user/permissions", "GET /permissions",
+		"GET /policy", "PUT /policy", "POST /policy/check", "GET /policy/versions", "POST /policy/versions/1/revert",
+	} {
+		method, path, _ := strings.Cut(operation, " ")
+		for by, status := range callers {
+			response, body := s.Call(by, method, "/api/v1/admin"+path, "", nil)
+			apptest.Problem(t, status, response, body)
+		}
+	}
+	require.Equal(t, int64(1), s.Policy.Live().Version())
+}
+
+// What one process says about a role holds on another one within a second.
+func TestWatchTakesInWhatOthersChange(t *testing.T) {
+	t.Parallel()
+	s := apptest.NewWithoutWorkers(t)
+	admin := s.As("admin")
+	cursors, err := page.NewCodec(make([]byte, 32))
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	other, err := role.NewService(ctx, s.Store, s.Policy, cursors)
+	require.NoError(t, err)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		other.Watch(ctx)
+	}()
+	for _, requires := range []bool{true, false} {
+		require.NotNil(t, patch(t, admin, "moderator", api.RoleUpdate{RequiresMfa: &requires}).JSON200)
+		began := time.Now()
+		require.Eventually(t, func() bool { return other.RequiresMFA("moderator") == requires }, 10*time.Second, time.Millisecond)
+		require.Less(t, time.Since(began), time.Second)
+	}
+	require.NotNil(t, patch(t, admin, "moderator", api.RoleUpdate{RequiresMfa: new(true)}).JSON200)
+	require.Eventually(t, func() bool { return other.RequiresMFA("moderator") }, 10*time.Second, time.Millisecond)
+	_, err = s.Store.Pool.Exec(ctx, "ALTER TABLE roles RENAME TO elsewhere")
+	require.NoError(t, err)
+	time.Sleep(600 * time.Millisecond) // It looks twice a second.
+	require.True(t, other.RequiresMFA("moderator"), "what was read last holds")
+	cancel()
+	<-done
+	_, err = role.NewService(context.Background(), s.Store, s.Policy, cursors)
+	require.ErrorContains(t, err, "read the roles")
+}
+
+func TestRolesOfABrokenPolicyAreNotEdited(t *testing.T) {
+	t.Parallel()
+	s := apptest.NewWithoutWorkers(t)
+	admin := s.As("admin")
+	_, err := s.Store.Pool.Exec(context.Background(), `INSERT INTO policy_versions (id, created_at, updated_at, version, text)
+		VALUES (gen_random_uuid(), now(), now(), 2, 'p, user')`)
+	require.NoError(t, err)
+	in := api.RoleCreate{Name: "curator", Inherits: &[]string{"user"}}
+	made := create(t, admin, in)
+	refused(t, http.StatusBadRequest, "invalid_policy", made.HTTPResponse, made.Body)
+	changed := patch(t, admin, "moderator", api.RoleUpdate{Inherits: &[]string{}})
+	refused(t, http.StatusBadRequest, "invalid_policy", changed.HTTPResponse, changed.Body)
+	gone := remove(t, admin, "moderator")
+	refused(t, http.StatusBadRequest, "invalid_policy", gone.HTTPResponse, gone.Body)
+	require.Equal(t, "moderator", mustGet(t, admin, "moderator").Name)
+}
