@@ -92,17 +92,21 @@ func (s *Service) ManageTx(ctx context.Context, tx *store.Tx, id uuid.UUID, in C
 	if caller, _ := authz.CallerFrom(ctx); caller.Owns(id) {
 		return nil, errOwnAccount
 	}
-	if in.Role != nil {
-		if err := s.checkRole(*in.Role); err != nil {
-			return nil, err
-		}
-	}
 	found, err := lock(ctx, tx, id)
 	if err != nil {
 		return nil, err
 	}
 	if err := pre.Check(found.UpdatedAt); err != nil {
 		return nil, err
+	}
+	if in.Role != nil {
+		// Locked, so that an edit of the policy does not drop the role meanwhile.
+		if err := tx.LockGovernance(ctx); err != nil {
+			return nil, err
+		}
+		if err := s.checkRole(*in.Role); err != nil {
+			return nil, err
+		}
 	}
 	role, status := deref(in.Role, found.Role), deref(in.Status, found.Status)
 	if role == found.Role && status == found.Status {
@@ -135,9 +139,6 @@ func deref[T any](value *T, fallback T) T {
 // without them nobody could change the policy any more.
 const managePolicy authz.Permission = "policy:manage"
 
-// managerLockKey is the advisory lock under which those who manage the policy become fewer.
-const managerLockKey = 0x7069636100000004
-
 // managesPolicy reports whether an account of this role and status may change the policy.
 func managesPolicy(policy *authz.Snapshot, role string, status entuser.Status) bool {
 	return status == entuser.StatusActive && policy.Decide(role, managePolicy) == authz.Any
@@ -152,8 +153,8 @@ func (s *Service) requireAnotherManager(ctx context.Context, tx *store.Tx, losin
 		return nil
 	}
 	// One after the other, or two at once would each count on the other's.
-	if _, err := tx.ExecContext(ctx, "SELECT pg_advisory_xact_lock($1)", int64(managerLockKey)); err != nil {
-		return fmt.Errorf("lock those who manage the policy: %w", err)
+	if err := tx.LockGovernance(ctx); err != nil {
+		return err
 	}
 	// Served by user_role.
 	another, err := tx.User.Query().Where(

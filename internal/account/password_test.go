@@ -157,6 +157,12 @@ func TestPasswordIsReset(t *testing.T) {
 		linkTo(t, s, "/reset-password", user.Email)
 		settled(t, s)
 		require.Empty(t, s.Mailbox.Mails("nobody@example.org"))
+		relent := s.Refuse("INSERT", "river_job")
+		for _, path := range []string{"/api/v1/auth/password-reset", "/api/v1/auth/resend-verification"} {
+			response, body := s.Call(nil, http.MethodPost, path, "application/json", strings.NewReader(`{"email":"nobody@example.org"}`))
+			refused(t, http.StatusInternalServerError, "internal", response, body)
+		}
+		relent()
 		for _, path := range []string{"/api/v1/auth/password-reset", "/api/v1/auth/resend-verification"} {
 			for _, email := range []string{"nobody", "", "Ada <ada@example.org>"} {
 				response, body := s.Call(nil, http.MethodPost, path, "application/json", strings.NewReader(`{"email":"`+email+`"}`))

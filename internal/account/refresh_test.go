@@ -59,7 +59,7 @@ func TestRefresh(t *testing.T) {
 			require.Empty(t, next.HTTPResponse.Header.Values("Set-Cookie"))
 			require.NotEqual(t, presented, *next.JSON200.RefreshToken)
 			require.NotEqual(t, first.AccessToken, next.JSON200.AccessToken)
-			require.InDelta(t, 900, next.JSON200.ExpiresIn, 1)
+			require.InDelta(t, 900, next.JSON200.ExpiresIn, 20)
 			require.True(t, works(t, s, next.JSON200.AccessToken))
 			presented = *next.JSON200.RefreshToken
 		}
@@ -112,20 +112,20 @@ func TestRefresh(t *testing.T) {
 
 	t.Run("moves the end of an idle session on, and no further than its last", func(t *testing.T) {
 		tokens := login(t, s, user, nil)
-		require.InDelta(t, 30*60, tokens.RefreshExpiresIn, 1)
+		require.InDelta(t, 30*60, tokens.RefreshExpiresIn, 20)
 		ofToken := "id = (SELECT id FROM sessions ORDER BY created_at DESC LIMIT 1)"
 		exec(t, s, "UPDATE sessions SET idle_expires_at = now() + interval '1 minute' WHERE "+ofToken)
 		tokens = refresh(t, s, *tokens.RefreshToken)
-		require.InDelta(t, 30*60, tokens.RefreshExpiresIn, 1)
+		require.InDelta(t, 30*60, tokens.RefreshExpiresIn, 20)
 		exec(t, s, "UPDATE sessions SET expires_at = now() + interval '5 minutes' WHERE "+ofToken)
 		tokens = refresh(t, s, *tokens.RefreshToken)
-		require.InDelta(t, 5*60, tokens.RefreshExpiresIn, 2)
+		require.InDelta(t, 5*60, tokens.RefreshExpiresIn, 20)
 	})
 
 	t.Run("lasts longer where that was asked for", func(t *testing.T) {
 		tokens := login(t, s, user, remember)
-		require.InDelta(t, 12*60*60, tokens.RefreshExpiresIn, 1)
-		require.InDelta(t, 12*60*60, refresh(t, s, *tokens.RefreshToken).RefreshExpiresIn, 1)
+		require.InDelta(t, 12*60*60, tokens.RefreshExpiresIn, 20)
+		require.InDelta(t, 12*60*60, refresh(t, s, *tokens.RefreshToken).RefreshExpiresIn, 20)
 		require.Equal(t, 1, count(t, s, `SELECT count(*) FROM sessions
 			WHERE remember AND user_id = $1 AND expires_at - created_at BETWEEN interval '1439 minutes' AND interval '1441 minutes'`, user.ID))
 	})

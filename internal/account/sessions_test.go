@@ -55,7 +55,7 @@ func TestSessionsAreListed(t *testing.T) {
 	start := time.Now().Add(-time.Second)
 	laptop := login(t, s, user, nil, set("User-Agent", firefox), from("203.0.113.7"))
 	phone := login(t, s, user, remember, set("User-Agent", iphone), from("2001:db8::7"))
-	script := login(t, s, user, nil, set("User-Agent", "-"))
+	script := login(t, s, user, nil, set("User-Agent", ""))
 	ids := map[string]uuid.UUID{}
 	for name, tokens := range map[string]api.TokenResponse{"laptop": laptop, "phone": phone, "script": script} {
 		ids[name] = current(t, withToken(t, s, user, tokens.AccessToken)).ID
@@ -81,10 +81,10 @@ func TestSessionsAreListed(t *testing.T) {
 		require.True(t, list.Items[1].Remember)
 		require.Equal(t, "Safari on iOS", list.Items[1].Device)
 		require.Equal(t, "2001:db8::7", list.Items[1].IPAddress)
-		require.NotEmpty(t, list.Items[0].Device)
+		require.Equal(t, []string{"Unknown device", ""}, []string{list.Items[0].Device, list.Items[0].UserAgent})
 		require.WithinRange(t, one.CreatedAt, start, time.Now())
-		require.Equal(t, one.CreatedAt.Truncate(time.Second), one.LastUsedAt.Truncate(time.Second))
-		require.InDelta(t, (30 * time.Minute).Seconds(), one.ExpiresAt.Sub(one.LastUsedAt).Seconds(), 1)
+		require.WithinDuration(t, one.CreatedAt, one.LastUsedAt, 20*time.Second)
+		require.InDelta(t, (30 * time.Minute).Seconds(), one.ExpiresAt.Sub(one.LastUsedAt).Seconds(), 20)
 	})
 
 	t.Run("in the order that was asked for", func(t *testing.T) {

@@ -112,14 +112,14 @@ func TestPolicyCommand(t *testing.T) {
 		require.True(t, strings.HasPrefix(output, "no\n"), output)
 		require.Contains(t, output, "belongs to somebody else")
 		for want, args := range map[string][]string{
-			"is not a permission":     {"user", "area"},
-			"--object":                {owner.Email, "area:update", "--object", "area:harbour"},
-			"matters for a user only": {"user", "area:update", "--object", object},
-			`of the kind "moon"`:      {owner.Email, "area:update", "--object", "moon" + strings.TrimPrefix(object, "area")},
-			"There is no such object": {owner.Email, "area:update", "--object", "landmark" + strings.TrimPrefix(object, "area")},
-			"There is no account":     {"nobody@example.org", "area:update"},
+			"is not a permission":      {"user", "area"},
+			"--object":                 {owner.Email, "area:update", "--object", "area:harbour"},
+			"matters for a user only":  {"user", "area:update", "--object", object},
+			`of the kind "moon"`:       {owner.Email, "area:update", "--object", "moon" + strings.TrimPrefix(object, "area")},
+			"There is no such object":  {owner.Email, "area:update", "--object", "landmark" + strings.TrimPrefix(object, "area")},
+			"There is no such account": {"nobody@example.org", "area:update"},
 		} {
-			require.Contains(t, strings.ReplaceAll(fail(append([]string{"check"}, args...)...), "no such account", "There is no account"), want)
+			require.Contains(t, fail(append([]string{"check"}, args...)...), want)
 		}
 	})
 

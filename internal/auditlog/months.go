@@ -14,7 +14,7 @@ const (
 	monthsAhead = 3
 	// lockTimeout bounds how long a change of partitions waits for those who use the
 	// table: others queue behind it meanwhile. The job is simply run again.
-	lockTimeout = "2s"
+	lockTimeout = "1s"
 )
 
 // MaintainArgs are the periodic job that makes partitions ahead and drops old ones.

@@ -57,7 +57,7 @@ const exportPatience = time.Minute
 // auditExport is the answer of an export, which the generated response could give as
 // a reader only, and without saying that it broke off.
 type auditExport struct {
-	ctx  context.Context //nolint:containedctx // The request's, for an answer that is still made while it is sent.
+	ctx  context.Context // The request's, for an answer that is still made while it is sent.
 	each func(context.Context, func([]auditlog.Entry) error) error
 }
 

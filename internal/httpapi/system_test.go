@@ -44,7 +44,7 @@ func TestReadiness(t *testing.T) {
 		require.NoError(t, err)
 		require.NotNil(t, got.JSON200, string(got.Body))
 		require.Equal(t, api.Readiness{
-			Status: api.ReadinessStatusReady, Dependencies: map[string]api.DependencyState{"database": "up", "redis": "up", "storage": "up"},
+			Status: api.ReadinessStatusReady, Dependencies: map[string]api.DependencyState{"database": "up", "policy": "up", "redis": "up", "storage": "up"},
 		}, *got.JSON200)
 		alive, err := s.Anonymous().GetHealthWithResponse(ctx)
 		require.NoError(t, err)

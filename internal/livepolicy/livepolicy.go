@@ -28,9 +28,6 @@ import (
 	"github.com/picaspot/picaspot/policy"
 )
 
-// editLock is the advisory lock under which the policy is edited: one edit at a time.
-const editLock = 0x7069636100000003
-
 // channel is what a new version is announced on.
 const channel = "picaspot_policy"
 
@@ -96,8 +93,8 @@ func (s *Service) seed(ctx context.Context) error {
 // locked runs fn in a transaction, one edit at a time.
 func (s *Service) locked(ctx context.Context, fn func(context.Context, *store.Tx) error) error {
 	return s.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		if _, err := tx.ExecContext(ctx, "SELECT pg_advisory_xact_lock($1)", int64(editLock)); err != nil {
-			return fmt.Errorf("lock the policy: %w", err)
+		if err := tx.LockGovernance(ctx); err != nil {
+			return err
 		}
 		return fn(ctx, tx)
 	})
@@ -182,8 +179,10 @@ func (s *Service) EditWith(
 	if err != nil {
 		return nil, err
 	}
-	// Here it is in force before the answer, elsewhere within a second.
-	return made, s.Reload(context.WithoutCancel(ctx))
+	// Here it is in force before the answer, elsewhere within a second. It is made in
+	// any case: a look that fails is repeated, and on record.
+	_ = s.Reload(context.WithoutCancel(ctx))
+	return made, nil
 }
 
 // maxNamed bounds how many changed lines an error names.

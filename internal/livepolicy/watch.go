@@ -121,7 +121,8 @@ func (s *Service) listen(ctx context.Context) error {
 		_, err := conn.WaitForNotification(wait)
 		cancel()
 		var timeout net.Error
-		if err != nil && (ctx.Err() != nil || conn.IsClosed() || !errors.Is(err, context.DeadlineExceeded) && !(errors.As(err, &timeout) && timeout.Timeout())) {
+		nothing := errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()
+		if err != nil && (ctx.Err() != nil || conn.IsClosed() || !nothing) {
 			return fmt.Errorf("listen: %w", err)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/picaspot/picaspot/api"
 	"github.com/picaspot/picaspot/internal/apptest"
 	"github.com/picaspot/picaspot/internal/storage"
+	"github.com/picaspot/picaspot/internal/store"
 	"github.com/picaspot/picaspot/internal/trash"
 )
 
@@ -193,6 +194,29 @@ func TestPurgeDuringVerification(t *testing.T) {
 	require.Zero(t, b.count("river_job WHERE state <> 'completed'"))
 }
 
+// TestPurgeWhileAPhotoIsDeveloped removes an attempt between the time that its
+// picture is stored and that it is recorded.
+func TestPurgeWhileAPhotoIsDeveloped(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	landmark := b.Landmark(b.creator, b.Area(b.creator, "Town").ID, "Crane", harbour(1))
+	attempt := b.Attempt(b.creator, landmark.ID, apptest.Photo(t, harbour(1), time.Now()), harbour(1))
+	tx, err := b.Store.Pool.Begin(b.ctx)
+	require.NoError(t, err)
+	defer tx.Rollback(b.ctx)
+	_, err = tx.Exec(b.ctx, "SELECT FROM attempts WHERE id = $1 FOR UPDATE", attempt.ID)
+	require.NoError(t, err)
+	decided := make(chan error, 1)
+	go func() { decided <- b.Unlocks.Decide(b.ctx, attempt.ID) }()
+	b.waitForFiles(2)
+	_, err = tx.Exec(b.ctx, "DELETE FROM attempts WHERE id = $1", attempt.ID)
+	require.NoError(t, err)
+	require.NoError(t, tx.Commit(b.ctx))
+	require.NoError(t, <-decided)
+	require.Len(t, b.files(), 1, "the original is the purge's to remove")
+	require.Zero(t, b.count("unlocks"))
+}
+
 func TestPurgeExpired(t *testing.T) {
 	t.Parallel()
 	b := setup(t, retention(time.Hour))
@@ -214,7 +238,10 @@ func TestPurgeExpired(t *testing.T) {
 	}
 	age("61 minutes", areas[0], gone.ID)
 	age("59 minutes", areas[1])
-	require.NoError(t, b.Trash.PurgeExpired(b.ctx))
+	require.NoError(t, b.Store.InTx(b.ctx, func(ctx context.Context, tx *store.Tx) error { return tx.Enqueue(ctx, trash.PurgeArgs{}, nil) }))
+	worker := apptest.StartWorker(t, b.Config)
+	require.Eventually(t, func() bool { return b.count("river_job WHERE kind = 'trash_purge' AND state = 'completed'") == 1 }, time.Minute, 20*time.Millisecond)
+	worker.Stop()
 	require.Equal(t, 3, b.count("areas"))
 	require.Equal(t, 3, b.count("landmarks"))
 	require.Zero(t, b.count("users WHERE id = $1", gone.ID))
