@@ -62,7 +62,7 @@ type Config struct {
 }
 
 // DefaultDevPassword is that of the seeded accounts, unless it is set.
-const DefaultDevPassword = "picaspot-on-a-laptop"
+const DefaultDevPassword = "picaspot-on-a-laptop" //nolint:gosec // It is no secret, and guards nothing that others reach.
 
 // minSecret is the least length of a secret, in bytes: 256 bits when it is random.
 const minSecret = 32

@@ -172,22 +172,21 @@ func toAPITokens(t account.Tokens) api.TokenResponse {
 // it (RFC 6265bis, section 4.1.3.1). Unless the session is to last, the browser
 // drops it when it closes.
 func refreshCookie(t account.Tokens) string {
-	cookie := bareCookie()
-	cookie.Value = t.RefreshToken
+	maxAge := 0
 	if t.Remember {
-		cookie.MaxAge = int(t.RefreshExpiresIn.Seconds())
+		maxAge = int(t.RefreshExpiresIn.Seconds())
 	}
-	return cookie.String()
+	return cookie(t.RefreshToken, maxAge)
 }
 
-func noRefreshCookie() string {
-	cookie := bareCookie()
-	cookie.MaxAge = -1
-	return cookie.String()
-}
+func noRefreshCookie() string { return cookie("", -1) }
 
-func bareCookie() *http.Cookie {
-	return &http.Cookie{
-		Name: "__Secure-picaspot_refresh", Path: "/api/v1/auth", HttpOnly: true, Secure: true, SameSite: http.SameSiteStrictMode,
+// cookie writes the cookie; maxAge is in seconds, 0 for as long as the browser
+// runs, and below for its removal.
+func cookie(value string, maxAge int) string {
+	c := http.Cookie{
+		Name: "__Secure-picaspot_refresh", Value: value, MaxAge: maxAge, Path: "/api/v1/auth",
+		HttpOnly: true, Secure: true, SameSite: http.SameSiteStrictMode,
 	}
+	return c.String()
 }

@@ -27,11 +27,11 @@ const pagePolicy = "default-src 'none'; style-src 'unsafe-inline'; form-action '
 // send counts against the limits of the operations that do the same.
 func (s *Server) mountPages(router *operation.Router) {
 	router.Handle("GET /{$}", http.RedirectHandler(docsPath, http.StatusFound))
-	router.Handle("GET /verify-email", http.HandlerFunc(showPage("verify_email.html")))
+	router.Handle("GET /verify-email", showPage("verify_email.html"))
 	router.Handle("POST /verify-email", router.Limited("token", http.HandlerFunc(s.verifyEmailForm)))
-	router.Handle("GET /reset-password", http.HandlerFunc(showPage("reset_password.html")))
+	router.Handle("GET /reset-password", showPage("reset_password.html"))
 	router.Handle("POST /reset-password", router.Limited("token", http.HandlerFunc(s.resetPasswordForm)))
-	router.Handle("GET /forgot-password", http.HandlerFunc(showPage("forgot_password.html")))
+	router.Handle("GET /forgot-password", showPage("forgot_password.html"))
 	router.Handle("POST /forgot-password", router.Limited("mail", http.HandlerFunc(s.forgotPasswordForm)))
 }
 

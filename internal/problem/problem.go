@@ -104,7 +104,7 @@ func WriteFault(w http.ResponseWriter, r *http.Request, status int, e *fault.Err
 }
 
 // tokenEndpoint is where OAuth 2.0 clients expect the errors of RFC 6749.
-const tokenEndpoint = "/api/v1/auth/token"
+const tokenEndpoint = "/api/v1/auth/token" //nolint:gosec // A path.
 
 // oauthError is what RFC 6749, section 5.2, calls an error of the token endpoint.
 func oauthError(status int, e *fault.Error) string {

@@ -286,7 +286,7 @@ func (s *Service) check(ctx context.Context, tx *store.Tx, name, text string, pr
 		return fmt.Errorf("read the role: %w", err)
 	}
 	if !pre.Holds(etag(present.Version, updatedAt)) {
-		return version.Changed
+		return version.ErrChanged
 	}
 	return nil
 }

@@ -34,11 +34,11 @@ func (p Precondition) Check(updatedAt time.Time) error {
 	if p.Holds(ETag(updatedAt)) {
 		return nil
 	}
-	return Changed
+	return ErrChanged
 }
 
-// Changed is the answer to a precondition that does not hold.
-var Changed = fault.New(fault.PreconditionFailed, "version_changed", "It was changed in the meantime. Fetch it again and repeat the change.")
+// ErrChanged is the answer to a precondition that does not hold.
+var ErrChanged = fault.New(fault.PreconditionFailed, "version_changed", "It was changed in the meantime. Fetch it again and repeat the change.")
 
 // Holds reports whether the version with this entity tag is one that the caller saw.
 func (p Precondition) Holds(etag string) bool {
