@@ -5,11 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/mail"
 	"os"
 	"regexp"
 	"strings"
 
+	openapi_types "github.com/oapi-codegen/runtime/types"
 	"golang.org/x/term"
 
 	"github.com/picaspot/picaspot/ent"
@@ -43,7 +43,8 @@ func (u userCreateCmd) Run(ctx context.Context, c *config.Config) error {
 	if !username.MatchString(u.Username) {
 		return errors.New("--username: 3 to 32 letters, digits, dots, dashes and underscores are expected")
 	}
-	if address, err := mail.ParseAddress(u.Email); err != nil || address.Address != u.Email {
+	// What the contract calls an address: the API could not show any other.
+	if _, err := openapi_types.Email(u.Email).MarshalJSON(); err != nil {
 		return errors.New("--email is not an address")
 	}
 	plain, err := readPassword()

@@ -206,7 +206,7 @@ func TestListOfAccounts(t *testing.T) {
 	admin := s.As("admin")
 	accounts := map[string]*apptest.Client{"admin": admin}
 	for name, email := range map[string]string{
-		"Brina": "brina@example.org", "anton": "anton@quay.example", "cora_1": "c100%@example.org", "corax1": "cora@example.org", "dirk": "back\\slash@example.org",
+		"Brina": "brina@example.org", "anton": "anton@quay.example", "cora_1": "c100%@example.org", "corax1": "cora@example.org", "dirk": "dirk@example.org",
 	} {
 		made, err := s.Accounts.Create(ctx, account.Registration{Username: name, Email: email, Password: apptest.Password}, "user")
 		require.NoError(t, err)
@@ -215,6 +215,8 @@ func TestListOfAccounts(t *testing.T) {
 	manage(t, admin, accounts["dirk"].ID, api.AdminUserUpdate{Status: new(api.UserStatusSuspended)})
 	manage(t, admin, accounts["anton"].ID, api.AdminUserUpdate{Role: new("moderator")})
 	_, err := s.Store.Pool.Exec(ctx, "UPDATE users SET display_name = 'Ünal the Bold' WHERE id = $1", accounts["corax1"].ID)
+	require.NoError(t, err)
+	_, err = s.Store.Pool.Exec(ctx, `UPDATE users SET display_name = 'back\slash' WHERE id = $1`, accounts["dirk"].ID)
 	require.NoError(t, err)
 	gone := s.User()
 	left, err := gone.DeleteMeWithResponse(ctx, api.PasswordConfirmation{Password: apptest.Password})

@@ -217,6 +217,7 @@ func TestRefreshTokenThatWasMadeUp(t *testing.T) {
 		"another seal":        changed(len(good) - 5),
 		"cut":                 good[:len(good)-4],
 		"longer":              good + "AAAA",
+		"with a line break":   good + "\n",
 		"padded":              good + "=",
 		"of another server":   foreign,
 		"an access token's":   tokens.AccessToken[:100],

@@ -53,6 +53,10 @@ func (r *Refresher) Session(plain string) (session uuid.UUID, hash []byte, ok bo
 	if err != nil || len(raw) != idBytes+opaqueBytes+macBytes {
 		return uuid.Nil, nil, false
 	}
+	// Line breaks are skipped in decoding; one token has one spelling.
+	if base64.RawURLEncoding.EncodeToString(raw) != plain {
+		return uuid.Nil, nil, false
+	}
 	body, mac := raw[:idBytes+opaqueBytes], raw[idBytes+opaqueBytes:]
 	if !hmac.Equal(mac, r.mac(body)) {
 		return uuid.Nil, nil, false
