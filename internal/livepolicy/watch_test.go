@@ -189,9 +189,9 @@ func TestWatchLooksWhenItIsNotTold(t *testing.T) {
 	require.Less(t, arrives(t, other, 2), limit)
 
 	// Its connection is cut, again and again.
-	require.Eventually(t, func() bool { return listeners(t, s, false) == 1 }, 10*time.Second, time.Millisecond)
 	cut := 0
 	for number := int64(3); number < 6; number++ {
+		require.Eventually(t, func() bool { return listeners(t, s, false) == 1 }, 10*time.Second, time.Millisecond)
 		cut += listeners(t, s, true)
 		insert(t, s, number, fmt.Sprintf("%s# %d\n", policy.CSV, number))
 		began := time.Now()

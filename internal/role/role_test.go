@@ -14,6 +14,7 @@ import (
 	"github.com/picaspot/picaspot/api"
 	"github.com/picaspot/picaspot/internal/account"
 	"github.com/picaspot/picaspot/internal/apptest"
+	"github.com/picaspot/picaspot/internal/fault"
 	"github.com/picaspot/picaspot/internal/page"
 	"github.com/picaspot/picaspot/internal/role"
 	"github.com/picaspot/picaspot/internal/version"
@@ -148,8 +149,6 @@ func TestRoles(t *testing.T) {
 			"not_ownable area:verify can't be held for own":                     {Permissions: &[]api.Grant{grant("area:verify", "own")}},
 			"unknown_role curator inherits from ghost,":                         {Inherits: &[]string{"ghost"}},
 			"cycle closes a circle: curator inherits from curator.":             {Inherits: &[]string{"curator"}},
-			`bad_role "user\np, user, policy, manage, any" is no name`:          {Inherits: &[]string{"user\np, user, policy, manage, any"}},
-			`bad_role "user, admin" is no name for a role`:                      {Inherits: &[]string{"user, admin"}},
 			`bad_permission resource "` + strings.Repeat("a", 65) + `" and act`: {Permissions: &[]api.Grant{grant(strings.Repeat("a", 65)+":read", "any")}},
 		} {
 			in.Name = "curator"
@@ -160,6 +159,17 @@ func TestRoles(t *testing.T) {
 				return e.Code == code && *e.Pointer == fmt.Sprintf("/lines/%d", n+1) &&
 					strings.HasPrefix(strings.ReplaceAll(e.Message, `\\`, `\`), fmt.Sprintf("Line %d: %s", n+1, message))
 			}), "%s\n%s", want, got.Body)
+		}
+		// What is no name the contract refuses, and behind it the policy: it would be
+		// another line.
+		for _, parent := range []string{"user\np, user, policy, manage, any", "user, admin"} {
+			got := create(t, admin, api.RoleCreate{Name: "curator", Inherits: &[]string{parent}})
+			refused(t, http.StatusBadRequest, "invalid_request", got.HTTPResponse, got.Body)
+			_, err := s.Roles.Create(context.Background(), role.Create{Name: "curator", Inherits: []string{parent}})
+			var e *fault.Error
+			require.ErrorAs(t, err, &e)
+			require.Equal(t, "invalid_policy", e.Code)
+			require.True(t, slices.ContainsFunc(e.Fields, func(f fault.Field) bool { return f.Code == "bad_role" }), "%v", e.Fields)
 		}
 		for _, body := range []string{
 			`{}`, `{"name":"Curator"}`, `{"name":"a b"}`, `{"name":"curator","permissions":[{"permission":"area","scope":"any"}]}`,
