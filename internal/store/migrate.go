@@ -9,9 +9,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 
+	atlas "ariga.io/atlas/sql/schema"
 	"entgo.io/ent/dialect"
 	entsql "entgo.io/ent/dialect/sql"
+	"entgo.io/ent/dialect/sql/schema"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
@@ -92,9 +95,29 @@ func Fingerprint() string {
 func Drift(ctx context.Context, db *sql.DB) (string, error) {
 	client := ent.NewClient(ent.Driver(entsql.OpenDB(dialect.Postgres, db)))
 	var statements bytes.Buffer
-	err := client.Schema.WriteTo(ctx, &statements, migrate.WithDropColumn(true), migrate.WithDropIndex(true))
+	err := client.Schema.WriteTo(ctx, &statements, migrate.WithDropColumn(true), migrate.WithDropIndex(true),
+		schema.WithDiffHook(keepExpressionIndexes))
 	if err != nil {
 		return "", fmt.Errorf("compare the database with ent/schema: %w", err)
 	}
 	return statements.String(), nil
+}
+
+// keepExpressionIndexes leaves indexes on expressions to the migrations: ent/schema
+// can't say them.
+func keepExpressionIndexes(next schema.Differ) schema.Differ {
+	return schema.DiffFunc(func(current, desired *atlas.Schema) ([]atlas.Change, error) {
+		changes, err := next.Diff(current, desired)
+		for _, change := range changes {
+			if table, ok := change.(*atlas.ModifyTable); ok {
+				table.Changes = slices.DeleteFunc(table.Changes, dropsExpressionIndex)
+			}
+		}
+		return changes, err
+	})
+}
+
+func dropsExpressionIndex(change atlas.Change) bool {
+	drop, ok := change.(*atlas.DropIndex)
+	return ok && slices.ContainsFunc(drop.I.Parts, func(part *atlas.IndexPart) bool { return part.X != nil })
 }
