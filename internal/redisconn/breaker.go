@@ -150,7 +150,7 @@ func ended(ctx context.Context) bool {
 // needs the connection, and must not take its place in a half-open breaker.
 func handshake(cmd redis.Cmder) bool {
 	switch cmd.Name() {
-	case "hello", "auth", "select", "client", "readonly":
+	case "hello", "auth", "select", "client", "readonly", "info":
 		return true
 	}
 	return false

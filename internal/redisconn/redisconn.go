@@ -52,6 +52,7 @@ var errURL = errors.New("PICASPOT_REDIS_URL is malformed")
 type Conn struct {
 	redis.UniversalClient
 	breaker *breaker
+	starts  *starts
 }
 
 // Open returns a connection to the Redis at a URL in go-redis's form,
@@ -60,17 +61,18 @@ type Conn struct {
 // redis://a:6379?addr=b:6379, or ?cluster=true make it the client of a cluster.
 // It dials with the first command, not here. The error does not show the URL, which may hold a password.
 func Open(address string) (*Conn, error) {
-	client, err := open(address)
+	starts := &starts{}
+	client, err := open(address, starts)
 	if err != nil {
 		return nil, err
 	}
 	quieten()
-	c := &Conn{UniversalClient: client, breaker: newBreaker()}
+	c := &Conn{UniversalClient: client, breaker: newBreaker(), starts: starts}
 	client.AddHook(c.breaker)
 	return c, nil
 }
 
-func open(address string) (redis.UniversalClient, error) {
+func open(address string, starts *starts) (redis.UniversalClient, error) {
 	address, others := cutHosts(address)
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "redis" && u.Scheme != "rediss" {
@@ -88,7 +90,9 @@ func open(address string) (redis.UniversalClient, error) {
 		if err != nil {
 			return nil, errURL
 		}
-		return redis.NewClient(tuned(options)), nil
+		options = tuned(options)
+		options.OnConnect = starts.note
+		return redis.NewClient(options), nil
 	}
 	if path := strings.Trim(u.Path, "/"); path != "" && path != "0" || cluster == "false" {
 		return nil, errURL // A cluster has one database.
@@ -105,7 +109,9 @@ func open(address string) (redis.UniversalClient, error) {
 	if err != nil {
 		return nil, errURL
 	}
-	return redis.NewClusterClient(tunedCluster(options)), nil
+	options = tunedCluster(options)
+	options.OnConnect = starts.note
+	return redis.NewClusterClient(options), nil
 }
 
 // cutHosts leaves the first of a URL's hosts in it and returns the others apart:
@@ -176,6 +182,12 @@ func (c *Conn) Recovered() time.Time {
 	}
 	return time.Time{}
 }
+
+// StartedAt returns when the server started by its own clock, give or take a second;
+// of several, when the last one did; zero if none has told. A server that starts with
+// what it had written to disk has lost the last changes before. It is known by the
+// time that a command on the first connection since then runs.
+func (c *Conn) StartedAt() time.Time { return c.starts.last() }
 
 // Monitor pings every second until ctx ends, so that an outage and a recovery
 // are noticed without traffic. As long as it runs, nothing but its pings tries

@@ -8,8 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strconv"
-	"time"
+	"slices"
+	"strings"
 
 	"entgo.io/ent/dialect"
 	entsql "entgo.io/ent/dialect/sql"
@@ -32,37 +32,30 @@ type Store struct {
 	Pool *pgxpool.Pool
 	Ent  *ent.Client
 
-	db     *sql.DB
-	insert *river.Client[*sql.Tx]
+	db        *sql.DB
+	insert    *river.Client[*sql.Tx]
+	tracer    *tracer
+	announcer Announcer
 }
 
-// Options of a connection pool.
-type Options struct {
-	// MaxConns bounds the pool; zero means pgx's default of max(4, CPUs).
-	MaxConns int32
-	// StatementTimeout ends a statement that runs longer; zero means 30 s.
-	StatementTimeout time.Duration
+// Announcer is told what transactions change that others keep copies of.
+type Announcer interface {
+	// Committing is called before the commit of a transaction that touched words
+	// (migration 00007 says which there are); the function that it returns is called
+	// once the transaction has ended, committed or not.
+	Committing(ctx context.Context, words []string) (ended func(context.Context))
 }
+
+// AnnounceTo has an announcer told of each change from now on.
+func (s *Store) AnnounceTo(a Announcer) { s.announcer = a }
 
 // Open connects to PostgreSQL at a postgres:// URL.
 func Open(ctx context.Context, url string, opts Options) (*Store, error) {
-	config, err := pgxpool.ParseConfig(url)
+	tracer := newTracer(opts)
+	config, err := poolConfig(url, opts, tracer)
 	if err != nil {
-		return nil, fmt.Errorf("database URL: %w", err)
+		return nil, err
 	}
-	if opts.MaxConns > 0 {
-		config.MaxConns = opts.MaxConns
-	}
-	if opts.StatementTimeout == 0 {
-		opts.StatementTimeout = 30 * time.Second
-	}
-	params := config.ConnConfig.RuntimeParams
-	params["application_name"] = "picaspot"
-	params["timezone"] = "UTC"
-	// Compiling a query takes longer than any of ours runs.
-	params["jit"] = "off"
-	params["statement_timeout"] = strconv.FormatInt(opts.StatementTimeout.Milliseconds(), 10)
-	params["idle_in_transaction_session_timeout"] = "60000"
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("connect to the database: %w", err)
@@ -78,7 +71,7 @@ func Open(ctx context.Context, url string, opts Options) (*Store, error) {
 		return nil, fmt.Errorf("job inserter: %w", err)
 	}
 	return &Store{
-		Pool: pool, Ent: ent.NewClient(ent.Driver(entsql.OpenDB(dialect.Postgres, db))), db: db, insert: insert,
+		Pool: pool, Ent: ent.NewClient(ent.Driver(entsql.OpenDB(dialect.Postgres, db))), db: db, insert: insert, tracer: tracer,
 	}, nil
 }
 
@@ -145,7 +138,14 @@ func (s *Store) inTx(ctx context.Context, fn func(ctx context.Context, tx *Tx) e
 	if err := fn(mixin.InTx(ctx), tx); err != nil {
 		return err
 	}
-	if err := sqlTx.Commit(); err != nil {
+	ended, err := s.announce(ctx, sqlTx)
+	if err != nil {
+		return err
+	}
+	err = sqlTx.Commit()
+	// Whether it took effect is not known when the connection is lost.
+	ended(context.WithoutCancel(ctx))
+	if err != nil {
 		return fmt.Errorf("commit: %w", errors.Join(err, ctx.Err()))
 	}
 	committed = true
@@ -153,4 +153,22 @@ func (s *Store) inTx(ctx context.Context, fn func(ctx context.Context, tx *Tx) e
 		fn(context.WithoutCancel(ctx))
 	}
 	return nil
+}
+
+// announce tells the announcer what a transaction has touched.
+func (s *Store) announce(ctx context.Context, tx *sql.Tx) (ended func(context.Context), err error) {
+	nobody := func(context.Context) {}
+	if s.announcer == nil {
+		return nobody, nil
+	}
+	var touched sql.NullString
+	if err := tx.QueryRowContext(ctx, "SELECT current_setting('picaspot.touched', true)").Scan(&touched); err != nil {
+		return nil, fmt.Errorf("what the transaction touched: %w", err)
+	}
+	words := strings.Fields(touched.String)
+	if len(words) == 0 {
+		return nobody, nil
+	}
+	slices.Sort(words)
+	return s.announcer.Committing(ctx, slices.Compact(words)), nil
 }

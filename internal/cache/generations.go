@@ -1,0 +1,208 @@
+package cache
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Question asks for the generations of words along with something else that is
+// asked of Redis. It belongs to one request.
+type Question struct {
+	cache      *Cache
+	words      []string
+	distrusted int64
+	replies    []*redis.SliceCmd
+}
+
+type questionKey struct{}
+
+// Ask returns a context that carries a question for generations that its request
+// will want. [Question.Queue] puts it to Redis, and [Get] and [GetAll] then need no
+// round trip of their own for these words.
+func (c *Cache) Ask(ctx context.Context, words []string) (context.Context, *Question) {
+	if c == nil || len(words) == 0 {
+		return ctx, nil
+	}
+	q := &Question{cache: c, words: words}
+	return context.WithValue(ctx, questionKey{}, q), q
+}
+
+// Queue queues the question in a pipeline that the caller executes.
+func (q *Question) Queue(ctx context.Context, pipe redis.Pipeliner) {
+	if q == nil {
+		return
+	}
+	q.distrusted = q.cache.trust(ctx)
+	q.replies = q.cache.queue(ctx, pipe, q.words)
+}
+
+// answers returns the generations in the order of the words that were asked for,
+// behind that of [everything]; nil if there was no answer.
+func (q *Question) answers() []string {
+	if q == nil || q.replies == nil {
+		return nil
+	}
+	var all []string
+	for _, reply := range q.replies {
+		values, err := reply.Result()
+		if err != nil {
+			return nil
+		}
+		for _, value := range values {
+			text, _ := value.(string)
+			all = append(all, text)
+		}
+	}
+	return all
+}
+
+// QuestionFrom returns the question that a context carries, or nil.
+func QuestionFrom(ctx context.Context) *Question {
+	q, _ := ctx.Value(questionKey{}).(*Question)
+	return q
+}
+
+// queue asks for the generations of everything and of words. A cluster keeps them
+// on several nodes, so there each is a command of its own.
+func (c *Cache) queue(ctx context.Context, pipe redis.Pipeliner, words []string) []*redis.SliceCmd {
+	keys := make([]any, 0, len(words)+2)
+	keys = append(keys, "mget", generationKey(everything))
+	for _, word := range words {
+		keys = append(keys, generationKey(word))
+	}
+	var commands []*redis.SliceCmd
+	if c.cluster {
+		for _, key := range keys[1:] {
+			commands = append(commands, redis.NewSliceCmd(ctx, "mget", key))
+		}
+	} else {
+		commands = []*redis.SliceCmd{redis.NewSliceCmd(ctx, keys...)}
+	}
+	for _, command := range commands {
+		_ = pipe.Process(ctx, command) // It is queued, and has its error later.
+	}
+	return commands
+}
+
+// generations returns for each word what a copy has to be of, or "" when nothing
+// may be kept.
+func (c *Cache) generations(ctx context.Context, words []string) []string {
+	settled := make([]string, len(words))
+	if c == nil || c.redis.Away() {
+		return settled
+	}
+	answers, distrusted := c.answered(ctx, words)
+	if answers == nil {
+		distrusted = c.trust(ctx)
+		pipe := c.redis.Pipeline()
+		q := Question{replies: c.queue(ctx, pipe, words)}
+		_, _ = pipe.Exec(ctx) // The replies have the error.
+		if answers = q.answers(); answers == nil {
+			c.metrics.errors.Inc()
+			return settled
+		}
+	}
+	all := c.settle(ctx, append([]string{everything}, words...), answers, distrusted)
+	if all == nil || unsettled(all[0]) {
+		return settled
+	}
+	for i, generation := range all[1:] {
+		if !unsettled(generation) {
+			settled[i] = all[0] + " " + generation
+		}
+	}
+	return settled
+}
+
+// answered returns what the request's question brought, if it was for these words.
+func (c *Cache) answered(ctx context.Context, words []string) ([]string, int64) {
+	q := QuestionFrom(ctx)
+	answers := q.answers()
+	if answers == nil {
+		return nil, 0
+	}
+	if slices.Equal(words, q.words) {
+		return answers, q.distrusted
+	}
+	picked := make([]string, 0, len(words)+1)
+	picked = append(picked, answers[0])
+	for _, word := range words {
+		i := slices.Index(q.words, word)
+		if i < 0 {
+			return nil, 0
+		}
+		picked = append(picked, answers[i+1])
+	}
+	return picked, q.distrusted
+}
+
+// settle makes generations for words that have none that count.
+func (c *Cache) settle(ctx context.Context, words, answers []string, distrusted int64) []string {
+	wanting := func(generation string) bool { return unsettled(generation) || madeBefore(generation, distrusted) }
+	if !slices.ContainsFunc(answers, wanting) {
+		return answers
+	}
+	ask := func() ([]*redis.Cmd, error) {
+		var commands []*redis.Cmd
+		_, err := c.redis.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+			for i, answer := range answers {
+				if wanting(answer) {
+					commands = append(commands, settleScript.EvalSha(ctx, pipe, []string{generationKey(words[i])}, random(), distrusted, life().Milliseconds()))
+				}
+			}
+			return nil
+		})
+		return commands, err
+	}
+	commands, err := ask()
+	if redis.HasErrorPrefix(err, "NOSCRIPT") {
+		if err = settleScript.Load(ctx, c.redis).Err(); err == nil {
+			commands, err = ask()
+		}
+	}
+	if err != nil {
+		c.metrics.errors.Inc()
+		slog.DebugContext(ctx, "generations not settled", "error", err)
+		return nil
+	}
+	all := slices.Clone(answers)
+	next := 0
+	for i, answer := range answers {
+		if wanting(answer) {
+			all[i], _ = commands[next].Text() // Scripts return text.
+			next++
+		}
+	}
+	return all
+}
+
+// trust returns the time before which generations do not count, in microseconds
+// of the clock of Redis: its start, since it may have brought back older ones than
+// there were, or its last recovery, since it may have missed changes before.
+func (c *Cache) trust(ctx context.Context) int64 {
+	started := c.redis.StartedAt().UnixMicro()
+	recovered := c.redis.Recovered()
+	if recovered.IsZero() {
+		return max(started, 0)
+	}
+	c.recovering.Lock()
+	defer c.recovering.Unlock()
+	if !recovered.Equal(c.recovered) {
+		now, err := c.redis.Time(ctx).Result()
+		if err != nil {
+			return time.Now().Add(time.Hour).UnixMicro() // Nothing counts.
+		}
+		c.distrusted.Store(now.UnixMicro())
+		c.recovered = recovered
+	}
+	return max(started, c.distrusted.Load())
+}
+
+// tokenOf is what a copy in Redis is named by: short, and as unique as the
+// generations that it is made of.
+func tokenOf(generation string) string { return strings.ReplaceAll(generation, " ", "+") }
