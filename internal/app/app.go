@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/picaspot/picaspot"
@@ -23,14 +24,17 @@ import (
 	"github.com/picaspot/picaspot/internal/account"
 	"github.com/picaspot/picaspot/internal/area"
 	"github.com/picaspot/picaspot/internal/auditlog"
+	"github.com/picaspot/picaspot/internal/cache"
 	"github.com/picaspot/picaspot/internal/config"
 	"github.com/picaspot/picaspot/internal/gate"
 	"github.com/picaspot/picaspot/internal/httpapi"
+	"github.com/picaspot/picaspot/internal/idempotency"
 	"github.com/picaspot/picaspot/internal/jobs"
 	"github.com/picaspot/picaspot/internal/keyring"
 	"github.com/picaspot/picaspot/internal/landmark"
 	"github.com/picaspot/picaspot/internal/livepolicy"
 	"github.com/picaspot/picaspot/internal/mail"
+	"github.com/picaspot/picaspot/internal/metrics"
 	"github.com/picaspot/picaspot/internal/middleware"
 	"github.com/picaspot/picaspot/internal/moderation"
 	"github.com/picaspot/picaspot/internal/operation"
@@ -67,9 +71,12 @@ type App struct {
 	Handler http.Handler
 
 	config     config.Config
+	registry   *prometheus.Registry
+	requests   *metrics.HTTP
 	operations operation.Config
 	storage    *storage.Store
 	redis      *redisconn.Conn
+	cache      *cache.Cache
 	jobs       *jobs.Runner
 	readiness  *httpapi.Readiness
 }
@@ -82,13 +89,13 @@ type Page struct {
 
 // New builds the application on a migrated database. Close ends what it opened.
 func New(ctx context.Context, c config.Config, pages ...Page) (_ *App, err error) {
-	a := &App{config: c}
+	a := &App{config: c, registry: prometheus.NewRegistry()}
 	defer func() {
 		if err != nil {
 			a.Close()
 		}
 	}()
-	if a.Store, err = store.Open(ctx, c.DatabaseURL, store.Options{MaxConns: c.DatabaseMaxConns, StatementTimeout: c.StatementTimeout}); err != nil {
+	if a.Store, err = store.Open(ctx, c.DatabaseURL, storeOptions(c, metrics.NewQueries(a.registry))); err != nil {
 		return nil, err
 	}
 	if a.storage, err = storage.Open(ctx, c.StorageURL); err != nil {
@@ -98,6 +105,10 @@ func New(ctx context.Context, c config.Config, pages ...Page) (_ *App, err error
 		if a.redis, err = redisconn.Open(c.RedisURL); err != nil {
 			return nil, err
 		}
+		if a.cache, err = cache.New(a.redis, c.CacheMemory<<20); err != nil {
+			return nil, err
+		}
+		a.Store.AnnounceTo(a.cache)
 	}
 	spec, err := api.GetSpec()
 	if err != nil {
@@ -158,16 +169,21 @@ func New(ctx context.Context, c config.Config, pages ...Page) (_ *App, err error
 	if a.Roles, err = role.NewService(ctx, a.Store, a.Policy, cursors); err != nil {
 		return nil, err
 	}
-	a.Areas = area.NewService(a.Store, authorizer, pictures, cursors)
-	a.Landmarks = landmark.NewService(a.Store, authorizer, pictures, cursors)
+	a.Areas = area.NewService(area.Parts{
+		Store: a.Store, Authz: authorizer, Pictures: pictures, Cursors: cursors, Cache: a.cache, Render: httpapi.RenderArea,
+	})
+	a.Landmarks = landmark.NewService(landmark.Parts{
+		Store: a.Store, Authz: authorizer, Pictures: pictures, Cursors: cursors, Cache: a.cache, Render: httpapi.RenderLandmark,
+	})
 	a.Unlocks = unlock.NewService(a.Store, a.storage, decoder, pictures, cursors, verification)
 	a.Moderation = moderation.NewService(moderation.Parts{
 		Store: a.Store, Authz: authorizer, Accounts: a.Accounts, Areas: a.Areas, Landmarks: a.Landmarks, Cursors: cursors,
 	})
 	a.Trash = trash.NewService(a.Store, cursors, c.TrashRetention)
 	a.Audit = auditlog.NewService(a.Store, cursors, c.AuditRetention)
+	idempotent := idempotency.NewService(a.Store, c.Secret())
 	a.jobs, err = jobs.NewRunner(jobs.Parts{
-		Store: a.Store, Storage: a.storage, Accounts: a.Accounts, Unlocks: a.Unlocks, Trash: a.Trash, Audit: a.Audit,
+		Store: a.Store, Storage: a.storage, Accounts: a.Accounts, Unlocks: a.Unlocks, Trash: a.Trash, Audit: a.Audit, Idempotency: idempotent,
 	}, jobs.Config{Parallel: c.Workers})
 	if err != nil {
 		return nil, err
@@ -181,8 +197,10 @@ func New(ctx context.Context, c config.Config, pages ...Page) (_ *App, err error
 	}
 	a.operations = operation.Config{
 		Verify: tokens.Verify, Gate: gate.New(limits, limiter, sessions, a.redis),
-		Authorizer: authorizer, RequiresMFA: a.Roles.RequiresMFA, Denied: a.Audit.Denied,
+		Authorizer: authorizer, RequiresMFA: a.Roles.RequiresMFA, Denied: a.Audit.Denied, Idempotency: idempotent,
 	}
+	a.requests = metrics.NewHTTP(a.registry, measured(table))
+	a.register()
 	a.Handler, err = a.handler(table, pages)
 	return a, err
 }
@@ -197,7 +215,6 @@ func (a *App) limitStore() redis.UniversalClient {
 
 // handler puts the operations behind what stands around every request.
 func (a *App) handler(table *operation.Table, pages []Page) (http.Handler, error) {
-	router := operation.NewRouter(table, a.operations)
 	docs, err := httpapi.NewDocs(picaspot.OpenAPI)
 	if err != nil {
 		return nil, err
@@ -206,11 +223,13 @@ func (a *App) handler(table *operation.Table, pages []Page) (http.Handler, error
 		Accounts: a.Accounts, Roles: a.Roles, Policy: a.Policy, Operations: table.ByPermission(), Areas: a.Areas, Landmarks: a.Landmarks, Unlocks: a.Unlocks,
 		Moderation: a.Moderation, Trash: a.Trash, Audit: a.Audit, Keys: a.Keys, Readiness: a.readiness, Docs: docs,
 	}
+	a.operations.Cache, a.operations.Wants = a.cache, server.Wants()
+	router := operation.NewRouter(table, a.operations)
 	server.Mount(router)
 	for _, p := range pages {
 		router.Handle(p.Pattern, p.Handler)
 	}
-	return around(router, a.config)
+	return around(router, a.config, a.requests)
 }
 
 // loopback are the names by which this machine calls itself.
@@ -218,7 +237,7 @@ var loopback = []string{"localhost", "127.0.0.1", "[::1]"}
 
 // around puts around a handler what stands around every request, the outermost
 // first.
-func around(handler http.Handler, c config.Config) (http.Handler, error) {
+func around(handler http.Handler, c config.Config, requests *metrics.HTTP) (http.Handler, error) {
 	public, err := url.Parse(c.PublicURL)
 	if err != nil {
 		return nil, errors.New("PICASPOT_PUBLIC_URL is malformed")
@@ -238,7 +257,7 @@ func around(handler http.Handler, c config.Config) (http.Handler, error) {
 		return nil, err
 	}
 	chain := []func(http.Handler) http.Handler{
-		middleware.Identify(proxies), middleware.AccessLog, middleware.Recover,
+		middleware.Identify(proxies), middleware.AccessLog, middleware.Measure(requests, c.SlowRequest), middleware.Recover,
 		middleware.SecurityHeaders(c.PublicURL), hosts, cors, crossOrigin,
 	}
 	for _, wrap := range slices.Backward(chain) {
@@ -249,6 +268,9 @@ func around(handler http.Handler, c config.Config) (http.Handler, error) {
 
 // Close ends the connections. Nothing may run any more.
 func (a *App) Close() {
+	if a.cache != nil {
+		a.cache.Close()
+	}
 	if a.redis != nil {
 		_ = a.redis.Close() // What is kept there may be lost.
 	}
@@ -323,6 +345,7 @@ func (a *App) Run(ctx context.Context, roles Roles) error {
 			return errors.Join(fmt.Errorf("PICASPOT_HTTP_ADDR: %w", err), a.stopJobs(ctx, roles))
 		}
 	}
+	a.Store.WarnOfCapacity(ctx)
 	slog.InfoContext(ctx, "started", "api", roles.API, "worker", roles.Worker, "http_addr", a.config.HTTPAddr)
 	if roles.Ready != nil {
 		roles.Ready()

@@ -77,7 +77,7 @@ func (c *chain) mount() error {
 	for _, pattern := range []string{"GET /api/v1/landmarks/nearby", "GET /healthz"} {
 		router.HandleFunc(pattern, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	}
-	c.handler, err = around(router, c.app.config)
+	c.handler, err = around(router, c.app.config, c.app.requests)
 	return err
 }
 

@@ -13,11 +13,13 @@ import (
 	entlandmark "github.com/picaspot/picaspot/ent/landmark"
 	"github.com/picaspot/picaspot/ent/mixin"
 	"github.com/picaspot/picaspot/internal/authz"
+	"github.com/picaspot/picaspot/internal/cache"
 	"github.com/picaspot/picaspot/internal/fault"
 	"github.com/picaspot/picaspot/internal/page"
 	"github.com/picaspot/picaspot/internal/picture"
 	"github.com/picaspot/picaspot/internal/store"
 	"github.com/picaspot/picaspot/internal/version"
+	"github.com/picaspot/picaspot/internal/view"
 )
 
 // MaxDepth is how deep areas nest; an area without a parent is at depth 1.
@@ -45,11 +47,23 @@ type Service struct {
 	authz    *authz.Authorizer
 	pictures *picture.Gallery
 	cursors  *page.Codec
+	cache    *cache.Cache
+	render   view.Render[ent.Area]
+}
+
+// Parts are what the service is made of. Without a cache the database is asked.
+type Parts struct {
+	Store    *store.Store
+	Authz    *authz.Authorizer
+	Pictures *picture.Gallery
+	Cursors  *page.Codec
+	Cache    *cache.Cache
+	Render   view.Render[ent.Area]
 }
 
 // NewService makes the service.
-func NewService(s *store.Store, a *authz.Authorizer, pictures *picture.Gallery, cursors *page.Codec) *Service {
-	return &Service{store: s, authz: a, pictures: pictures, cursors: cursors}
+func NewService(p Parts) *Service {
+	return &Service{store: p.Store, authz: p.Authz, pictures: p.Pictures, cursors: p.Cursors, cache: p.Cache, render: p.Render}
 }
 
 // Create is what a new area is made of.

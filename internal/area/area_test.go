@@ -108,7 +108,7 @@ func TestAreas(t *testing.T) {
 		first := s.Area(creator, "Harbour")
 		s.Area(creator, "Harbour", beneath(first.ID))
 		for _, in := range []api.AreaCreate{{Name: "Harbour"}, {Name: "Harbour", ParentAreaID: nullable.NewNullableWithValue(first.ID)}} {
-			taken, err := creator.CreateAreaWithResponse(ctx, in)
+			taken, err := creator.CreateAreaWithResponse(ctx, nil, in)
 			require.NoError(t, err)
 			require.Equal(t, "/problems/area_name_taken", apptest.Problem(t, http.StatusConflict, taken.HTTPResponse, taken.Body).Type)
 		}
@@ -121,7 +121,7 @@ func TestAreas(t *testing.T) {
 		var wg sync.WaitGroup
 		for i := range statuses {
 			wg.Go(func() {
-				got, err := creator.CreateAreaWithResponse(ctx, api.AreaCreate{Name: "Rush"})
+				got, err := creator.CreateAreaWithResponse(ctx, nil, api.AreaCreate{Name: "Rush"})
 				if err == nil {
 					statuses[i] = got.StatusCode()
 				}
@@ -139,7 +139,7 @@ func TestAreas(t *testing.T) {
 		for level := 2; level <= area.MaxDepth; level++ {
 			chain = append(chain, s.Area(creator, fmt.Sprint(level), beneath(chain[len(chain)-1].ID)))
 		}
-		deep, err := creator.CreateAreaWithResponse(ctx, api.AreaCreate{Name: "11", ParentAreaID: nullable.NewNullableWithValue(chain[9].ID)})
+		deep, err := creator.CreateAreaWithResponse(ctx, nil, api.AreaCreate{Name: "11", ParentAreaID: nullable.NewNullableWithValue(chain[9].ID)})
 		require.NoError(t, err)
 		require.Equal(t, "/problems/area_too_deep", apptest.Problem(t, http.StatusUnprocessableEntity, deep.HTTPResponse, deep.Body).Type)
 		pair := s.Area(creator, "pair")
@@ -216,7 +216,7 @@ func TestAreas(t *testing.T) {
 		inside, err := creator.ListAreaLandmarksWithResponse(ctx, child.ID, nil)
 		require.NoError(t, err)
 		apptest.Problem(t, http.StatusNotFound, inside.HTTPResponse, inside.Body)
-		onto, err := creator.CreateAreaWithResponse(ctx, api.AreaCreate{Name: "Late", ParentAreaID: nullable.NewNullableWithValue(child.ID)})
+		onto, err := creator.CreateAreaWithResponse(ctx, nil, api.AreaCreate{Name: "Late", ParentAreaID: nullable.NewNullableWithValue(child.ID)})
 		require.NoError(t, err)
 		apptest.Problem(t, http.StatusUnprocessableEntity, onto.HTTPResponse, onto.Body)
 	})
@@ -235,7 +235,7 @@ func TestAreas(t *testing.T) {
 		for _, body := range []string{``, `{`, `[]`, `{"name":"a","name":"b"}`, `{"name":"a"} {}`, "{\"name\":\"a\\u0000\"}", "{\"name\":\"\xff\"}"} {
 			post(body)
 		}
-		blank, err := creator.CreateAreaWithResponse(ctx, api.AreaCreate{Name: " \t "})
+		blank, err := creator.CreateAreaWithResponse(ctx, nil, api.AreaCreate{Name: " \t "})
 		require.NoError(t, err)
 		apptest.Problem(t, http.StatusUnprocessableEntity, blank.HTTPResponse, blank.Body)
 		blankPatch := patch(t, creator, made.ID, api.AreaUpdate{Name: new(" ")})

@@ -242,7 +242,7 @@ func TestTreeUnderLoad(t *testing.T) {
 				}
 			})
 			wg.Go(func() {
-				got, err := creator.CreateLandmarkWithResponse(ctx, api.LandmarkCreate{
+				got, err := creator.CreateLandmarkWithResponse(ctx, nil, api.LandmarkCreate{
 					AreaID: ids[i], Name: fmt.Sprint("round ", round), Latitude: 10 + float64(round), Longitude: float64(i),
 				})
 				if err == nil {

@@ -93,7 +93,7 @@ var nearbyList = page.List{
 
 // nearbySQL groups the landmarks of the circle, which landmark_location serves,
 // by their areas; landmark_area_id serves the count of an area's landmarks.
-const nearbySQL = `
+const nearbySQL = `-- name: area_nearby
 WITH hits AS (
   SELECT area_id AS id, min(ST_Distance(location, $1)) AS distance, count(*) AS landmark_count
   FROM landmarks
@@ -140,7 +140,7 @@ func (s *Service) Nearby(ctx context.Context, in Nearby, params page.Params) (pa
 				return total, nil
 			}
 			first := fmt.Sprintf(nearbySQL, "TRUE", q.OrderBy())
-			err := s.store.Pool.QueryRow(ctx, "SELECT coalesce(max(total), 0) FROM ("+first+") counted",
+			err := s.store.Pool.QueryRow(ctx, "-- name: area_nearby_total\nSELECT coalesce(max(total), 0) FROM ("+first+") counted",
 				in.Center, in.RadiusMeters, in.IsVerified, in.RequireAllInRadius, 1, 0).Scan(&total)
 			return total, err
 		},

@@ -31,8 +31,8 @@ const treeLockKey = 0x7069636100000001
 // make a circle.
 func LockTree(ctx context.Context, tx *store.Tx, lock TreeLock) error {
 	statement := map[TreeLock]string{
-		Shared:    "SELECT pg_advisory_xact_lock_shared($1)",
-		Exclusive: "SELECT pg_advisory_xact_lock($1)",
+		Shared:    "-- name: area_lock_tree_shared\nSELECT pg_advisory_xact_lock_shared($1)",
+		Exclusive: "-- name: area_lock_tree\nSELECT pg_advisory_xact_lock($1)",
 	}[lock]
 	if statement == "" {
 		return nil
@@ -46,7 +46,7 @@ func LockTree(ctx context.Context, tx *store.Tx, lock TreeLock) error {
 // Descendants returns the ids of a living area and of all living areas beneath
 // it. Served by area_parent_name.
 func Descendants(ctx context.Context, client *ent.Client, id uuid.UUID) ([]uuid.UUID, error) {
-	return ids(ctx, client, `
+	return ids(ctx, client, `-- name: area_descendants
 WITH RECURSIVE tree AS (
   SELECT id, 1 AS level FROM areas WHERE id = $1 AND deleted_at IS NULL
   UNION ALL
@@ -59,7 +59,7 @@ SELECT id FROM tree`, id, MaxDepth)
 // ancestors returns the ids of a living area and of the living areas above it,
 // nearest first. Served by the primary key.
 func ancestors(ctx context.Context, client *ent.Client, id uuid.UUID) ([]uuid.UUID, error) {
-	return ids(ctx, client, `
+	return ids(ctx, client, `-- name: area_ancestors
 WITH RECURSIVE chain AS (
   SELECT id, parent_area_id, 1 AS level FROM areas WHERE id = $1 AND deleted_at IS NULL
   UNION ALL
@@ -71,7 +71,7 @@ SELECT id FROM chain ORDER BY level`, id, MaxDepth)
 
 // height returns how many levels an area and what lies beneath it take.
 func height(ctx context.Context, tx *store.Tx, id uuid.UUID) (int, error) {
-	levels, err := query[int](ctx, tx.Client, `
+	levels, err := query[int](ctx, tx.Client, `-- name: area_height
 WITH RECURSIVE tree AS (
   SELECT id, 1 AS level FROM areas WHERE id = $1 AND deleted_at IS NULL
   UNION ALL

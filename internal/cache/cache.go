@@ -12,8 +12,9 @@
 //
 // A process that dies between the two leaves the word unsettled for [guard], by
 // when its transaction has ended, one way or the other. Generations that Redis
-// loses are made anew; those that it may have brought back from before its last
-// start, or that may have missed a change while it was away, do not count. What
+// loses are made anew; those from before its last start, which it may have brought
+// back, and from before the end of an outage, in which it may have missed a change,
+// do not count, nor do those of the first seconds after. What
 // remains: if one replica alone can't reach Redis, the others may believe their
 // copies until it can. Without Redis the database answers.
 package cache
@@ -29,7 +30,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/maypok86/otter/v2"
@@ -45,6 +45,9 @@ const (
 	// guard is how long a word stays unsettled for a transaction that does not say
 	// how it ended. It commits within that time, or its process has died.
 	guard = 10 * time.Second
+	// grace is how long after Redis is back some process may not know that yet, and
+	// acknowledge changes that it has not announced.
+	grace = 5 * time.Second
 	// announceTries is how often an announcement is tried before a change is
 	// acknowledged all the same; insistInterval is how often it is tried after that.
 	announceTries  = 3
@@ -57,22 +60,19 @@ const (
 // transaction touches more than it can list.
 const everything = "*"
 
-// DefaultMemory is how many bytes of copies a process keeps.
-const DefaultMemory = 32 << 20
-
 // Cache keeps copies. It may be used concurrently; the zero of a pointer keeps nothing.
 type Cache struct {
 	redis   *redisconn.Conn
 	cluster bool
 	local   *otter.Cache[localKey, entry]
 	flights flights
+	doors   *doorkeeper
 	metrics *metrics
 
-	// distrusted is the time, in microseconds of the clock of Redis, before which
-	// generations do not count.
-	distrusted atomic.Int64
-	recovering sync.Mutex
-	recovered  time.Time
+	// recovered is the last recovery of the connection that was looked into, and
+	// recoveredAt when it counts from, by the clock of Redis.
+	recovering             sync.Mutex
+	recovered, recoveredAt time.Time
 }
 
 // localKey names a copy in the process.
@@ -100,7 +100,7 @@ func New(conn *redisconn.Conn, memory int) (*Cache, error) {
 		return nil, fmt.Errorf("cache: %w", err)
 	}
 	_, cluster := conn.UniversalClient.(*redis.ClusterClient)
-	return &Cache{redis: conn, cluster: cluster, local: local, metrics: newMetrics()}, nil
+	return &Cache{redis: conn, cluster: cluster, local: local, doors: newDoorkeeper(), metrics: newMetrics()}, nil
 }
 
 // Close ends what the cache runs in the background.

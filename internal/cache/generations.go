@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"log/slog"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -13,10 +14,9 @@ import (
 // Question asks for the generations of words along with something else that is
 // asked of Redis. It belongs to one request.
 type Question struct {
-	cache      *Cache
-	words      []string
-	distrusted int64
-	replies    []*redis.SliceCmd
+	cache   *Cache
+	words   []string
+	replies []*redis.SliceCmd
 }
 
 type questionKey struct{}
@@ -24,12 +24,11 @@ type questionKey struct{}
 // Ask returns a context that carries a question for generations that its request
 // will want. [Question.Queue] puts it to Redis, and [Get] and [GetAll] then need no
 // round trip of their own for these words.
-func (c *Cache) Ask(ctx context.Context, words []string) (context.Context, *Question) {
+func (c *Cache) Ask(ctx context.Context, words []string) context.Context {
 	if c == nil || len(words) == 0 {
-		return ctx, nil
+		return ctx
 	}
-	q := &Question{cache: c, words: words}
-	return context.WithValue(ctx, questionKey{}, q), q
+	return context.WithValue(ctx, questionKey{}, &Question{cache: c, words: words})
 }
 
 // Queue queues the question in a pipeline that the caller executes.
@@ -37,7 +36,6 @@ func (q *Question) Queue(ctx context.Context, pipe redis.Pipeliner) {
 	if q == nil {
 		return
 	}
-	q.distrusted = q.cache.trust(ctx)
 	q.replies = q.cache.queue(ctx, pipe, q.words)
 }
 
@@ -96,49 +94,49 @@ func (c *Cache) generations(ctx context.Context, words []string) []string {
 	if c == nil || c.redis.Away() {
 		return settled
 	}
-	answers, distrusted := c.answered(ctx, words)
+	answers := QuestionFrom(ctx).pick(words)
 	if answers == nil {
-		distrusted = c.trust(ctx)
 		pipe := c.redis.Pipeline()
-		q := Question{replies: c.queue(ctx, pipe, words)}
+		q := Question{words: words, replies: c.queue(ctx, pipe, words)}
 		_, _ = pipe.Exec(ctx) // The replies have the error.
 		if answers = q.answers(); answers == nil {
 			c.metrics.errors.Inc()
 			return settled
 		}
 	}
+	// Asked for only now: the connection that brought the answers may be the first
+	// since Redis came back.
+	distrusted := c.trust(ctx)
+	counts := func(generation string) bool { return !unsettled(generation) && !madeBefore(generation, distrusted) }
 	all := c.settle(ctx, append([]string{everything}, words...), answers, distrusted)
-	if all == nil || unsettled(all[0]) {
+	if all == nil || !counts(all[0]) {
 		return settled
 	}
 	for i, generation := range all[1:] {
-		if !unsettled(generation) {
+		if counts(generation) {
 			settled[i] = all[0] + " " + generation
 		}
 	}
 	return settled
 }
 
-// answered returns what the request's question brought, if it was for these words.
-func (c *Cache) answered(ctx context.Context, words []string) ([]string, int64) {
-	q := QuestionFrom(ctx)
+// pick returns of the answers those for some of the words, behind that of
+// [everything]; nil if there was no answer, or not all were asked for.
+func (q *Question) pick(words []string) []string {
 	answers := q.answers()
-	if answers == nil {
-		return nil, 0
-	}
-	if slices.Equal(words, q.words) {
-		return answers, q.distrusted
+	if answers == nil || slices.Equal(words, q.words) {
+		return answers
 	}
 	picked := make([]string, 0, len(words)+1)
 	picked = append(picked, answers[0])
 	for _, word := range words {
 		i := slices.Index(q.words, word)
 		if i < 0 {
-			return nil, 0
+			return nil
 		}
 		picked = append(picked, answers[i+1])
 	}
-	return picked, q.distrusted
+	return picked
 }
 
 // settle makes generations for words that have none that count.
@@ -181,26 +179,29 @@ func (c *Cache) settle(ctx context.Context, words, answers []string, distrusted 
 	return all
 }
 
-// trust returns the time before which generations do not count, in microseconds
-// of the clock of Redis: its start, since it may have brought back older ones than
-// there were, or its last recovery, since it may have missed changes before.
+// trust returns the time before which generations do not count, in microseconds of
+// the clock of Redis: a while after its start, since it may have brought back older
+// ones than there were, or after its last recovery, since it may have missed changes.
+// Within [grace] every process has noticed that it is back, and announces its changes.
 func (c *Cache) trust(ctx context.Context) int64 {
-	started := c.redis.StartedAt().UnixMicro()
+	var since time.Time
+	if started := c.redis.StartedAt(); !started.IsZero() {
+		since = started.Add(grace)
+	}
 	recovered := c.redis.Recovered()
 	if recovered.IsZero() {
-		return max(started, 0)
+		return max(since.UnixMicro(), 0)
 	}
 	c.recovering.Lock()
 	defer c.recovering.Unlock()
 	if !recovered.Equal(c.recovered) {
 		now, err := c.redis.Time(ctx).Result()
 		if err != nil {
-			return time.Now().Add(time.Hour).UnixMicro() // Nothing counts.
+			return math.MaxInt64 // Nothing counts.
 		}
-		c.distrusted.Store(now.UnixMicro())
-		c.recovered = recovered
+		c.recovered, c.recoveredAt = recovered, now.Add(grace)
 	}
-	return max(started, c.distrusted.Load())
+	return max(since.UnixMicro(), c.recoveredAt.UnixMicro())
 }
 
 // tokenOf is what a copy in Redis is named by: short, and as unique as the

@@ -177,11 +177,17 @@ func fill[V any](
 			continue
 		}
 		f, first := c.flights.join(copyKey(kind.Name, keys[i], generations[i]))
-		if first {
-			mine = append(mine, seat{place: i, flight: f})
-		} else {
+		if !first {
 			others = append(others, seat{place: i, flight: f})
+			continue
 		}
+		// One that landed since we looked has left a copy.
+		if e, ok := c.local.GetIfPresent(localKey{kind.Name, keys[i]}); ok && e.generation == generations[i] {
+			values[i] = e.value.(V) //nolint:forcetypeassert,errcheck // A kind's name stands for one type.
+			c.flights.land(f, e.value, nil)
+			continue
+		}
+		mine = append(mine, seat{place: i, flight: f})
 	}
 	if len(mine) > 0 {
 		if err := lead(ctx, c, kind, keys, generations, mine, values, load); err != nil {

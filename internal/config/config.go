@@ -23,13 +23,23 @@ type Config struct {
 	OpsAddr   string `name:"ops-addr" env:"PICASPOT_OPS_ADDR" default:"127.0.0.1:9090" help:"Address of the private listener with profiles; empty for none."`
 	PublicURL string `name:"public-url" env:"PICASPOT_PUBLIC_URL" help:"Where people reach the server; links in mails start with it. http://HTTP-ADDR by default."`
 
-	DatabaseURL      string        `name:"database-url" env:"PICASPOT_DATABASE_URL" help:"PostgreSQL with PostGIS, as postgres://user:password@host:5432/picaspot."`
-	DatabaseMaxConns int32         `name:"database-max-conns" env:"PICASPOT_DATABASE_MAX_CONNS" default:"20" help:"Most connections to the database of one process."`
-	StatementTimeout time.Duration `name:"statement-timeout" env:"PICASPOT_STATEMENT_TIMEOUT" default:"30s" help:"Ends a database statement that runs longer."`
-	RedisURL         string        `name:"redis-url" env:"PICASPOT_REDIS_URL" help:"Redis, as redis://host:6379/0. Everything works without, slower."`
-	StorageURL       string        `name:"storage-url" env:"PICASPOT_STORAGE_URL" help:"Where photos are kept: file:///folder, or s3://bucket?endpoint=… for an S3-compatible store."`
-	SMTPURL          string        `name:"smtp-url" env:"PICASPOT_SMTP_URL" help:"Mail server, as smtp://user:password@host:587."`
-	MailFrom         string        `name:"mail-from" env:"PICASPOT_MAIL_FROM" default:"PicASpot <no-reply@picaspot.example>" help:"Sender of mails."`
+	DatabaseURL              string        `name:"database-url" env:"PICASPOT_DATABASE_URL" help:"PostgreSQL with PostGIS, as postgres://user:password@host:5432/picaspot."`
+	DatabaseMaxConns         int32         `name:"database-max-conns" env:"PICASPOT_DATABASE_MAX_CONNS" default:"20" help:"Most connections to the database of one process."`
+	DatabaseMinConns         int32         `name:"database-min-conns" env:"PICASPOT_DATABASE_MIN_CONNS" default:"2" help:"Connections to the database that are kept open."`
+	DatabaseConnLifetime     time.Duration `name:"database-conn-lifetime" env:"PICASPOT_DATABASE_CONN_LIFETIME" default:"1h" help:"Age at which a connection is replaced, plus up to a tenth by chance."`
+	DatabaseConnIdleTime     time.Duration `name:"database-conn-idle-time" env:"PICASPOT_DATABASE_CONN_IDLE_TIME" default:"10m" help:"Closes a connection that was not used for so long."`
+	DatabaseHealthPeriod     time.Duration `name:"database-health-period" env:"PICASPOT_DATABASE_HEALTH_PERIOD" default:"30s" help:"How often old and idle connections are looked for."`
+	DatabaseAcquireTimeout   time.Duration `name:"database-acquire-timeout" env:"PICASPOT_DATABASE_ACQUIRE_TIMEOUT" default:"5s" help:"How long a request waits for a free connection before it is answered 503; 0 for as long as it may take."`
+	DatabaseConnectTimeout   time.Duration `name:"database-connect-timeout" env:"PICASPOT_DATABASE_CONNECT_TIMEOUT" default:"5s" help:"How long a connection may take to open."`
+	StatementTimeout         time.Duration `name:"statement-timeout" env:"PICASPOT_STATEMENT_TIMEOUT" default:"30s" help:"Ends a database statement that runs longer."`
+	LockTimeout              time.Duration `name:"lock-timeout" env:"PICASPOT_LOCK_TIMEOUT" default:"10s" help:"Ends a database statement that waits longer for a lock; 0 for none."`
+	IdleInTransactionTimeout time.Duration `name:"idle-in-transaction-timeout" env:"PICASPOT_IDLE_IN_TRANSACTION_TIMEOUT" default:"1m" help:"Ends a database connection whose transaction does nothing for so long."`
+
+	RedisURL    string `name:"redis-url" env:"PICASPOT_REDIS_URL" help:"Redis, as redis://host:6379/0. Everything works without, slower."`
+	CacheMemory int    `name:"cache-memory" env:"PICASPOT_CACHE_MEMORY" default:"32" help:"Memory for copies of what is read, in MiB of each process; Redis decides which of them still hold."`
+	StorageURL  string `name:"storage-url" env:"PICASPOT_STORAGE_URL" help:"Where photos are kept: file:///folder, or s3://bucket?endpoint=… for an S3-compatible store."`
+	SMTPURL     string `name:"smtp-url" env:"PICASPOT_SMTP_URL" help:"Mail server, as smtp://user:password@host:587."`
+	MailFrom    string `name:"mail-from" env:"PICASPOT_MAIL_FROM" default:"PicASpot <no-reply@picaspot.example>" help:"Sender of mails."`
 
 	SecretKey     string `name:"secret-key" env:"PICASPOT_SECRET_KEY" help:"The installation's secret, 32 characters or more; the same for every process."`
 	SecretKeyFile string `name:"secret-key-file" env:"PICASPOT_SECRET_KEY_FILE" help:"File that holds the secret, instead of --secret-key."`
@@ -57,8 +67,10 @@ type Config struct {
 	DataDir     string `name:"data-dir" env:"PICASPOT_DATA_DIR" default:".data" help:"Folder for what picaspot dev keeps."`
 	DevPassword string `name:"dev-password" env:"PICASPOT_DEV_PASSWORD" default:"picaspot-on-a-laptop" help:"Password of the seeded accounts; used by dev and seed only."`
 
-	LogLevel  slog.Level `name:"log-level" env:"PICASPOT_LOG_LEVEL" default:"info" help:"debug, info, warn or error."`
-	LogFormat string     `name:"log-format" env:"PICASPOT_LOG_FORMAT" enum:"text,json" default:"json" help:"text or json."`
+	LogLevel    slog.Level    `name:"log-level" env:"PICASPOT_LOG_LEVEL" default:"info" help:"debug, info, warn or error."`
+	SlowQuery   time.Duration `name:"slow-query" env:"PICASPOT_SLOW_QUERY" default:"500ms" help:"Logs the name of a database query that takes longer; 0 for none."`
+	SlowRequest time.Duration `name:"slow-request" env:"PICASPOT_SLOW_REQUEST" default:"2s" help:"Logs a request that takes longer as a warning; 0 for none."`
+	LogFormat   string        `name:"log-format" env:"PICASPOT_LOG_FORMAT" enum:"text,json" default:"json" help:"text or json."`
 }
 
 // DefaultDevPassword is that of the seeded accounts, unless it is set.
@@ -113,11 +125,22 @@ func (c *Config) Complete() error {
 	} {
 		check(value > 0, variable, "%s is not a positive duration", value)
 	}
+	for variable, value := range map[string]time.Duration{
+		"PICASPOT_DATABASE_CONN_LIFETIME": c.DatabaseConnLifetime, "PICASPOT_DATABASE_CONN_IDLE_TIME": c.DatabaseConnIdleTime,
+		"PICASPOT_DATABASE_HEALTH_PERIOD": c.DatabaseHealthPeriod, "PICASPOT_DATABASE_ACQUIRE_TIMEOUT": c.DatabaseAcquireTimeout,
+		"PICASPOT_DATABASE_CONNECT_TIMEOUT": c.DatabaseConnectTimeout, "PICASPOT_LOCK_TIMEOUT": c.LockTimeout,
+		"PICASPOT_IDLE_IN_TRANSACTION_TIMEOUT": c.IdleInTransactionTimeout,
+		"PICASPOT_SLOW_QUERY":                  c.SlowQuery, "PICASPOT_SLOW_REQUEST": c.SlowRequest,
+	} {
+		check(value >= 0, variable, "%s is negative", value)
+	}
 	check(c.AuditRetention >= 0, "PICASPOT_AUDIT_RETENTION", "%s is negative", c.AuditRetention)
 	check(c.PhotoMaxAge >= 0, "PICASPOT_PHOTO_MAX_AGE", "%s is negative", c.PhotoMaxAge)
 	check(c.PasswordHashes >= 0, "PICASPOT_PASSWORD_HASHES", "%d is negative", c.PasswordHashes)
+	check(c.CacheMemory >= 0, "PICASPOT_CACHE_MEMORY", "%d is negative", c.CacheMemory)
 	check(c.Workers > 0, "PICASPOT_WORKERS", "at least one is needed")
 	check(c.DatabaseMaxConns > 0, "PICASPOT_DATABASE_MAX_CONNS", "at least one is needed")
+	check(c.DatabaseMinConns >= 0, "PICASPOT_DATABASE_MIN_CONNS", "%d is negative", c.DatabaseMinConns)
 	slices.SortFunc(faults, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return errors.Join(faults...)
 }

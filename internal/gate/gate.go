@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/picaspot/picaspot/internal/cache"
 	"github.com/picaspot/picaspot/internal/ratelimit"
 	"github.com/picaspot/picaspot/internal/redisconn"
 	"github.com/picaspot/picaspot/internal/reqctx"
@@ -37,7 +38,7 @@ func (g *Gate) Limit(ctx context.Context, class string) ratelimit.Result {
 }
 
 // Admit counts a request of a session against a class of limits, and tells what
-// the session may still do. The error is [session.ErrEnded], or the database's.
+// the session may still do. A question that the context carries is put along with it. The error is [session.ErrEnded], or the database's.
 func (g *Gate) Admit(ctx context.Context, class string, claims *token.Claims) (ratelimit.Result, session.State, error) {
 	var room [2]ratelimit.Key
 	keys := g.keys(ctx, room[:0], class, claims)
@@ -52,7 +53,8 @@ func (g *Gate) Admit(ctx context.Context, class string, claims *token.Claims) (r
 	pipe := g.redis.Pipeline()
 	counted := g.limiter.Queue(ctx, pipe, keys...)
 	asked := g.sessions.Queue(ctx, pipe, claims.Subject, claims.SessionID)
-	// Each of the two looks at its own replies.
+	cache.QuestionFrom(ctx).Queue(ctx, pipe)
+	// Each of them looks at its own replies.
 	_, _ = pipe.Exec(ctx)
 	limit, err := counted.Result(ctx)
 	if err != nil {

@@ -89,15 +89,19 @@ func (s *Server) CreateArea(ctx context.Context, request api.CreateAreaRequestOb
 
 // GetArea implements GET /api/v1/areas/{area_id}.
 func (s *Server) GetArea(ctx context.Context, request api.GetAreaRequestObject) (api.GetAreaResponseObject, error) {
-	found, err := s.Areas.Get(ctx, request.AreaID)
+	found, err := s.Areas.View(ctx, request.AreaID)
 	if err != nil {
 		return nil, err
 	}
 	tag, notModified := etag(version.ETag(found.UpdatedAt), request.Params.IfNoneMatch)
-	if notModified {
+	switch {
+	case notModified:
 		return api.GetArea304Response{}, nil
+	case !hasZone(ctx):
+		return written{body: found.Body, etag: *tag}, nil
 	}
-	return api.GetArea200JSONResponse{Body: toAPIArea(ctx, found), Headers: api.GetArea200ResponseHeaders{ETag: tag}}, nil
+	body, err := areaInZone(ctx, found.Body)
+	return api.GetArea200JSONResponse{Body: body, Headers: api.GetArea200ResponseHeaders{ETag: tag}}, err
 }
 
 // UpdateArea implements PATCH /api/v1/areas/{area_id}.

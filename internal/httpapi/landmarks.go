@@ -48,10 +48,18 @@ func (s *Server) ListNearbyLandmarks(ctx context.Context, request api.ListNearby
 	if err != nil {
 		return nil, err
 	}
+	if !hasZone(ctx) {
+		return nearbyPage{items: list.Items(), info: toAPIPageInfo(list)}, nil
+	}
 	info := toAPIPageInfo(list)
+	items := make([]api.NearbyLandmark, len(list.Items()))
+	for i, near := range list.Items() {
+		if items[i], err = toAPINearbyLandmark(ctx, near); err != nil {
+			return nil, err
+		}
+	}
 	return api.ListNearbyLandmarks200JSONResponse{
-		Items: convert(ctx, list.Items(), toAPINearbyLandmark), NextCursor: info.NextCursor,
-		Total: info.Total, Page: info.Page, Size: info.Size, Pages: info.Pages,
+		Items: items, NextCursor: info.NextCursor, Total: info.Total, Page: info.Page, Size: info.Size, Pages: info.Pages,
 	}, nil
 }
 
@@ -88,17 +96,19 @@ func (s *Server) CreateLandmark(ctx context.Context, request api.CreateLandmarkR
 
 // GetLandmark implements GET /api/v1/landmarks/{landmark_id}.
 func (s *Server) GetLandmark(ctx context.Context, request api.GetLandmarkRequestObject) (api.GetLandmarkResponseObject, error) {
-	found, err := s.Landmarks.Get(ctx, request.LandmarkID)
+	found, err := s.Landmarks.View(ctx, request.LandmarkID)
 	if err != nil {
 		return nil, err
 	}
 	tag, notModified := etag(version.ETag(found.UpdatedAt), request.Params.IfNoneMatch)
-	if notModified {
+	switch {
+	case notModified:
 		return api.GetLandmark304Response{}, nil
+	case !hasZone(ctx):
+		return written{body: found.Body, etag: *tag}, nil
 	}
-	return api.GetLandmark200JSONResponse{
-		Body: toAPILandmark(ctx, found), Headers: api.GetLandmark200ResponseHeaders{ETag: tag},
-	}, nil
+	body, err := landmarkInZone(ctx, found.Body)
+	return api.GetLandmark200JSONResponse{Body: body, Headers: api.GetLandmark200ResponseHeaders{ETag: tag}}, err
 }
 
 // UpdateLandmark implements PATCH /api/v1/landmarks/{landmark_id}.

@@ -21,7 +21,7 @@ func (s *Server) CreateReport(ctx context.Context, request api.CreateReportReque
 	if err != nil {
 		return nil, err
 	}
-	return api.CreateReport201JSONResponse(toAPIReport(ctx, made)), nil
+	return api.CreateReport201JSONResponse{Body: toAPIReport(ctx, made)}, nil
 }
 
 // ListReports implements GET /api/v1/moderation/reports.

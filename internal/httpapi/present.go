@@ -82,15 +82,15 @@ func toAPILandmark(ctx context.Context, l *ent.Landmark) api.Landmark {
 	}
 }
 
-func toAPINearbyLandmark(ctx context.Context, n landmark.Near) api.NearbyLandmark {
-	l := toAPILandmark(ctx, &n.Landmark)
+func toAPINearbyLandmark(ctx context.Context, n landmark.Near) (api.NearbyLandmark, error) {
+	l, err := landmarkInZone(ctx, n.Body)
 	return api.NearbyLandmark{
 		ID: l.ID, AreaID: l.AreaID, Name: l.Name, Description: l.Description, Hint: l.Hint, Difficulty: l.Difficulty,
 		Latitude: l.Latitude, Longitude: l.Longitude, UnlockRadiusMeters: l.UnlockRadiusMeters,
 		PhotoLocation: l.PhotoLocation, PhotoRadiusMeters: l.PhotoRadiusMeters,
 		CreatedBy: l.CreatedBy, IsVerified: l.IsVerified, Image: l.Image, CreatedAt: l.CreatedAt, UpdatedAt: l.UpdatedAt,
 		DistanceMeters: n.DistanceMeters, Unlocked: n.Unlocked,
-	}
+	}, err
 }
 
 func toAPIAttempt(ctx context.Context, a *ent.Attempt, unlockID *uuid.UUID) api.Attempt {

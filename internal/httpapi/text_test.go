@@ -40,7 +40,7 @@ func TestLengthsCountCharacters(t *testing.T) {
 	require.NotNil(t, captioned.JSON200, string(captioned.Body))
 	require.Equal(t, *long(500), captioned.JSON200.Caption)
 
-	tooLong, err := user.CreateAreaWithResponse(ctx, api.AreaCreate{Name: *long(201), Description: long(5001)})
+	tooLong, err := user.CreateAreaWithResponse(ctx, nil, api.AreaCreate{Name: *long(201), Description: long(5001)})
 	require.NoError(t, err)
 	p := apptest.Problem(t, http.StatusBadRequest, tooLong.HTTPResponse, tooLong.Body)
 	require.Len(t, *p.Errors, 2)

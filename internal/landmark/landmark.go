@@ -15,12 +15,14 @@ import (
 	"github.com/picaspot/picaspot/ent/mixin"
 	"github.com/picaspot/picaspot/internal/area"
 	"github.com/picaspot/picaspot/internal/authz"
+	"github.com/picaspot/picaspot/internal/cache"
 	"github.com/picaspot/picaspot/internal/fault"
 	"github.com/picaspot/picaspot/internal/geo"
 	"github.com/picaspot/picaspot/internal/page"
 	"github.com/picaspot/picaspot/internal/picture"
 	"github.com/picaspot/picaspot/internal/store"
 	"github.com/picaspot/picaspot/internal/version"
+	"github.com/picaspot/picaspot/internal/view"
 )
 
 // DuplicateMeters is how near to another a landmark of a similar name is taken
@@ -51,11 +53,23 @@ type Service struct {
 	authz    *authz.Authorizer
 	pictures *picture.Gallery
 	cursors  *page.Codec
+	cache    *cache.Cache
+	render   view.Render[ent.Landmark]
+}
+
+// Parts are what the service is made of. Without a cache the database is asked.
+type Parts struct {
+	Store    *store.Store
+	Authz    *authz.Authorizer
+	Pictures *picture.Gallery
+	Cursors  *page.Codec
+	Cache    *cache.Cache
+	Render   view.Render[ent.Landmark]
 }
 
 // NewService makes the service.
-func NewService(s *store.Store, a *authz.Authorizer, pictures *picture.Gallery, cursors *page.Codec) *Service {
-	return &Service{store: s, authz: a, pictures: pictures, cursors: cursors}
+func NewService(p Parts) *Service {
+	return &Service{store: p.Store, authz: p.Authz, pictures: p.Pictures, cursors: p.Cursors, cache: p.Cache, render: p.Render}
 }
 
 // Create is what a new landmark is made of. Zero radii and difficulty mean the defaults.
@@ -287,10 +301,10 @@ func checkArea(ctx context.Context, tx *store.Tx, id uuid.UUID) error {
 // while nobody else adds one there. Served by landmark_location.
 func checkDuplicate(ctx context.Context, tx *store.Tx, areaID uuid.UUID, name string, at geo.Point) error {
 	// One at a time in an area, or two at once would not see each other.
-	if _, err := tx.ExecContext(ctx, "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", areaID.String()); err != nil {
+	if _, err := tx.ExecContext(ctx, "-- name: landmark_lock_area\nSELECT pg_advisory_xact_lock(hashtextextended($1, 0))", areaID.String()); err != nil {
 		return fmt.Errorf("lock the area: %w", err)
 	}
-	rows, err := tx.QueryContext(ctx, `
+	rows, err := tx.QueryContext(ctx, `-- name: landmark_find_duplicate
 SELECT id, name, ST_Distance(location, $2) FROM landmarks
 WHERE deleted_at IS NULL AND area_id = $1 AND ST_DWithin(location, $2, $4)
   AND (lower(name) = lower($3) OR similarity(name, $3) >= 0.5)

@@ -144,7 +144,7 @@ func TestLandmarks(t *testing.T) {
 			return geo.Point{Latitude: here.Latitude + meters/111_300, Longitude: here.Longitude}
 		}
 		create := func(in uuid.UUID, name string, at geo.Point, allow bool) *api.CreateLandmarkResponse {
-			got, err := creator.CreateLandmarkWithResponse(ctx, api.LandmarkCreate{
+			got, err := creator.CreateLandmarkWithResponse(ctx, nil, api.LandmarkCreate{
 				AreaID: in, Name: name, Latitude: at.Latitude, Longitude: at.Longitude, AllowDuplicate: &allow,
 			})
 			require.NoError(t, err)

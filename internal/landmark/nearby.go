@@ -1,15 +1,17 @@
 package landmark
 
 import (
+	"bytes"
+	"cmp"
 	"context"
-	"fmt"
-	"strings"
+	"math"
+	"slices"
+	"sync"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
-	"github.com/picaspot/picaspot/ent"
 	"github.com/picaspot/picaspot/internal/authz"
+	"github.com/picaspot/picaspot/internal/cache"
 	"github.com/picaspot/picaspot/internal/geo"
 	"github.com/picaspot/picaspot/internal/page"
 )
@@ -30,8 +32,11 @@ type Nearby struct {
 
 // Near is a landmark with what depends on who asks from where.
 type Near struct {
-	ent.Landmark
-	// DistanceMeters is the length of the geodesic on the WGS 84 ellipsoid.
+	ID uuid.UUID
+	// Body is what the service renders. It must not be changed.
+	Body []byte
+	// DistanceMeters is the length of the geodesic on the WGS 84 ellipsoid, to the
+	// centimetre.
 	DistanceMeters float64
 	// Unlocked says whether the caller has unlocked it.
 	Unlocked bool
@@ -42,103 +47,155 @@ var nearbyList = page.List{
 	SortBy: map[string]page.Column{"distance": {Name: "distance", Type: page.Float}},
 }
 
-// Nearby returns living landmarks within a radius, nearest first.
+// nearKey is what a list of what is near is sorted by.
+func nearKey(n Near, column string) any {
+	if column == "distance" {
+		return n.DistanceMeters
+	}
+	return n.ID
+}
+
+// Nearby returns living landmarks within a radius, nearest first. What is asked for
+// often is answered from copies of the map's cells, the rest by PostGIS; the two
+// say the same.
 func (s *Service) Nearby(ctx context.Context, in Nearby, params page.Params) (page.Result[Near], error) {
 	caller, _ := authz.CallerFrom(ctx)
 	q, err := nearbyList.Resolve(params, s.cursors, in)
 	if err != nil {
 		return page.Result[Near]{}, err
 	}
-	total := 0
-	return page.Fetch(ctx, q, page.Source[Near]{
-		List: func(ctx context.Context, limit, offset int) ([]Near, error) {
-			statement, args := NearbyQuery(in, caller.UserID, q, limit, offset)
-			rows, err := s.store.Pool.Query(ctx, statement, args...)
-			if err != nil {
-				return nil, fmt.Errorf("nearby landmarks: %w", err)
-			}
-			return pgx.CollectRows(rows, func(row pgx.CollectableRow) (n Near, err error) {
-				err = row.Scan(&n.ID, &n.CreatedAt, &n.UpdatedAt, &n.AreaID, &n.Name, &n.Description, &n.Hint, &n.Difficulty,
-					&n.Location, &n.UnlockRadiusMeters, &n.PhotoLocation, &n.PhotoRadiusMeters, &n.CreatedBy, &n.IsVerified,
-					&n.Image, &n.DistanceMeters, &n.Unlocked, &total)
-				return n, err
-			})
-		},
-		// A page behind the end has no row to tell the total.
-		Count: func(ctx context.Context) (int, error) {
-			if total > 0 {
-				return total, nil
-			}
-			first, err := nearbyList.Resolve(page.Params{}, s.cursors, in)
-			if err != nil {
-				return 0, err
-			}
-			statement, args := NearbyQuery(in, caller.UserID, first, 1, 0)
-			err = s.store.Pool.QueryRow(ctx, "SELECT coalesce(max(total), 0) FROM ("+statement+") counted", args...).Scan(&total)
-			return total, err
-		},
-		Key: func(n Near, column string) any {
-			if column == "distance" {
-				return n.DistanceMeters
-			}
-			return n.ID
-		},
-	})
+	if cells, words := s.cover(in); s.cache.Note(words) && len(cells) > 0 {
+		result, ok, err := s.nearbyInCells(ctx, in, q, caller.UserID, cells, words)
+		if ok || err != nil {
+			return result, err
+		}
+	}
+	return s.nearbyInPostGIS(ctx, in, q, caller.UserID)
 }
 
-// NearbyQuery is the statement behind [Service.Nearby] and its arguments.
-//
-// The circle is asked of landmark_location, a GiST index on geography: it knows
-// no antimeridian and no poles. Distances are computed once, and sorted as
-// narrow rows; only the page is joined to the wide ones and to the caller's
-// unlocks (unlock_user_id_landmark_id). A cursor needs no total, and gets none.
-func NearbyQuery(in Nearby, user uuid.UUID, q page.Query, limit, offset int) (string, []any) {
-	var b strings.Builder
-	args := []any{in.Center, in.RadiusMeters, user}
-	arg := func(value any) string {
-		args = append(args, value)
-		return fmt.Sprintf("$%d", len(args))
+// NearbyWords returns the words whose generations [Service.Nearby] will want, if it
+// will want any.
+func (s *Service) NearbyWords(in Nearby, user uuid.UUID) []string {
+	_, words := s.cover(in)
+	if len(words) == 0 || !s.cache.Popular(words) {
+		return nil
 	}
-	b.WriteString(`
-WITH hits AS (
-  SELECT l.id, ST_Distance(l.location, $1) AS distance FROM landmarks l WHERE l.deleted_at IS NULL AND `)
-	const inRadius = "ST_DWithin(l.location, $1, $2)"
-	if in.LoadFromSameArea {
-		b.WriteString(`l.area_id IN (SELECT l.area_id FROM landmarks l WHERE l.deleted_at IS NULL AND ` + inRadius + `)`)
-	} else {
-		b.WriteString(inRadius)
-	}
-	if in.AreaID != nil {
-		b.WriteString(" AND l.area_id = " + arg(*in.AreaID))
-	}
-	if in.IsVerified != nil {
-		b.WriteString(" AND l.is_verified = " + arg(*in.IsVerified))
-	}
-	if in.Unlocked != nil {
-		b.WriteString(" AND " + arg(*in.Unlocked) + `::boolean = EXISTS (
-    SELECT FROM unlocks u WHERE u.user_id = $3 AND u.landmark_id = l.id AND u.deleted_at IS NULL)`)
-	}
-	if in.RequireAllInRadius {
-		b.WriteString(` AND NOT EXISTS (
-    SELECT FROM landmarks o WHERE o.area_id = l.area_id AND o.deleted_at IS NULL AND NOT ST_DWithin(o.location, $1, $2))`)
-	}
-	b.WriteString("\n), paged AS (\n  SELECT id, distance, ")
-	if q.ByCursor() {
-		b.WriteString("0 AS total FROM hits WHERE ")
-		condition, after := q.Condition(len(args) + 1)
-		args = append(args, after...)
-		b.WriteString(condition)
-	} else {
-		b.WriteString("count(*) OVER () AS total FROM hits")
-	}
-	b.WriteString(" ORDER BY " + q.OrderBy() + " LIMIT " + arg(limit) + " OFFSET " + arg(offset))
-	b.WriteString(`
-)
-SELECT l.id, l.created_at, l.updated_at, l.area_id, l.name, l.description, l.hint, l.difficulty, l.location,
-  l.unlock_radius_meters, l.photo_location, l.photo_radius_meters, l.created_by, l.is_verified, l.image,
-  p.distance, u.id IS NOT NULL AS unlocked, p.total
-FROM paged p JOIN landmarks l ON l.id = p.id
-LEFT JOIN unlocks u ON u.user_id = $3 AND u.landmark_id = l.id AND u.deleted_at IS NULL
-ORDER BY p.distance, p.id`)
-	return b.String(), args
+	return append(words, userWord(user))
 }
+
+// cover returns the cells of a circle and their words; none when what is asked for
+// does not end with the circle, or there are too many.
+func (s *Service) cover(in Nearby) ([]geo.Cell, []string) {
+	if s.cache == nil || in.RequireAllInRadius || in.LoadFromSameArea {
+		return nil, nil
+	}
+	cells, ok := geo.Cover(make([]geo.Cell, 0, maxCells), in.Center, in.RadiusMeters, maxCells)
+	if !ok {
+		return nil, nil
+	}
+	words := make([]string, len(cells), len(cells)+1)
+	for i, c := range cells {
+		words[i] = cellWord(c)
+	}
+	return cells, words
+}
+
+// edge is how far in metres from the radius a distance along a chord decides; what
+// is nearer to it is measured exactly.
+const edge = 0.01
+
+// hit is a place within the circle.
+type hit struct {
+	distance float64
+	cell     *cell
+	place    *place
+}
+
+func (h hit) compare(other hit) int {
+	if order := cmp.Compare(h.distance, other.distance); order != 0 {
+		return order
+	}
+	return bytes.Compare(h.place.id[:], other.place.id[:])
+}
+
+// hitRooms are slices of hits to be used again.
+var hitRooms = sync.Pool{New: func() any { return new([]hit) }}
+
+// nearbyInCells answers from the map's cells. It reports false when it can't.
+func (s *Service) nearbyInCells(
+	ctx context.Context, in Nearby, q page.Query, user uuid.UUID, cells []geo.Cell, words []string,
+) (page.Result[Near], bool, error) {
+	unlocked, err := s.unlocked(ctx, user)
+	if err != nil || unlocked.tooMany() {
+		return page.Result[Near]{}, false, err
+	}
+	copies, err := cache.GetAll(ctx, s.cache, cellKind, words, words, func(ctx context.Context, missing []int) ([]*cell, error) {
+		wanted := make([]geo.Cell, len(missing))
+		for n, i := range missing {
+			wanted[n] = cells[i]
+		}
+		return s.loadCells(ctx, wanted)
+	})
+	if err != nil {
+		return page.Result[Near]{}, false, err
+	}
+	room := hitRooms.Get().(*[]hit) //nolint:forcetypeassert,errcheck // It holds nothing else.
+	hits := inCircle(*room, copies, in, unlocked)
+	defer func() {
+		clear(hits)
+		*room = hits[:0]
+		hitRooms.Put(room)
+	}()
+	slices.SortFunc(hits, hit.compare)
+	result, err := page.Fetch(ctx, q, page.Source[Near]{
+		List: func(_ context.Context, limit, offset int) ([]Near, error) {
+			if after := q.After(); after != nil {
+				last := hit{distance: after[0].(float64), place: &place{id: after[1].(uuid.UUID)}} //nolint:forcetypeassert,errcheck // The types of the list's columns.
+				offset, _ = slices.BinarySearchFunc(hits, last, hit.compare)
+				if offset < len(hits) && hits[offset].compare(last) == 0 {
+					offset++
+				}
+			}
+			rest := hits[min(offset, len(hits)):]
+			near := make([]Near, min(limit, len(rest)))
+			for i := range near {
+				h := &rest[i]
+				near[i] = Near{ID: h.place.id, Body: h.cell.body(h.place), DistanceMeters: h.distance, Unlocked: unlocked.has(h.place.id)}
+			}
+			return near, nil
+		},
+		Count: func(context.Context) (int, error) { return len(hits), nil },
+		Key:   nearKey,
+	})
+	return result, true, err
+}
+
+// inCircle appends the places of the circle that pass the filters.
+func inCircle(hits []hit, copies []*cell, in Nearby, unlocked unlockedSet) []hit {
+	center, curvature := in.Center.Vector(), in.Center.Curvature()
+	limit := in.RadiusMeters + edge
+	for _, c := range copies {
+		for i := range c.places {
+			p := &c.places[i]
+			squared := center.ChordSquared(p.vector)
+			// No chord is longer than its geodesic.
+			if squared > limit*limit {
+				continue
+			}
+			meters, ok := curvature.Meters(squared)
+			if !ok || math.Abs(meters-in.RadiusMeters) < edge {
+				meters = in.Center.DistanceMeters(p.point)
+			}
+			if meters > in.RadiusMeters || in.AreaID != nil && p.area != *in.AreaID ||
+				in.IsVerified != nil && p.isVerified != *in.IsVerified ||
+				in.Unlocked != nil && unlocked.has(p.id) != *in.Unlocked {
+				continue
+			}
+			hits = append(hits, hit{distance: toCentimeter(meters), cell: c, place: p})
+		}
+	}
+	return hits
+}
+
+// toCentimeter rounds as PostgreSQL's round does.
+func toCentimeter(meters float64) float64 { return math.RoundToEven(meters*100) / 100 }

@@ -9,21 +9,25 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/google/uuid"
+
+	"github.com/picaspot/picaspot/internal/idempotency"
 )
 
 // formats are the string formats of the contract. They belong to a validation
 // and not to the process, so that nothing else that uses the validator, as the
 // generated client, sees them. What a wrong value reads is in [formatNames].
 var formats = openapi3.WithStringFormatValidators(map[string]openapi3.StringFormatValidator{
-	"uuid":      openapi3.NewCallbackValidator(checkUUID),
-	"date-time": openapi3.NewCallbackValidator(checkTime),
-	"email":     openapi3.NewCallbackValidator(checkEmail),
+	"uuid":            openapi3.NewCallbackValidator(checkUUID),
+	"date-time":       openapi3.NewCallbackValidator(checkTime),
+	"email":           openapi3.NewCallbackValidator(checkEmail),
+	"idempotency-key": openapi3.NewCallbackValidator(checkIdempotencyKey),
 })
 
 var formatNames = map[string]string{
-	"uuid":      "A UUID as 01932c07-209c-7f7e-8d0a-7e1b5f1f0c11 is expected.",
-	"date-time": "A time as 2026-11-01T09:30:00Z is expected (RFC 3339).",
-	"email":     "An e-mail address as ada@example.org is expected.",
+	"uuid":            "A UUID as 01932c07-209c-7f7e-8d0a-7e1b5f1f0c11 is expected.",
+	"date-time":       "A time as 2026-11-01T09:30:00Z is expected (RFC 3339).",
+	"email":           "An e-mail address as ada@example.org is expected.",
+	"idempotency-key": idempotency.Expected,
 }
 
 var errFormat = errors.New("not of the format")
@@ -35,6 +39,13 @@ func checkUUID(text string) error {
 		return errFormat
 	}
 	return uuid.Validate(text)
+}
+
+func checkIdempotencyKey(text string) error {
+	if _, ok := idempotency.ParseKey(text); !ok {
+		return errFormat
+	}
+	return nil
 }
 
 // timeForm is the grammar of RFC 3339, section 5.6, to which package time is

@@ -10,6 +10,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 
 	"github.com/picaspot/picaspot/internal/authz"
+	"github.com/picaspot/picaspot/internal/idempotency"
 )
 
 // verbs are the words that an operationId begins with, so that the generated
@@ -78,6 +79,7 @@ func (l *linter) operation(path string, item *openapi3.PathItem, op *openapi3.Op
 	}
 	needed := []int{400, 500}
 	needed = append(needed, l.permission(op)...)
+	needed = append(needed, l.idempotent(item, op)...)
 	if strings.Contains(path, "{") {
 		needed = append(needed, 404)
 	}
@@ -136,6 +138,36 @@ func (l *linter) permission(op *openapi3.Operation) []int {
 		l.secured(op)
 		return []int{401, 403}
 	}
+}
+
+// idempotent checks that each POST that creates something says whether it takes a
+// key (x-idempotent), and those that do how, and returns which errors come of it.
+func (l *linter) idempotent(item *openapi3.PathItem, op *openapi3.Operation) []int {
+	extension, there := op.Extensions["x-idempotent"]
+	takes, ok := extension.(bool)
+	isPost := item.Post == op
+	switch creates := op.Responses.Status(201) != nil || op.Responses.Status(202) != nil; {
+	case there && !ok:
+		l.say("has an x-idempotent that is neither true nor false: %v", extension)
+	case !there && isPost && creates:
+		l.say("creates something, and does not say whether it is x-idempotent")
+	case takes && !isPost:
+		l.say("is x-idempotent, which is for POST: other methods are by nature, or by If-Match")
+	case takes && op.Extensions["x-permission"] == public:
+		l.say("is x-idempotent and public: there is no caller to whom a key would belong")
+	}
+	if takes != (op.Parameters.GetByInAndName(openapi3.ParameterInHeader, idempotency.Header) != nil) {
+		l.say("has to have the parameter %s and be x-idempotent, or neither", idempotency.Header)
+	}
+	if !takes {
+		return nil
+	}
+	for status, response := range op.Responses.Map() {
+		if strings.HasPrefix(status, "2") && response.Value.Headers[idempotency.ReplayedHeader] == nil {
+			l.say("does not document the header %s of the response %s", idempotency.ReplayedHeader, status)
+		}
+	}
+	return []int{409, 422}
 }
 
 func (l *linter) secured(op *openapi3.Operation) {

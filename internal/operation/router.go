@@ -8,9 +8,13 @@ import (
 	"regexp"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/picaspot/picaspot/api"
 	"github.com/picaspot/picaspot/internal/authz"
+	"github.com/picaspot/picaspot/internal/cache"
 	"github.com/picaspot/picaspot/internal/fault"
+	"github.com/picaspot/picaspot/internal/idempotency"
 	"github.com/picaspot/picaspot/internal/middleware"
 	"github.com/picaspot/picaspot/internal/problem"
 	"github.com/picaspot/picaspot/internal/ratelimit"
@@ -38,9 +42,19 @@ type Config struct {
 	RequiresMFA func(role string) bool
 	// Denied is told when the policy refuses a permission to a caller; nil is nobody.
 	Denied func(ctx context.Context, caller authz.Caller, permission authz.Permission)
+	// Cache has the generations that operations want; nil is none.
+	Cache *cache.Cache
+	// Wants are those of operations, by operationId.
+	Wants map[string]Wants
+	// Idempotency keeps what operations answered under a key of the caller's.
+	Idempotency *idempotency.Service
 	// MaxBody bounds JSON and forms, MaxUpload files, in bytes; 0 is the default.
 	MaxBody, MaxUpload int64
 }
+
+// Wants tells the words whose generations an operation will want, so that they are
+// asked for along with limits and session. The request is not validated yet.
+type Wants func(r *http.Request, user uuid.UUID) []string
 
 // Gate is asked once for each request.
 type Gate interface {
@@ -135,7 +149,7 @@ func (rt *Router) wrap(op *Operation, next http.Handler) http.Handler {
 		if !op.Public {
 			w.Header()["Cache-Control"] = op.cacheControl
 		}
-		caller, err := rt.admit(ctx, w, r.Header, op)
+		ctx, caller, err := rt.admit(ctx, w, r, op)
 		if err != nil {
 			problem.Write(w, r, err)
 			return
@@ -148,8 +162,20 @@ func (rt *Router) wrap(op *Operation, next http.Handler) http.Handler {
 			problem.Write(w, r, err)
 			return
 		}
-		next.ServeHTTP(w, valid)
+		if err := rt.answer(w, valid, op, caller, next); err != nil {
+			problem.Write(w, r, err)
+		}
 	})
+}
+
+// answer has an operation answer, or what it answered before under the same key.
+func (rt *Router) answer(w http.ResponseWriter, r *http.Request, op *Operation, caller authz.Caller, next http.Handler) error {
+	key := r.Header.Values(idempotency.Header)
+	if !op.Idempotent || len(key) == 0 {
+		next.ServeHTTP(w, r)
+		return nil
+	}
+	return rt.config.Idempotency.Serve(w, r, idempotency.Request{UserID: caller.UserID, Key: key[0], Timeout: op.timeout()}, next)
 }
 
 // How long an operation may take, from its first step to its last byte: a photo
@@ -176,23 +202,26 @@ func (op *Operation) timeout() time.Duration {
 // admit tells who calls and how far they may go. Whoever calls a public operation
 // stays unknown. What a request without good credentials asks for counts against
 // its address all the same.
-func (rt *Router) admit(ctx context.Context, w http.ResponseWriter, header http.Header, op *Operation) (authz.Caller, error) {
+func (rt *Router) admit(ctx context.Context, w http.ResponseWriter, r *http.Request, op *Operation) (context.Context, authz.Caller, error) {
 	if op.Public {
-		return authz.Caller{}, limited(w, rt.config.Gate.Limit(ctx, op.RateLimit))
+		return ctx, authz.Caller{}, limited(w, rt.config.Gate.Limit(ctx, op.RateLimit))
 	}
-	claims, err := rt.credentials(header)
+	claims, err := rt.credentials(r.Header)
 	if err != nil {
 		if refused := limited(w, rt.config.Gate.Limit(ctx, op.RateLimit)); refused != nil {
-			return authz.Caller{}, refused
+			return ctx, authz.Caller{}, refused
 		}
-		return authz.Caller{}, err
+		return ctx, authz.Caller{}, err
+	}
+	if wants := rt.config.Wants[op.ID]; wants != nil && rt.config.Cache != nil {
+		ctx = rt.config.Cache.Ask(ctx, wants(r, claims.Subject))
 	}
 	limit, state, err := rt.config.Gate.Admit(ctx, op.RateLimit, &claims)
 	if refused := limited(w, limit); refused != nil {
-		return authz.Caller{}, refused
+		return ctx, authz.Caller{}, refused
 	}
 	if err != nil {
-		return authz.Caller{}, err
+		return ctx, authz.Caller{}, err
 	}
 	middleware.LogUser(ctx, claims.Subject)
 	caller := authz.Caller{
@@ -200,7 +229,7 @@ func (rt *Router) admit(ctx context.Context, w http.ResponseWriter, header http.
 		LacksFactor: !state.SecondFactor && rt.config.RequiresMFA(state.Role),
 	}
 	err = rt.authorize(ctx, &caller, op)
-	return caller, err
+	return ctx, caller, err
 }
 
 // authorize asks the policy, for operations that it has a say in.

@@ -37,6 +37,8 @@ type Operation struct {
 	Permission authz.Permission
 	// RateLimit is the class of limits that it counts against; it may be empty.
 	RateLimit string
+	// Idempotent operations take a key under which they do nothing twice.
+	Idempotent bool
 
 	// cacheControl is what an answer says about keeping it unless its handler says
 	// otherwise.
@@ -49,6 +51,17 @@ type Operation struct {
 	query      map[string]bool // declared parameters; true for those that repeat
 	body       *body           // nil when it takes none
 }
+
+// Name is the operationId as the contract spells it: the embedded spec begins ids
+// with a capital, as Go's methods do.
+func (op *Operation) Name() string { return strings.ToLower(op.ID[:1]) + op.ID[1:] }
+
+// Pattern is what a router knows the operation by.
+func (op *Operation) Pattern() string { return op.Method + " " + op.Path }
+
+// IsPaced reports whether the client decides how long the operation takes, since it
+// hands in a file or reads a stream.
+func (op *Operation) IsPaced() bool { return op.timeout() != operationTimeout }
 
 // Table holds the operations of a spec by the pattern that a router knows them by.
 type Table struct {
@@ -118,9 +131,7 @@ func (t *Table) ByPermission() map[authz.Permission][]string {
 	all := map[authz.Permission][]string{}
 	for _, op := range t.All() {
 		if op.Permission != "" {
-			// The embedded spec begins ids with a capital, as Go's methods do.
-			id := strings.ToLower(op.ID[:1]) + op.ID[1:]
-			all[op.Permission] = append(all[op.Permission], id)
+			all[op.Permission] = append(all[op.Permission], op.Name())
 		}
 	}
 	return all
@@ -147,6 +158,9 @@ func newOperation(doc *openapi3.T, path string, item *openapi3.PathItem, method 
 		if op.RateLimit, _ = limit.(string); op.RateLimit == "" {
 			return nil, fmt.Errorf("has an x-rate-limit that names no class: %v", limit)
 		}
+	}
+	if err := op.readIdempotent(spec); err != nil {
+		return nil, err
 	}
 	for _, parameters := range []openapi3.Parameters{item.Parameters, spec.Parameters} {
 		for _, p := range parameters {
@@ -188,6 +202,19 @@ func (op *Operation) readPermission(spec *openapi3.Operation) error {
 		}
 		op.Permission = parsed
 	}
+	return nil
+}
+
+func (op *Operation) readIdempotent(spec *openapi3.Operation) error {
+	extension, there := spec.Extensions["x-idempotent"]
+	idempotent, ok := extension.(bool)
+	switch {
+	case there && !ok:
+		return fmt.Errorf("has an x-idempotent that is neither true nor false: %v", extension)
+	case idempotent && op.Public:
+		return errors.New("is x-idempotent and public: there is no caller to whom a key would belong")
+	}
+	op.Idempotent = idempotent
 	return nil
 }
 

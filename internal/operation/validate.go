@@ -8,6 +8,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3filter"
 
 	"github.com/picaspot/picaspot/internal/fault"
+	"github.com/picaspot/picaspot/internal/idempotency"
 )
 
 // How the validator is asked, with and without the body. It keeps the value
@@ -37,6 +38,9 @@ func (rt *Router) validate(w http.ResponseWriter, r *http.Request, op *Operation
 	}
 	r = withTimezone(r, &found)
 	joinHeaders(r.Header)
+	if op.Idempotent && len(r.Header.Values(idempotency.Header)) > 1 {
+		found.add(fault.Field{Parameter: idempotency.Header, Code: "repeated", Message: "It may be given once."})
+	}
 	query := checkForm(r.URL.RawQuery, op.query, "There is no such parameter.", &found, inQuery)
 	path := op.pathValues(r)
 	for name, value := range path {

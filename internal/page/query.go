@@ -27,6 +27,10 @@ func (q Query) Offset() int {
 	return (q.Page - 1) * q.Size
 }
 
+// After returns the keys of the last row that was seen, the sort column's and the
+// id's; nil at the start. It is for lists that are cut in memory.
+func (q Query) After() []any { return q.after }
+
 // Where is the ent predicate that skips what was seen already:
 //
 //	client.Area.Query().Where(q.Where).Order(q.Order)

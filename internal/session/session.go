@@ -135,11 +135,12 @@ func (p *Pending) State(ctx context.Context) (State, error) {
 }
 
 // distrusted is the time before which entries do not count: a change that was
-// made while Redis was away may not have reached it.
+// made while Redis was away may not have reached it, and one from shortly before it
+// stopped may be missing in what it came back with.
 func (r *Registry) distrusted() time.Time {
-	recovered := r.redis.Recovered()
-	if recovered.IsZero() {
-		return recovered
+	started, recovered := r.redis.StartedAt(), r.redis.Recovered()
+	if recovered.IsZero() || started.After(recovered.Add(skew)) {
+		return started
 	}
 	return recovered.Add(skew)
 }
@@ -207,7 +208,7 @@ func (e entry) state() (State, error) {
 }
 
 // loadSQL is two look-ups by primary key.
-const loadSQL = `
+const loadSQL = `-- name: session_load
 SELECT u.role, s.second_factor, least(s.expires_at, s.idle_expires_at)
 FROM sessions s JOIN users u ON u.id = s.user_id
 WHERE s.id = $1 AND s.user_id = $2 AND s.ended_at IS NULL AND s.expires_at > now() AND s.idle_expires_at > now()

@@ -1,0 +1,169 @@
+package httpapi
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"sync"
+
+	"github.com/google/uuid"
+
+	"github.com/picaspot/picaspot/api"
+	"github.com/picaspot/picaspot/ent"
+	"github.com/picaspot/picaspot/internal/area"
+	"github.com/picaspot/picaspot/internal/geo"
+	"github.com/picaspot/picaspot/internal/landmark"
+	"github.com/picaspot/picaspot/internal/operation"
+	"github.com/picaspot/picaspot/internal/reqctx"
+)
+
+// RenderLandmark writes a landmark as the contract has it, with times in UTC.
+func RenderLandmark(l *ent.Landmark) ([]byte, error) {
+	return json.Marshal(toAPILandmark(context.Background(), l))
+}
+
+// RenderArea writes an area as the contract has it, with times in UTC.
+func RenderArea(a *ent.Area) ([]byte, error) {
+	return json.Marshal(toAPIArea(context.Background(), a))
+}
+
+// written is a resource that stands there as JSON already.
+type written struct {
+	body []byte
+	etag string
+}
+
+func (a written) write(w http.ResponseWriter) error {
+	w.Header()["Etag"] = []string{a.etag}
+	return writeJSON(w, a.body)
+}
+
+// VisitGetLandmarkResponse implements [api.GetLandmarkResponseObject].
+func (a written) VisitGetLandmarkResponse(w http.ResponseWriter) error { return a.write(w) }
+
+// VisitGetAreaResponse implements [api.GetAreaResponseObject].
+func (a written) VisitGetAreaResponse(w http.ResponseWriter) error { return a.write(w) }
+
+var jsonType = []string{"application/json"}
+
+func writeJSON(w http.ResponseWriter, body []byte) error {
+	w.Header()["Content-Type"] = jsonType
+	w.Header()["Content-Length"] = []string{strconv.Itoa(len(body))}
+	_, err := w.Write(body)
+	return err
+}
+
+// hasZone reports whether a request wants times in another zone than a body has them.
+func hasZone(ctx context.Context) bool { return reqctx.From(ctx).Location != nil }
+
+// landmarkInZone reads a body that [RenderLandmark] wrote, for the zone of a request.
+func landmarkInZone(ctx context.Context, body []byte) (api.Landmark, error) {
+	var l api.Landmark
+	if err := json.Unmarshal(body, &l); err != nil {
+		return api.Landmark{}, fmt.Errorf("read what was written of a landmark: %w", err)
+	}
+	l.CreatedAt, l.UpdatedAt = reqctx.In(ctx, l.CreatedAt), reqctx.In(ctx, l.UpdatedAt)
+	return l, nil
+}
+
+// areaInZone reads a body that [RenderArea] wrote, for the zone of a request.
+func areaInZone(ctx context.Context, body []byte) (api.Area, error) {
+	var a api.Area
+	if err := json.Unmarshal(body, &a); err != nil {
+		return api.Area{}, fmt.Errorf("read what was written of an area: %w", err)
+	}
+	a.CreatedAt, a.UpdatedAt = reqctx.In(ctx, a.CreatedAt), reqctx.In(ctx, a.UpdatedAt)
+	return a, nil
+}
+
+// nearbyPage is a page of what is near, whose landmarks stand there as JSON already:
+// only what depends on who asks from where is written.
+type nearbyPage struct {
+	items []landmark.Near
+	info  api.PageInfo
+}
+
+// buffers are for bodies that are put together.
+var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// maxPooled bounds the buffers that are kept.
+const maxPooled = 256 << 10
+
+// VisitListNearbyLandmarksResponse implements [api.ListNearbyLandmarksResponseObject].
+func (p nearbyPage) VisitListNearbyLandmarksResponse(w http.ResponseWriter) error {
+	b := buffers.Get().(*bytes.Buffer) //nolint:forcetypeassert,errcheck // It holds nothing else.
+	b.Reset()
+	defer func() {
+		if b.Cap() <= maxPooled {
+			buffers.Put(b)
+		}
+	}()
+	b.WriteString(`{"items":[`)
+	for i := range p.items {
+		item := &p.items[i]
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.Write(item.Body[:len(item.Body)-1])
+		b.WriteString(`,"distance_meters":`)
+		b.Write(strconv.AppendFloat(b.AvailableBuffer(), item.DistanceMeters, 'f', -1, 64))
+		b.WriteString(`,"unlocked":`)
+		b.Write(strconv.AppendBool(b.AvailableBuffer(), item.Unlocked))
+		b.WriteByte('}')
+	}
+	b.WriteByte(']')
+	info, err := json.Marshal(p.info)
+	if err != nil {
+		return err
+	}
+	if len(info) > len("{}") {
+		b.WriteByte(',')
+	}
+	b.Write(info[1:])
+	return writeJSON(w, b.Bytes())
+}
+
+// Wants tells by operationId the words whose generations an operation will want,
+// from requests that nobody has validated yet.
+func (s *Server) Wants() map[string]operation.Wants {
+	return map[string]operation.Wants{
+		"getLandmark": func(r *http.Request, _ uuid.UUID) []string { return idWords(r.PathValue("landmark_id"), landmark.Word) },
+		"getArea":     func(r *http.Request, _ uuid.UUID) []string { return idWords(r.PathValue("area_id"), area.Word) },
+		"listNearbyLandmarks": func(r *http.Request, user uuid.UUID) []string {
+			in, ok := nearbyIn(r)
+			if !ok {
+				return nil
+			}
+			return s.Landmarks.NearbyWords(in, user)
+		},
+	}
+}
+
+func idWords(text string, word func(uuid.UUID) string) []string {
+	id, err := uuid.Parse(text)
+	if err != nil {
+		return nil
+	}
+	return []string{word(id)}
+}
+
+// nearbyIn reads the circle of a request, if it has one.
+func nearbyIn(r *http.Request) (landmark.Nearby, bool) {
+	query := r.URL.Query()
+	number := func(name string) (float64, bool) {
+		value, err := strconv.ParseFloat(query.Get(name), 64)
+		return value, err == nil
+	}
+	latitude, hasLatitude := number("latitude")
+	longitude, hasLongitude := number("longitude")
+	radius, hasRadius := number("radius_meters")
+	center, err := geo.New(latitude, longitude)
+	ok := hasLatitude && hasLongitude && hasRadius && err == nil && radius > 0 && radius <= maxRadiusMeters
+	return landmark.Nearby{Center: center, RadiusMeters: radius}, ok
+}
+
+// maxRadiusMeters is the largest radius that the contract knows.
+const maxRadiusMeters = 50_000

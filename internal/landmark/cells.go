@@ -1,0 +1,151 @@
+package landmark
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/picaspot/picaspot/ent"
+	"github.com/picaspot/picaspot/internal/cache"
+	"github.com/picaspot/picaspot/internal/geo"
+)
+
+// maxCells bounds how many cells of the map a circle is covered with; beyond, as
+// for radii of more than some five kilometres, PostGIS is asked.
+const maxCells = 64
+
+// cell is what is kept of a cell of the map: its living landmarks. It has two
+// pointers however many they are, so that the garbage collector passes it by.
+type cell struct {
+	places []place
+	// bodies are the landmarks as they are shown, one behind the other.
+	bodies []byte
+}
+
+// place is what nearby needs to know of a landmark.
+type place struct {
+	id, area   uuid.UUID
+	point      geo.Point
+	vector     geo.Vector
+	isVerified bool
+	// from and to say where the landmark stands among the bodies.
+	from, to uint32
+}
+
+func (c *cell) body(p *place) []byte { return c.bodies[p.from:p.to:p.to] }
+
+// cellWord is what stands for a cell in the cache's generations.
+func cellWord(c geo.Cell) string {
+	var room [16]byte
+	return string(strconv.AppendInt(append(room[:0], 'c'), int64(c), 10))
+}
+
+// placeBytes is what a place takes as it is written: two ids, the point, whether
+// it is verified, and the length of its body.
+const placeBytes = 16 + 16 + 8 + 8 + 1 + 4
+
+var cellKind = &cache.Kind[*cell]{
+	Name: "cell",
+	Encode: func(c *cell) []byte {
+		data := make([]byte, 0, 4+len(c.places)*placeBytes+len(c.bodies))
+		data = binary.LittleEndian.AppendUint32(data, uint32(len(c.places))) //nolint:gosec // As many as one query returns.
+		for i := range c.places {
+			p := &c.places[i]
+			data = append(append(data, p.id[:]...), p.area[:]...)
+			data = binary.LittleEndian.AppendUint64(data, math.Float64bits(p.point.Latitude))
+			data = binary.LittleEndian.AppendUint64(data, math.Float64bits(p.point.Longitude))
+			verified := byte(0)
+			if p.isVerified {
+				verified = 1
+			}
+			data = binary.LittleEndian.AppendUint32(append(data, verified), p.to-p.from)
+		}
+		return append(data, c.bodies...)
+	},
+	Decode: decodeCell,
+	Size:   func(c *cell) int { return len(c.places)*96 + len(c.bodies) },
+}
+
+var errCutOff = errors.New("landmark: the copy of a cell is cut off")
+
+func decodeCell(data []byte) (*cell, error) {
+	if len(data) < 4 {
+		return nil, errCutOff
+	}
+	n := int(binary.LittleEndian.Uint32(data))
+	if data = data[4:]; len(data) < n*placeBytes {
+		return nil, errCutOff
+	}
+	c := &cell{places: make([]place, n), bodies: data[n*placeBytes:]}
+	at := uint32(0)
+	for i := range c.places {
+		p, row := &c.places[i], data[i*placeBytes:]
+		copy(p.id[:], row)
+		copy(p.area[:], row[16:])
+		p.point.Latitude = math.Float64frombits(binary.LittleEndian.Uint64(row[32:]))
+		p.point.Longitude = math.Float64frombits(binary.LittleEndian.Uint64(row[40:]))
+		p.vector = p.point.Vector()
+		p.isVerified = row[48] == 1
+		p.from = at
+		at += binary.LittleEndian.Uint32(row[49:])
+		p.to = at
+	}
+	if int(at) != len(c.bodies) {
+		return nil, errCutOff
+	}
+	return c, nil
+}
+
+// cellsSQL is served by landmark_position. A landmark on an edge comes for both
+// cells and is kept in the one that it belongs to.
+const cellsSQL = `-- name: landmark_cells
+SELECT b.ordinal - 1, ` + columns + `
+FROM unnest($1::float8[], $2::float8[], $3::float8[], $4::float8[]) WITH ORDINALITY AS b(west, south, east, north, ordinal)
+JOIN landmarks l ON l.location::geometry && ST_MakeEnvelope(b.west, b.south, b.east, b.north, 4326) AND l.deleted_at IS NULL`
+
+// loadCells asks for the landmarks of cells, in one query.
+func (s *Service) loadCells(ctx context.Context, cells []geo.Cell) ([]*cell, error) {
+	west, south := make([]float64, len(cells)), make([]float64, len(cells))
+	east, north := make([]float64, len(cells)), make([]float64, len(cells))
+	loaded := make([]*cell, len(cells))
+	for i, c := range cells {
+		box := c.Box()
+		west[i], south[i], east[i], north[i] = box.West, box.South, box.East, box.North
+		loaded[i] = &cell{}
+	}
+	rows, err := s.store.Pool.Query(ctx, cellsSQL, west, south, east, north)
+	if err != nil {
+		return nil, fmt.Errorf("cells of the map: %w", err)
+	}
+	var l ent.Landmark
+	var i int
+	_, err = pgx.ForEachRow(rows, append([]any{&i}, scanned(&l)...), func() error {
+		// The next row is not to be read into what belongs to this one.
+		defer func() { l.PhotoLocation, l.Image = nil, nil }()
+		if geo.CellOf(l.Location) != cells[i] {
+			return nil
+		}
+		body, err := s.render(&l)
+		if err != nil {
+			return err
+		}
+		c := loaded[i]
+		from := uint32(len(c.bodies)) //nolint:gosec // A cell of four gigabytes would not have come this far.
+		c.bodies = append(c.bodies, body...)
+		c.places = append(c.places, place{
+			id: l.ID, area: l.AreaID, point: l.Location, vector: l.Location.Vector(), isVerified: l.IsVerified,
+			from: from, to: uint32(len(c.bodies)), //nolint:gosec // As above.
+		})
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("cells of the map: %w", err)
+	}
+	return loaded, nil
+}
