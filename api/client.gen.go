@@ -219,7 +219,7 @@ type ClientInterface interface {
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /api/v1/admin/roles (the `CreateRole` operationId).
-	CreateRoleWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	CreateRoleWithBody(ctx context.Context, params *CreateRoleParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CreateRole Create a role
 	//
@@ -228,7 +228,7 @@ type ClientInterface interface {
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /api/v1/admin/roles (the `CreateRole` operationId).
-	CreateRole(ctx context.Context, body CreateRoleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	CreateRole(ctx context.Context, params *CreateRoleParams, body CreateRoleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// DeleteRole Delete a role
 	//
@@ -344,7 +344,8 @@ type ClientInterface interface {
 
 	// ListAreas List areas
 	//
-	// All areas, newest first unless `sort_by` says otherwise.
+	// All areas, newest first unless `sort_by` says otherwise; with `search` those whose names and
+	// descriptions have its words, the most relevant first.
 	//
 	// Corresponds with GET /api/v1/areas (the `ListAreas` operationId).
 	ListAreas(ctx context.Context, params *ListAreasParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -357,7 +358,7 @@ type ClientInterface interface {
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /api/v1/areas (the `CreateArea` operationId).
-	CreateAreaWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	CreateAreaWithBody(ctx context.Context, params *CreateAreaParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CreateArea Create an area
 	//
@@ -367,7 +368,7 @@ type ClientInterface interface {
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /api/v1/areas (the `CreateArea` operationId).
-	CreateArea(ctx context.Context, body CreateAreaJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	CreateArea(ctx context.Context, params *CreateAreaParams, body CreateAreaJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListNearbyAreas Areas near a point
 	//
@@ -435,7 +436,9 @@ type ClientInterface interface {
 
 	// ListAreaLandmarks Landmarks of an area
 	//
-	// The landmarks that stand in an area, or in it and all its descendants.
+	// The landmarks that stand in an area, or in it and all its descendants, newest first unless
+	// `sort_by` says otherwise; with `search` those whose names and descriptions have its words, the
+	// most relevant first.
 	//
 	// Corresponds with GET /api/v1/areas/{area_id}/landmarks (the `ListAreaLandmarks` operationId).
 	ListAreaLandmarks(ctx context.Context, areaID AreaID, params *ListAreaLandmarksParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -671,7 +674,8 @@ type ClientInterface interface {
 
 	// ListLandmarks List landmarks
 	//
-	// All landmarks, newest first unless `sort_by` says otherwise.
+	// All landmarks, newest first unless `sort_by` says otherwise; with `search` those whose names and
+	// descriptions have its words, the most relevant first.
 	//
 	// Corresponds with GET /api/v1/landmarks (the `ListLandmarks` operationId).
 	ListLandmarks(ctx context.Context, params *ListLandmarksParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -685,7 +689,7 @@ type ClientInterface interface {
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /api/v1/landmarks (the `CreateLandmark` operationId).
-	CreateLandmarkWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	CreateLandmarkWithBody(ctx context.Context, params *CreateLandmarkParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CreateLandmark Create a landmark
 	//
@@ -696,7 +700,7 @@ type ClientInterface interface {
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /api/v1/landmarks (the `CreateLandmark` operationId).
-	CreateLandmark(ctx context.Context, body CreateLandmarkJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	CreateLandmark(ctx context.Context, params *CreateLandmarkParams, body CreateLandmarkJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListNearbyLandmarks Landmarks near a point
 	//
@@ -748,7 +752,7 @@ type ClientInterface interface {
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /api/v1/landmarks/{landmark_id}/attempts (the `CreateAttempt` operationId).
-	CreateAttemptWithBody(ctx context.Context, landmarkID LandmarkID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	CreateAttemptWithBody(ctx context.Context, landmarkID LandmarkID, params *CreateAttemptParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// DeleteLandmarkImage Remove a landmark's image
 	//
@@ -1023,7 +1027,7 @@ type ClientInterface interface {
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /api/v1/reports (the `CreateReport` operationId).
-	CreateReportWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	CreateReportWithBody(ctx context.Context, params *CreateReportParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CreateReport Report something
 	//
@@ -1032,7 +1036,7 @@ type ClientInterface interface {
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /api/v1/reports (the `CreateReport` operationId).
-	CreateReport(ctx context.Context, body CreateReportJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	CreateReport(ctx context.Context, params *CreateReportParams, body CreateReportJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListUnlocks List unlocks
 	//
@@ -1386,8 +1390,8 @@ func (c *Client) ListRoles(ctx context.Context, params *ListRolesParams, reqEdit
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /api/v1/admin/roles (the `CreateRole` operationId).
-func (c *Client) CreateRoleWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewCreateRoleRequestWithBody(c.Server, contentType, body)
+func (c *Client) CreateRoleWithBody(ctx context.Context, params *CreateRoleParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateRoleRequestWithBody(c.Server, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -1405,8 +1409,8 @@ func (c *Client) CreateRoleWithBody(ctx context.Context, contentType string, bod
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /api/v1/admin/roles (the `CreateRole` operationId).
-func (c *Client) CreateRole(ctx context.Context, body CreateRoleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewCreateRoleRequest(c.Server, body)
+func (c *Client) CreateRole(ctx context.Context, params *CreateRoleParams, body CreateRoleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateRoleRequest(c.Server, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -1661,7 +1665,8 @@ func (c *Client) RestoreUser(ctx context.Context, userID UserID, reqEditors ...R
 
 // ListAreas List areas
 //
-// All areas, newest first unless `sort_by` says otherwise.
+// All areas, newest first unless `sort_by` says otherwise; with `search` those whose names and
+// descriptions have its words, the most relevant first.
 //
 // Corresponds with GET /api/v1/areas (the `ListAreas` operationId).
 func (c *Client) ListAreas(ctx context.Context, params *ListAreasParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1684,8 +1689,8 @@ func (c *Client) ListAreas(ctx context.Context, params *ListAreasParams, reqEdit
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /api/v1/areas (the `CreateArea` operationId).
-func (c *Client) CreateAreaWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewCreateAreaRequestWithBody(c.Server, contentType, body)
+func (c *Client) CreateAreaWithBody(ctx context.Context, params *CreateAreaParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateAreaRequestWithBody(c.Server, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -1704,8 +1709,8 @@ func (c *Client) CreateAreaWithBody(ctx context.Context, contentType string, bod
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /api/v1/areas (the `CreateArea` operationId).
-func (c *Client) CreateArea(ctx context.Context, body CreateAreaJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewCreateAreaRequest(c.Server, body)
+func (c *Client) CreateArea(ctx context.Context, params *CreateAreaParams, body CreateAreaJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateAreaRequest(c.Server, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -1862,7 +1867,9 @@ func (c *Client) PutAreaImageWithBody(ctx context.Context, areaID AreaID, conten
 
 // ListAreaLandmarks Landmarks of an area
 //
-// The landmarks that stand in an area, or in it and all its descendants.
+// The landmarks that stand in an area, or in it and all its descendants, newest first unless
+// `sort_by` says otherwise; with `search` those whose names and descriptions have its words, the
+// most relevant first.
 //
 // Corresponds with GET /api/v1/areas/{area_id}/landmarks (the `ListAreaLandmarks` operationId).
 func (c *Client) ListAreaLandmarks(ctx context.Context, areaID AreaID, params *ListAreaLandmarksParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2338,7 +2345,8 @@ func (c *Client) VerifyEmail(ctx context.Context, body VerifyEmailJSONRequestBod
 
 // ListLandmarks List landmarks
 //
-// All landmarks, newest first unless `sort_by` says otherwise.
+// All landmarks, newest first unless `sort_by` says otherwise; with `search` those whose names and
+// descriptions have its words, the most relevant first.
 //
 // Corresponds with GET /api/v1/landmarks (the `ListLandmarks` operationId).
 func (c *Client) ListLandmarks(ctx context.Context, params *ListLandmarksParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2362,8 +2370,8 @@ func (c *Client) ListLandmarks(ctx context.Context, params *ListLandmarksParams,
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /api/v1/landmarks (the `CreateLandmark` operationId).
-func (c *Client) CreateLandmarkWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewCreateLandmarkRequestWithBody(c.Server, contentType, body)
+func (c *Client) CreateLandmarkWithBody(ctx context.Context, params *CreateLandmarkParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateLandmarkRequestWithBody(c.Server, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -2383,8 +2391,8 @@ func (c *Client) CreateLandmarkWithBody(ctx context.Context, contentType string,
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /api/v1/landmarks (the `CreateLandmark` operationId).
-func (c *Client) CreateLandmark(ctx context.Context, body CreateLandmarkJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewCreateLandmarkRequest(c.Server, body)
+func (c *Client) CreateLandmark(ctx context.Context, params *CreateLandmarkParams, body CreateLandmarkJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateLandmarkRequest(c.Server, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -2495,8 +2503,8 @@ func (c *Client) UpdateLandmarkWithApplicationMergePatchPlusJSONBody(ctx context
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /api/v1/landmarks/{landmark_id}/attempts (the `CreateAttempt` operationId).
-func (c *Client) CreateAttemptWithBody(ctx context.Context, landmarkID LandmarkID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewCreateAttemptRequestWithBody(c.Server, landmarkID, contentType, body)
+func (c *Client) CreateAttemptWithBody(ctx context.Context, landmarkID LandmarkID, params *CreateAttemptParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateAttemptRequestWithBody(c.Server, landmarkID, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3080,8 +3088,8 @@ func (c *Client) ResolveReportWithApplicationMergePatchPlusJSONBody(ctx context.
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /api/v1/reports (the `CreateReport` operationId).
-func (c *Client) CreateReportWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewCreateReportRequestWithBody(c.Server, contentType, body)
+func (c *Client) CreateReportWithBody(ctx context.Context, params *CreateReportParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateReportRequestWithBody(c.Server, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3099,8 +3107,8 @@ func (c *Client) CreateReportWithBody(ctx context.Context, contentType string, b
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /api/v1/reports (the `CreateReport` operationId).
-func (c *Client) CreateReport(ctx context.Context, body CreateReportJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewCreateReportRequest(c.Server, body)
+func (c *Client) CreateReport(ctx context.Context, params *CreateReportParams, body CreateReportJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateReportRequest(c.Server, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -4192,6 +4200,18 @@ func NewListRolesRequest(server string, params *ListRolesParams) (*http.Request,
 		// per the OpenAPI spec (e.g. "color=blue,black,brown").
 		var rawQueryFragments []string
 
+		if params.Search != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "search", *params.Search, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if params.SortBy != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "sort_by", *params.SortBy, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
@@ -4267,18 +4287,18 @@ func NewListRolesRequest(server string, params *ListRolesParams) (*http.Request,
 }
 
 // NewCreateRoleRequest calls the generic CreateRole builder with application/json body
-func NewCreateRoleRequest(server string, body CreateRoleJSONRequestBody) (*http.Request, error) {
+func NewCreateRoleRequest(server string, params *CreateRoleParams, body CreateRoleJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
 	bodyReader = bytes.NewReader(buf)
-	return NewCreateRoleRequestWithBody(server, "application/json", bodyReader)
+	return NewCreateRoleRequestWithBody(server, params, "application/json", bodyReader)
 }
 
 // NewCreateRoleRequestWithBody constructs an http.Request for the CreateRole method, with any body, and a specified content type
-func NewCreateRoleRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+func NewCreateRoleRequestWithBody(server string, params *CreateRoleParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	serverURL, err := url.Parse(server)
@@ -4302,6 +4322,21 @@ func NewCreateRoleRequestWithBody(server string, contentType string, body io.Rea
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: "idempotency-key"})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
 
 	return req, nil
 }
@@ -4595,6 +4630,18 @@ func NewListTrashRequest(server string, params *ListTrashParams) (*http.Request,
 		if params.To != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "to", *params.To, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Search != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "search", *params.Search, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -5059,6 +5106,18 @@ func NewListAreasRequest(server string, params *ListAreasParams) (*http.Request,
 
 		}
 
+		if params.Search != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "search", *params.Search, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if params.SortBy != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "sort_by", *params.SortBy, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
@@ -5134,18 +5193,18 @@ func NewListAreasRequest(server string, params *ListAreasParams) (*http.Request,
 }
 
 // NewCreateAreaRequest calls the generic CreateArea builder with application/json body
-func NewCreateAreaRequest(server string, body CreateAreaJSONRequestBody) (*http.Request, error) {
+func NewCreateAreaRequest(server string, params *CreateAreaParams, body CreateAreaJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
 	bodyReader = bytes.NewReader(buf)
-	return NewCreateAreaRequestWithBody(server, "application/json", bodyReader)
+	return NewCreateAreaRequestWithBody(server, params, "application/json", bodyReader)
 }
 
 // NewCreateAreaRequestWithBody constructs an http.Request for the CreateArea method, with any body, and a specified content type
-func NewCreateAreaRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+func NewCreateAreaRequestWithBody(server string, params *CreateAreaParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	serverURL, err := url.Parse(server)
@@ -5169,6 +5228,21 @@ func NewCreateAreaRequestWithBody(server string, contentType string, body io.Rea
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: "idempotency-key"})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
 
 	return req, nil
 }
@@ -5643,6 +5717,42 @@ func NewListAreaLandmarksRequest(server string, areaID AreaID, params *ListAreaL
 		if params.IncludeDescendants != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include_descendants", *params.IncludeDescendants, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Difficulty != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "difficulty", *params.Difficulty, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.IsVerified != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "is_verified", *params.IsVerified, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Search != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "search", *params.Search, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -6509,6 +6619,18 @@ func NewListLandmarksRequest(server string, params *ListLandmarksParams) (*http.
 
 		}
 
+		if params.Search != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "search", *params.Search, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if params.SortBy != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "sort_by", *params.SortBy, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
@@ -6584,18 +6706,18 @@ func NewListLandmarksRequest(server string, params *ListLandmarksParams) (*http.
 }
 
 // NewCreateLandmarkRequest calls the generic CreateLandmark builder with application/json body
-func NewCreateLandmarkRequest(server string, body CreateLandmarkJSONRequestBody) (*http.Request, error) {
+func NewCreateLandmarkRequest(server string, params *CreateLandmarkParams, body CreateLandmarkJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
 	bodyReader = bytes.NewReader(buf)
-	return NewCreateLandmarkRequestWithBody(server, "application/json", bodyReader)
+	return NewCreateLandmarkRequestWithBody(server, params, "application/json", bodyReader)
 }
 
 // NewCreateLandmarkRequestWithBody constructs an http.Request for the CreateLandmark method, with any body, and a specified content type
-func NewCreateLandmarkRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+func NewCreateLandmarkRequestWithBody(server string, params *CreateLandmarkParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	serverURL, err := url.Parse(server)
@@ -6619,6 +6741,21 @@ func NewCreateLandmarkRequestWithBody(server string, contentType string, body io
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: "idempotency-key"})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
 
 	return req, nil
 }
@@ -6946,7 +7083,7 @@ func NewUpdateLandmarkRequestWithBody(server string, landmarkID LandmarkID, para
 }
 
 // NewCreateAttemptRequestWithBody constructs an http.Request for the CreateAttempt method, with any body, and a specified content type
-func NewCreateAttemptRequestWithBody(server string, landmarkID LandmarkID, contentType string, body io.Reader) (*http.Request, error) {
+func NewCreateAttemptRequestWithBody(server string, landmarkID LandmarkID, params *CreateAttemptParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -6977,6 +7114,21 @@ func NewCreateAttemptRequestWithBody(server string, landmarkID LandmarkID, conte
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: "idempotency-key"})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
 
 	return req, nil
 }
@@ -7867,6 +8019,18 @@ func NewListReportsRequest(server string, params *ListReportsParams) (*http.Requ
 
 		}
 
+		if params.Search != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "search", *params.Search, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if params.SortBy != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "sort_by", *params.SortBy, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
@@ -8004,18 +8168,18 @@ func NewResolveReportRequestWithBody(server string, reportID ReportID, params *R
 }
 
 // NewCreateReportRequest calls the generic CreateReport builder with application/json body
-func NewCreateReportRequest(server string, body CreateReportJSONRequestBody) (*http.Request, error) {
+func NewCreateReportRequest(server string, params *CreateReportParams, body CreateReportJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
 	bodyReader = bytes.NewReader(buf)
-	return NewCreateReportRequestWithBody(server, "application/json", bodyReader)
+	return NewCreateReportRequestWithBody(server, params, "application/json", bodyReader)
 }
 
 // NewCreateReportRequestWithBody constructs an http.Request for the CreateReport method, with any body, and a specified content type
-func NewCreateReportRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+func NewCreateReportRequestWithBody(server string, params *CreateReportParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	serverURL, err := url.Parse(server)
@@ -8039,6 +8203,21 @@ func NewCreateReportRequestWithBody(server string, contentType string, body io.R
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: "idempotency-key"})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
 
 	return req, nil
 }
@@ -8686,7 +8865,7 @@ type ClientWithResponsesInterface interface {
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/admin/roles (the `CreateRole` operationId).
-	CreateRoleWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateRoleResponse, error)
+	CreateRoleWithBodyWithResponse(ctx context.Context, params *CreateRoleParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateRoleResponse, error)
 
 	// CreateRoleWithResponse Create a role
 	//
@@ -8695,7 +8874,7 @@ type ClientWithResponsesInterface interface {
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/admin/roles (the `CreateRole` operationId).
-	CreateRoleWithResponse(ctx context.Context, body CreateRoleJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateRoleResponse, error)
+	CreateRoleWithResponse(ctx context.Context, params *CreateRoleParams, body CreateRoleJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateRoleResponse, error)
 
 	// DeleteRoleWithResponse Delete a role
 	//
@@ -8825,7 +9004,8 @@ type ClientWithResponsesInterface interface {
 
 	// ListAreasWithResponse List areas
 	//
-	// All areas, newest first unless `sort_by` says otherwise.
+	// All areas, newest first unless `sort_by` says otherwise; with `search` those whose names and
+	// descriptions have its words, the most relevant first.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -8840,7 +9020,7 @@ type ClientWithResponsesInterface interface {
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/areas (the `CreateArea` operationId).
-	CreateAreaWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateAreaResponse, error)
+	CreateAreaWithBodyWithResponse(ctx context.Context, params *CreateAreaParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateAreaResponse, error)
 
 	// CreateAreaWithResponse Create an area
 	//
@@ -8850,7 +9030,7 @@ type ClientWithResponsesInterface interface {
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/areas (the `CreateArea` operationId).
-	CreateAreaWithResponse(ctx context.Context, body CreateAreaJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateAreaResponse, error)
+	CreateAreaWithResponse(ctx context.Context, params *CreateAreaParams, body CreateAreaJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateAreaResponse, error)
 
 	// ListNearbyAreasWithResponse Areas near a point
 	//
@@ -8928,7 +9108,9 @@ type ClientWithResponsesInterface interface {
 
 	// ListAreaLandmarksWithResponse Landmarks of an area
 	//
-	// The landmarks that stand in an area, or in it and all its descendants.
+	// The landmarks that stand in an area, or in it and all its descendants, newest first unless
+	// `sort_by` says otherwise; with `search` those whose names and descriptions have its words, the
+	// most relevant first.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -9180,7 +9362,8 @@ type ClientWithResponsesInterface interface {
 
 	// ListLandmarksWithResponse List landmarks
 	//
-	// All landmarks, newest first unless `sort_by` says otherwise.
+	// All landmarks, newest first unless `sort_by` says otherwise; with `search` those whose names and
+	// descriptions have its words, the most relevant first.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -9196,7 +9379,7 @@ type ClientWithResponsesInterface interface {
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/landmarks (the `CreateLandmark` operationId).
-	CreateLandmarkWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateLandmarkResponse, error)
+	CreateLandmarkWithBodyWithResponse(ctx context.Context, params *CreateLandmarkParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateLandmarkResponse, error)
 
 	// CreateLandmarkWithResponse Create a landmark
 	//
@@ -9207,7 +9390,7 @@ type ClientWithResponsesInterface interface {
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/landmarks (the `CreateLandmark` operationId).
-	CreateLandmarkWithResponse(ctx context.Context, body CreateLandmarkJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateLandmarkResponse, error)
+	CreateLandmarkWithResponse(ctx context.Context, params *CreateLandmarkParams, body CreateLandmarkJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateLandmarkResponse, error)
 
 	// ListNearbyLandmarksWithResponse Landmarks near a point
 	//
@@ -9265,7 +9448,7 @@ type ClientWithResponsesInterface interface {
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/landmarks/{landmark_id}/attempts (the `CreateAttempt` operationId).
-	CreateAttemptWithBodyWithResponse(ctx context.Context, landmarkID LandmarkID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateAttemptResponse, error)
+	CreateAttemptWithBodyWithResponse(ctx context.Context, landmarkID LandmarkID, params *CreateAttemptParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateAttemptResponse, error)
 
 	// DeleteLandmarkImageWithResponse Remove a landmark's image
 	//
@@ -9560,7 +9743,7 @@ type ClientWithResponsesInterface interface {
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/reports (the `CreateReport` operationId).
-	CreateReportWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateReportResponse, error)
+	CreateReportWithBodyWithResponse(ctx context.Context, params *CreateReportParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateReportResponse, error)
 
 	// CreateReportWithResponse Report something
 	//
@@ -9569,7 +9752,7 @@ type ClientWithResponsesInterface interface {
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/reports (the `CreateReport` operationId).
-	CreateReportWithResponse(ctx context.Context, body CreateReportJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateReportResponse, error)
+	CreateReportWithResponse(ctx context.Context, params *CreateReportParams, body CreateReportJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateReportResponse, error)
 
 	// ListUnlocksWithResponse List unlocks
 	//
@@ -9729,6 +9912,11 @@ type PurgeAreaResponse401Headers struct {
 	WWWAuthenticate *string
 }
 
+// PurgeAreaResponse409Headers the declared response headers of an HTTP 409 response for PurgeArea
+type PurgeAreaResponse409Headers struct {
+	RetryAfter *int
+}
+
 // PurgeAreaResponse429Headers the declared response headers of an HTTP 429 response for PurgeArea
 type PurgeAreaResponse429Headers struct {
 	RateLimit       *string
@@ -9762,6 +9950,8 @@ type PurgeAreaResponse struct {
 	ApplicationProblemJSON503 *ServiceUnavailable
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *PurgeAreaResponse401Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *PurgeAreaResponse409Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *PurgeAreaResponse429Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
@@ -9842,6 +10032,11 @@ type RestoreAreaResponse401Headers struct {
 	WWWAuthenticate *string
 }
 
+// RestoreAreaResponse409Headers the declared response headers of an HTTP 409 response for RestoreArea
+type RestoreAreaResponse409Headers struct {
+	RetryAfter *int
+}
+
 // RestoreAreaResponse429Headers the declared response headers of an HTTP 429 response for RestoreArea
 type RestoreAreaResponse429Headers struct {
 	RateLimit       *string
@@ -9877,6 +10072,8 @@ type RestoreAreaResponse struct {
 	ApplicationProblemJSON503 *ServiceUnavailable
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *RestoreAreaResponse401Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *RestoreAreaResponse409Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *RestoreAreaResponse429Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
@@ -10175,6 +10372,11 @@ type PurgeLandmarkResponse401Headers struct {
 	WWWAuthenticate *string
 }
 
+// PurgeLandmarkResponse409Headers the declared response headers of an HTTP 409 response for PurgeLandmark
+type PurgeLandmarkResponse409Headers struct {
+	RetryAfter *int
+}
+
 // PurgeLandmarkResponse429Headers the declared response headers of an HTTP 429 response for PurgeLandmark
 type PurgeLandmarkResponse429Headers struct {
 	RateLimit       *string
@@ -10208,6 +10410,8 @@ type PurgeLandmarkResponse struct {
 	ApplicationProblemJSON503 *ServiceUnavailable
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *PurgeLandmarkResponse401Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *PurgeLandmarkResponse409Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *PurgeLandmarkResponse429Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
@@ -10288,6 +10492,11 @@ type RestoreLandmarkResponse401Headers struct {
 	WWWAuthenticate *string
 }
 
+// RestoreLandmarkResponse409Headers the declared response headers of an HTTP 409 response for RestoreLandmark
+type RestoreLandmarkResponse409Headers struct {
+	RetryAfter *int
+}
+
 // RestoreLandmarkResponse429Headers the declared response headers of an HTTP 429 response for RestoreLandmark
 type RestoreLandmarkResponse429Headers struct {
 	RateLimit       *string
@@ -10323,6 +10532,8 @@ type RestoreLandmarkResponse struct {
 	ApplicationProblemJSON503 *ServiceUnavailable
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *RestoreLandmarkResponse401Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *RestoreLandmarkResponse409Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *RestoreLandmarkResponse429Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
@@ -10625,6 +10836,11 @@ type ReplacePolicyResponse401Headers struct {
 	WWWAuthenticate *string
 }
 
+// ReplacePolicyResponse409Headers the declared response headers of an HTTP 409 response for ReplacePolicy
+type ReplacePolicyResponse409Headers struct {
+	RetryAfter *int
+}
+
 // ReplacePolicyResponse429Headers the declared response headers of an HTTP 429 response for ReplacePolicy
 type ReplacePolicyResponse429Headers struct {
 	RateLimit       *string
@@ -10668,6 +10884,8 @@ type ReplacePolicyResponse struct {
 	Headers200 *ReplacePolicyResponse200Headers
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *ReplacePolicyResponse401Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *ReplacePolicyResponse409Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *ReplacePolicyResponse429Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
@@ -11013,6 +11231,11 @@ type RestorePolicyVersionResponse401Headers struct {
 	WWWAuthenticate *string
 }
 
+// RestorePolicyVersionResponse409Headers the declared response headers of an HTTP 409 response for RestorePolicyVersion
+type RestorePolicyVersionResponse409Headers struct {
+	RetryAfter *int
+}
+
 // RestorePolicyVersionResponse429Headers the declared response headers of an HTTP 429 response for RestorePolicyVersion
 type RestorePolicyVersionResponse429Headers struct {
 	RateLimit       *string
@@ -11054,6 +11277,8 @@ type RestorePolicyVersionResponse struct {
 	Headers200 *RestorePolicyVersionResponse200Headers
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *RestorePolicyVersionResponse401Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *RestorePolicyVersionResponse409Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *RestorePolicyVersionResponse429Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
@@ -11252,13 +11477,19 @@ func (r ListRolesResponse) ContentType() string {
 
 // CreateRoleResponse201Headers the declared response headers of an HTTP 201 response for CreateRole
 type CreateRoleResponse201Headers struct {
-	ETag     *string
-	Location *string
+	ETag                *string
+	IdempotencyReplayed *string
+	Location            *string
 }
 
 // CreateRoleResponse401Headers the declared response headers of an HTTP 401 response for CreateRole
 type CreateRoleResponse401Headers struct {
 	WWWAuthenticate *string
+}
+
+// CreateRoleResponse409Headers the declared response headers of an HTTP 409 response for CreateRole
+type CreateRoleResponse409Headers struct {
+	RetryAfter *int
 }
 
 // CreateRoleResponse429Headers the declared response headers of an HTTP 429 response for CreateRole
@@ -11302,6 +11533,8 @@ type CreateRoleResponse struct {
 	Headers201 *CreateRoleResponse201Headers
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *CreateRoleResponse401Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *CreateRoleResponse409Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *CreateRoleResponse429Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
@@ -11397,6 +11630,11 @@ type DeleteRoleResponse401Headers struct {
 	WWWAuthenticate *string
 }
 
+// DeleteRoleResponse409Headers the declared response headers of an HTTP 409 response for DeleteRole
+type DeleteRoleResponse409Headers struct {
+	RetryAfter *int
+}
+
 // DeleteRoleResponse429Headers the declared response headers of an HTTP 429 response for DeleteRole
 type DeleteRoleResponse429Headers struct {
 	RateLimit       *string
@@ -11434,6 +11672,8 @@ type DeleteRoleResponse struct {
 	ApplicationProblemJSON503 *ServiceUnavailable
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *DeleteRoleResponse401Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *DeleteRoleResponse409Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *DeleteRoleResponse429Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
@@ -11649,6 +11889,11 @@ type UpdateRoleResponse401Headers struct {
 	WWWAuthenticate *string
 }
 
+// UpdateRoleResponse409Headers the declared response headers of an HTTP 409 response for UpdateRole
+type UpdateRoleResponse409Headers struct {
+	RetryAfter *int
+}
+
 // UpdateRoleResponse429Headers the declared response headers of an HTTP 429 response for UpdateRole
 type UpdateRoleResponse429Headers struct {
 	RateLimit       *string
@@ -11694,6 +11939,8 @@ type UpdateRoleResponse struct {
 	Headers200 *UpdateRoleResponse200Headers
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *UpdateRoleResponse401Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *UpdateRoleResponse409Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *UpdateRoleResponse429Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
@@ -11804,6 +12051,11 @@ type ReplaceRolePermissionsResponse401Headers struct {
 	WWWAuthenticate *string
 }
 
+// ReplaceRolePermissionsResponse409Headers the declared response headers of an HTTP 409 response for ReplaceRolePermissions
+type ReplaceRolePermissionsResponse409Headers struct {
+	RetryAfter *int
+}
+
 // ReplaceRolePermissionsResponse429Headers the declared response headers of an HTTP 429 response for ReplaceRolePermissions
 type ReplaceRolePermissionsResponse429Headers struct {
 	RateLimit       *string
@@ -11849,6 +12101,8 @@ type ReplaceRolePermissionsResponse struct {
 	Headers200 *ReplaceRolePermissionsResponse200Headers
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *ReplaceRolePermissionsResponse401Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *ReplaceRolePermissionsResponse409Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *ReplaceRolePermissionsResponse429Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
@@ -12166,6 +12420,11 @@ type PurgeUserResponse401Headers struct {
 	WWWAuthenticate *string
 }
 
+// PurgeUserResponse409Headers the declared response headers of an HTTP 409 response for PurgeUser
+type PurgeUserResponse409Headers struct {
+	RetryAfter *int
+}
+
 // PurgeUserResponse429Headers the declared response headers of an HTTP 429 response for PurgeUser
 type PurgeUserResponse429Headers struct {
 	RateLimit       *string
@@ -12199,6 +12458,8 @@ type PurgeUserResponse struct {
 	ApplicationProblemJSON503 *ServiceUnavailable
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *PurgeUserResponse401Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *PurgeUserResponse409Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *PurgeUserResponse429Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
@@ -12404,6 +12665,11 @@ type UpdateUserResponse401Headers struct {
 	WWWAuthenticate *string
 }
 
+// UpdateUserResponse409Headers the declared response headers of an HTTP 409 response for UpdateUser
+type UpdateUserResponse409Headers struct {
+	RetryAfter *int
+}
+
 // UpdateUserResponse429Headers the declared response headers of an HTTP 429 response for UpdateUser
 type UpdateUserResponse429Headers struct {
 	RateLimit       *string
@@ -12449,6 +12715,8 @@ type UpdateUserResponse struct {
 	Headers200 *UpdateUserResponse200Headers
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *UpdateUserResponse401Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *UpdateUserResponse409Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *UpdateUserResponse429Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
@@ -12554,6 +12822,11 @@ type RestoreUserResponse401Headers struct {
 	WWWAuthenticate *string
 }
 
+// RestoreUserResponse409Headers the declared response headers of an HTTP 409 response for RestoreUser
+type RestoreUserResponse409Headers struct {
+	RetryAfter *int
+}
+
 // RestoreUserResponse429Headers the declared response headers of an HTTP 429 response for RestoreUser
 type RestoreUserResponse429Headers struct {
 	RateLimit       *string
@@ -12589,6 +12862,8 @@ type RestoreUserResponse struct {
 	ApplicationProblemJSON503 *ServiceUnavailable
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *RestoreUserResponse401Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *RestoreUserResponse409Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *RestoreUserResponse429Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
@@ -12777,13 +13052,19 @@ func (r ListAreasResponse) ContentType() string {
 
 // CreateAreaResponse201Headers the declared response headers of an HTTP 201 response for CreateArea
 type CreateAreaResponse201Headers struct {
-	ETag     *string
-	Location *string
+	ETag                *string
+	IdempotencyReplayed *string
+	Location            *string
 }
 
 // CreateAreaResponse401Headers the declared response headers of an HTTP 401 response for CreateArea
 type CreateAreaResponse401Headers struct {
 	WWWAuthenticate *string
+}
+
+// CreateAreaResponse409Headers the declared response headers of an HTTP 409 response for CreateArea
+type CreateAreaResponse409Headers struct {
+	RetryAfter *int
 }
 
 // CreateAreaResponse429Headers the declared response headers of an HTTP 429 response for CreateArea
@@ -12827,6 +13108,8 @@ type CreateAreaResponse struct {
 	Headers201 *CreateAreaResponse201Headers
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *CreateAreaResponse401Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *CreateAreaResponse409Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *CreateAreaResponse429Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
@@ -13266,6 +13549,11 @@ type UpdateAreaResponse401Headers struct {
 	WWWAuthenticate *string
 }
 
+// UpdateAreaResponse409Headers the declared response headers of an HTTP 409 response for UpdateArea
+type UpdateAreaResponse409Headers struct {
+	RetryAfter *int
+}
+
 // UpdateAreaResponse429Headers the declared response headers of an HTTP 429 response for UpdateArea
 type UpdateAreaResponse429Headers struct {
 	RateLimit       *string
@@ -13311,6 +13599,8 @@ type UpdateAreaResponse struct {
 	Headers200 *UpdateAreaResponse200Headers
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *UpdateAreaResponse401Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *UpdateAreaResponse409Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *UpdateAreaResponse429Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
@@ -15449,6 +15739,11 @@ func (r CreateTokenResponse) ContentType() string {
 	return ""
 }
 
+// VerifyEmailResponse409Headers the declared response headers of an HTTP 409 response for VerifyEmail
+type VerifyEmailResponse409Headers struct {
+	RetryAfter *int
+}
+
 // VerifyEmailResponse429Headers the declared response headers of an HTTP 429 response for VerifyEmail
 type VerifyEmailResponse429Headers struct {
 	RateLimit       *string
@@ -15480,6 +15775,8 @@ type VerifyEmailResponse struct {
 	ApplicationProblemJSON500 *InternalServerError
 	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
 	ApplicationProblemJSON503 *ServiceUnavailable
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *VerifyEmailResponse409Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *VerifyEmailResponse429Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
@@ -15663,13 +15960,19 @@ func (r ListLandmarksResponse) ContentType() string {
 
 // CreateLandmarkResponse201Headers the declared response headers of an HTTP 201 response for CreateLandmark
 type CreateLandmarkResponse201Headers struct {
-	ETag     *string
-	Location *string
+	ETag                *string
+	IdempotencyReplayed *string
+	Location            *string
 }
 
 // CreateLandmarkResponse401Headers the declared response headers of an HTTP 401 response for CreateLandmark
 type CreateLandmarkResponse401Headers struct {
 	WWWAuthenticate *string
+}
+
+// CreateLandmarkResponse409Headers the declared response headers of an HTTP 409 response for CreateLandmark
+type CreateLandmarkResponse409Headers struct {
+	RetryAfter *int
 }
 
 // CreateLandmarkResponse429Headers the declared response headers of an HTTP 429 response for CreateLandmark
@@ -15713,6 +16016,8 @@ type CreateLandmarkResponse struct {
 	Headers201 *CreateLandmarkResponse201Headers
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *CreateLandmarkResponse401Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *CreateLandmarkResponse409Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *CreateLandmarkResponse429Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
@@ -16152,6 +16457,11 @@ type UpdateLandmarkResponse401Headers struct {
 	WWWAuthenticate *string
 }
 
+// UpdateLandmarkResponse409Headers the declared response headers of an HTTP 409 response for UpdateLandmark
+type UpdateLandmarkResponse409Headers struct {
+	RetryAfter *int
+}
+
 // UpdateLandmarkResponse429Headers the declared response headers of an HTTP 429 response for UpdateLandmark
 type UpdateLandmarkResponse429Headers struct {
 	RateLimit       *string
@@ -16197,6 +16507,8 @@ type UpdateLandmarkResponse struct {
 	Headers200 *UpdateLandmarkResponse200Headers
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *UpdateLandmarkResponse401Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *UpdateLandmarkResponse409Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *UpdateLandmarkResponse429Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
@@ -16299,12 +16611,18 @@ func (r UpdateLandmarkResponse) ContentType() string {
 
 // CreateAttemptResponse202Headers the declared response headers of an HTTP 202 response for CreateAttempt
 type CreateAttemptResponse202Headers struct {
-	Location *string
+	IdempotencyReplayed *string
+	Location            *string
 }
 
 // CreateAttemptResponse401Headers the declared response headers of an HTTP 401 response for CreateAttempt
 type CreateAttemptResponse401Headers struct {
 	WWWAuthenticate *string
+}
+
+// CreateAttemptResponse409Headers the declared response headers of an HTTP 409 response for CreateAttempt
+type CreateAttemptResponse409Headers struct {
+	RetryAfter *int
 }
 
 // CreateAttemptResponse429Headers the declared response headers of an HTTP 429 response for CreateAttempt
@@ -16350,6 +16668,8 @@ type CreateAttemptResponse struct {
 	Headers202 *CreateAttemptResponse202Headers
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *CreateAttemptResponse401Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *CreateAttemptResponse409Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *CreateAttemptResponse429Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
@@ -17056,6 +17376,11 @@ type DeleteMeResponse401Headers struct {
 	WWWAuthenticate *string
 }
 
+// DeleteMeResponse409Headers the declared response headers of an HTTP 409 response for DeleteMe
+type DeleteMeResponse409Headers struct {
+	RetryAfter *int
+}
+
 // DeleteMeResponse429Headers the declared response headers of an HTTP 429 response for DeleteMe
 type DeleteMeResponse429Headers struct {
 	RateLimit       *string
@@ -17095,6 +17420,8 @@ type DeleteMeResponse struct {
 	Headers204 *DeleteMeResponse204Headers
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *DeleteMeResponse401Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *DeleteMeResponse409Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *DeleteMeResponse429Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
@@ -18186,6 +18513,11 @@ type StartTotpResponse401Headers struct {
 	WWWAuthenticate *string
 }
 
+// StartTotpResponse409Headers the declared response headers of an HTTP 409 response for StartTotp
+type StartTotpResponse409Headers struct {
+	RetryAfter *int
+}
+
 // StartTotpResponse429Headers the declared response headers of an HTTP 429 response for StartTotp
 type StartTotpResponse429Headers struct {
 	RateLimit       *string
@@ -18227,6 +18559,8 @@ type StartTotpResponse struct {
 	Headers201 *StartTotpResponse201Headers
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *StartTotpResponse401Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *StartTotpResponse409Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *StartTotpResponse429Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
@@ -18327,6 +18661,11 @@ type ConfirmTotpResponse401Headers struct {
 	WWWAuthenticate *string
 }
 
+// ConfirmTotpResponse409Headers the declared response headers of an HTTP 409 response for ConfirmTotp
+type ConfirmTotpResponse409Headers struct {
+	RetryAfter *int
+}
+
 // ConfirmTotpResponse429Headers the declared response headers of an HTTP 429 response for ConfirmTotp
 type ConfirmTotpResponse429Headers struct {
 	RateLimit       *string
@@ -18370,6 +18709,8 @@ type ConfirmTotpResponse struct {
 	Headers200 *ConfirmTotpResponse200Headers
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *ConfirmTotpResponse401Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *ConfirmTotpResponse409Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *ConfirmTotpResponse429Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
@@ -18913,6 +19254,11 @@ type ResolveReportResponse401Headers struct {
 	WWWAuthenticate *string
 }
 
+// ResolveReportResponse409Headers the declared response headers of an HTTP 409 response for ResolveReport
+type ResolveReportResponse409Headers struct {
+	RetryAfter *int
+}
+
 // ResolveReportResponse429Headers the declared response headers of an HTTP 429 response for ResolveReport
 type ResolveReportResponse429Headers struct {
 	RateLimit       *string
@@ -18958,6 +19304,8 @@ type ResolveReportResponse struct {
 	Headers200 *ResolveReportResponse200Headers
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *ResolveReportResponse401Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *ResolveReportResponse409Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *ResolveReportResponse429Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
@@ -19058,9 +19406,19 @@ func (r ResolveReportResponse) ContentType() string {
 	return ""
 }
 
+// CreateReportResponse201Headers the declared response headers of an HTTP 201 response for CreateReport
+type CreateReportResponse201Headers struct {
+	IdempotencyReplayed *string
+}
+
 // CreateReportResponse401Headers the declared response headers of an HTTP 401 response for CreateReport
 type CreateReportResponse401Headers struct {
 	WWWAuthenticate *string
+}
+
+// CreateReportResponse409Headers the declared response headers of an HTTP 409 response for CreateReport
+type CreateReportResponse409Headers struct {
+	RetryAfter *int
 }
 
 // CreateReportResponse429Headers the declared response headers of an HTTP 429 response for CreateReport
@@ -19086,6 +19444,8 @@ type CreateReportResponse struct {
 	ApplicationProblemJSON401 *Unauthorized
 	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
 	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *Conflict
 	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
 	ApplicationProblemJSON413 *ContentTooLarge
 	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
@@ -19098,8 +19458,12 @@ type CreateReportResponse struct {
 	ApplicationProblemJSON500 *InternalServerError
 	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
 	ApplicationProblemJSON503 *ServiceUnavailable
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateReportResponse201Headers
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *CreateReportResponse401Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *CreateReportResponse409Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *CreateReportResponse429Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
@@ -19124,6 +19488,11 @@ func (r CreateReportResponse) GetApplicationProblemJSON401() *Unauthorized {
 // GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
 func (r CreateReportResponse) GetApplicationProblemJSON403() *Forbidden {
 	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r CreateReportResponse) GetApplicationProblemJSON409() *Conflict {
+	return r.ApplicationProblemJSON409
 }
 
 // GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
@@ -20182,8 +20551,8 @@ func (c *ClientWithResponses) ListRolesWithResponse(ctx context.Context, params 
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /api/v1/admin/roles (the `CreateRole` operationId).
-func (c *ClientWithResponses) CreateRoleWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateRoleResponse, error) {
-	rsp, err := c.CreateRoleWithBody(ctx, contentType, body, reqEditors...)
+func (c *ClientWithResponses) CreateRoleWithBodyWithResponse(ctx context.Context, params *CreateRoleParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateRoleResponse, error) {
+	rsp, err := c.CreateRoleWithBody(ctx, params, contentType, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -20197,8 +20566,8 @@ func (c *ClientWithResponses) CreateRoleWithBodyWithResponse(ctx context.Context
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /api/v1/admin/roles (the `CreateRole` operationId).
-func (c *ClientWithResponses) CreateRoleWithResponse(ctx context.Context, body CreateRoleJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateRoleResponse, error) {
-	rsp, err := c.CreateRole(ctx, body, reqEditors...)
+func (c *ClientWithResponses) CreateRoleWithResponse(ctx context.Context, params *CreateRoleParams, body CreateRoleJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateRoleResponse, error) {
+	rsp, err := c.CreateRole(ctx, params, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -20411,7 +20780,8 @@ func (c *ClientWithResponses) RestoreUserWithResponse(ctx context.Context, userI
 
 // ListAreasWithResponse List areas
 //
-// All areas, newest first unless `sort_by` says otherwise.
+// All areas, newest first unless `sort_by` says otherwise; with `search` those whose names and
+// descriptions have its words, the most relevant first.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -20432,8 +20802,8 @@ func (c *ClientWithResponses) ListAreasWithResponse(ctx context.Context, params 
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /api/v1/areas (the `CreateArea` operationId).
-func (c *ClientWithResponses) CreateAreaWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateAreaResponse, error) {
-	rsp, err := c.CreateAreaWithBody(ctx, contentType, body, reqEditors...)
+func (c *ClientWithResponses) CreateAreaWithBodyWithResponse(ctx context.Context, params *CreateAreaParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateAreaResponse, error) {
+	rsp, err := c.CreateAreaWithBody(ctx, params, contentType, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -20448,8 +20818,8 @@ func (c *ClientWithResponses) CreateAreaWithBodyWithResponse(ctx context.Context
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /api/v1/areas (the `CreateArea` operationId).
-func (c *ClientWithResponses) CreateAreaWithResponse(ctx context.Context, body CreateAreaJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateAreaResponse, error) {
-	rsp, err := c.CreateArea(ctx, body, reqEditors...)
+func (c *ClientWithResponses) CreateAreaWithResponse(ctx context.Context, params *CreateAreaParams, body CreateAreaJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateAreaResponse, error) {
+	rsp, err := c.CreateArea(ctx, params, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -20580,7 +20950,9 @@ func (c *ClientWithResponses) PutAreaImageWithBodyWithResponse(ctx context.Conte
 
 // ListAreaLandmarksWithResponse Landmarks of an area
 //
-// The landmarks that stand in an area, or in it and all its descendants.
+// The landmarks that stand in an area, or in it and all its descendants, newest first unless
+// `sort_by` says otherwise; with `search` those whose names and descriptions have its words, the
+// most relevant first.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -20976,7 +21348,8 @@ func (c *ClientWithResponses) VerifyEmailWithResponse(ctx context.Context, body 
 
 // ListLandmarksWithResponse List landmarks
 //
-// All landmarks, newest first unless `sort_by` says otherwise.
+// All landmarks, newest first unless `sort_by` says otherwise; with `search` those whose names and
+// descriptions have its words, the most relevant first.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -20998,8 +21371,8 @@ func (c *ClientWithResponses) ListLandmarksWithResponse(ctx context.Context, par
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /api/v1/landmarks (the `CreateLandmark` operationId).
-func (c *ClientWithResponses) CreateLandmarkWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateLandmarkResponse, error) {
-	rsp, err := c.CreateLandmarkWithBody(ctx, contentType, body, reqEditors...)
+func (c *ClientWithResponses) CreateLandmarkWithBodyWithResponse(ctx context.Context, params *CreateLandmarkParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateLandmarkResponse, error) {
+	rsp, err := c.CreateLandmarkWithBody(ctx, params, contentType, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -21015,8 +21388,8 @@ func (c *ClientWithResponses) CreateLandmarkWithBodyWithResponse(ctx context.Con
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /api/v1/landmarks (the `CreateLandmark` operationId).
-func (c *ClientWithResponses) CreateLandmarkWithResponse(ctx context.Context, body CreateLandmarkJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateLandmarkResponse, error) {
-	rsp, err := c.CreateLandmark(ctx, body, reqEditors...)
+func (c *ClientWithResponses) CreateLandmarkWithResponse(ctx context.Context, params *CreateLandmarkParams, body CreateLandmarkJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateLandmarkResponse, error) {
+	rsp, err := c.CreateLandmark(ctx, params, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -21109,8 +21482,8 @@ func (c *ClientWithResponses) UpdateLandmarkWithApplicationMergePatchPlusJSONBod
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /api/v1/landmarks/{landmark_id}/attempts (the `CreateAttempt` operationId).
-func (c *ClientWithResponses) CreateAttemptWithBodyWithResponse(ctx context.Context, landmarkID LandmarkID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateAttemptResponse, error) {
-	rsp, err := c.CreateAttemptWithBody(ctx, landmarkID, contentType, body, reqEditors...)
+func (c *ClientWithResponses) CreateAttemptWithBodyWithResponse(ctx context.Context, landmarkID LandmarkID, params *CreateAttemptParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateAttemptResponse, error) {
+	rsp, err := c.CreateAttemptWithBody(ctx, landmarkID, params, contentType, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -21590,8 +21963,8 @@ func (c *ClientWithResponses) ResolveReportWithApplicationMergePatchPlusJSONBody
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /api/v1/reports (the `CreateReport` operationId).
-func (c *ClientWithResponses) CreateReportWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateReportResponse, error) {
-	rsp, err := c.CreateReportWithBody(ctx, contentType, body, reqEditors...)
+func (c *ClientWithResponses) CreateReportWithBodyWithResponse(ctx context.Context, params *CreateReportParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateReportResponse, error) {
+	rsp, err := c.CreateReportWithBody(ctx, params, contentType, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -21605,8 +21978,8 @@ func (c *ClientWithResponses) CreateReportWithBodyWithResponse(ctx context.Conte
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /api/v1/reports (the `CreateReport` operationId).
-func (c *ClientWithResponses) CreateReportWithResponse(ctx context.Context, body CreateReportJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateReportResponse, error) {
-	rsp, err := c.CreateReport(ctx, body, reqEditors...)
+func (c *ClientWithResponses) CreateReportWithResponse(ctx context.Context, params *CreateReportParams, body CreateReportJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateReportResponse, error) {
+	rsp, err := c.CreateReport(ctx, params, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -21902,6 +22275,16 @@ func ParsePurgeAreaResponse(rsp *http.Response) (*PurgeAreaResponse, error) {
 			headers.WWWAuthenticate = &value
 		}
 		response.Headers401 = &headers
+	case rsp.StatusCode == 409:
+		var headers PurgeAreaResponse409Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers409 = &headers
 	case rsp.StatusCode == 429:
 		var headers PurgeAreaResponse429Headers
 		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
@@ -22031,6 +22414,16 @@ func ParseRestoreAreaResponse(rsp *http.Response) (*RestoreAreaResponse, error) 
 			headers.WWWAuthenticate = &value
 		}
 		response.Headers401 = &headers
+	case rsp.StatusCode == 409:
+		var headers RestoreAreaResponse409Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers409 = &headers
 	case rsp.StatusCode == 429:
 		var headers RestoreAreaResponse429Headers
 		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
@@ -22396,6 +22789,16 @@ func ParsePurgeLandmarkResponse(rsp *http.Response) (*PurgeLandmarkResponse, err
 			headers.WWWAuthenticate = &value
 		}
 		response.Headers401 = &headers
+	case rsp.StatusCode == 409:
+		var headers PurgeLandmarkResponse409Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers409 = &headers
 	case rsp.StatusCode == 429:
 		var headers PurgeLandmarkResponse429Headers
 		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
@@ -22525,6 +22928,16 @@ func ParseRestoreLandmarkResponse(rsp *http.Response) (*RestoreLandmarkResponse,
 			headers.WWWAuthenticate = &value
 		}
 		response.Headers401 = &headers
+	case rsp.StatusCode == 409:
+		var headers RestoreLandmarkResponse409Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers409 = &headers
 	case rsp.StatusCode == 429:
 		var headers RestoreLandmarkResponse429Headers
 		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
@@ -22921,6 +23334,16 @@ func ParseReplacePolicyResponse(rsp *http.Response) (*ReplacePolicyResponse, err
 			headers.WWWAuthenticate = &value
 		}
 		response.Headers401 = &headers
+	case rsp.StatusCode == 409:
+		var headers ReplacePolicyResponse409Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers409 = &headers
 	case rsp.StatusCode == 429:
 		var headers ReplacePolicyResponse429Headers
 		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
@@ -23332,6 +23755,16 @@ func ParseRestorePolicyVersionResponse(rsp *http.Response) (*RestorePolicyVersio
 			headers.WWWAuthenticate = &value
 		}
 		response.Headers401 = &headers
+	case rsp.StatusCode == 409:
+		var headers RestorePolicyVersionResponse409Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers409 = &headers
 	case rsp.StatusCode == 429:
 		var headers RestorePolicyVersionResponse429Headers
 		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
@@ -23589,6 +24022,13 @@ func ParseCreateRoleResponse(rsp *http.Response) (*CreateRoleResponse, error) {
 			}
 			headers.ETag = &value
 		}
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = &value
+		}
 		if values := rsp.Header.Values("Location"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -23607,6 +24047,16 @@ func ParseCreateRoleResponse(rsp *http.Response) (*CreateRoleResponse, error) {
 			headers.WWWAuthenticate = &value
 		}
 		response.Headers401 = &headers
+	case rsp.StatusCode == 409:
+		var headers CreateRoleResponse409Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers409 = &headers
 	case rsp.StatusCode == 429:
 		var headers CreateRoleResponse429Headers
 		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
@@ -23746,6 +24196,16 @@ func ParseDeleteRoleResponse(rsp *http.Response) (*DeleteRoleResponse, error) {
 			headers.WWWAuthenticate = &value
 		}
 		response.Headers401 = &headers
+	case rsp.StatusCode == 409:
+		var headers DeleteRoleResponse409Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers409 = &headers
 	case rsp.StatusCode == 429:
 		var headers DeleteRoleResponse429Headers
 		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
@@ -24048,6 +24508,16 @@ func ParseUpdateRoleResponse(rsp *http.Response) (*UpdateRoleResponse, error) {
 			headers.WWWAuthenticate = &value
 		}
 		response.Headers401 = &headers
+	case rsp.StatusCode == 409:
+		var headers UpdateRoleResponse409Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers409 = &headers
 	case rsp.StatusCode == 429:
 		var headers UpdateRoleResponse429Headers
 		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
@@ -24215,6 +24685,16 @@ func ParseReplaceRolePermissionsResponse(rsp *http.Response) (*ReplaceRolePermis
 			headers.WWWAuthenticate = &value
 		}
 		response.Headers401 = &headers
+	case rsp.StatusCode == 409:
+		var headers ReplaceRolePermissionsResponse409Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers409 = &headers
 	case rsp.StatusCode == 429:
 		var headers ReplaceRolePermissionsResponse429Headers
 		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
@@ -24570,6 +25050,16 @@ func ParsePurgeUserResponse(rsp *http.Response) (*PurgeUserResponse, error) {
 			headers.WWWAuthenticate = &value
 		}
 		response.Headers401 = &headers
+	case rsp.StatusCode == 409:
+		var headers PurgeUserResponse409Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers409 = &headers
 	case rsp.StatusCode == 429:
 		var headers PurgeUserResponse429Headers
 		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
@@ -24872,6 +25362,16 @@ func ParseUpdateUserResponse(rsp *http.Response) (*UpdateUserResponse, error) {
 			headers.WWWAuthenticate = &value
 		}
 		response.Headers401 = &headers
+	case rsp.StatusCode == 409:
+		var headers UpdateUserResponse409Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers409 = &headers
 	case rsp.StatusCode == 429:
 		var headers UpdateUserResponse429Headers
 		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
@@ -25001,6 +25501,16 @@ func ParseRestoreUserResponse(rsp *http.Response) (*RestoreUserResponse, error) 
 			headers.WWWAuthenticate = &value
 		}
 		response.Headers401 = &headers
+	case rsp.StatusCode == 409:
+		var headers RestoreUserResponse409Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers409 = &headers
 	case rsp.StatusCode == 429:
 		var headers RestoreUserResponse429Headers
 		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
@@ -25258,6 +25768,13 @@ func ParseCreateAreaResponse(rsp *http.Response) (*CreateAreaResponse, error) {
 			}
 			headers.ETag = &value
 		}
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = &value
+		}
 		if values := rsp.Header.Values("Location"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -25276,6 +25793,16 @@ func ParseCreateAreaResponse(rsp *http.Response) (*CreateAreaResponse, error) {
 			headers.WWWAuthenticate = &value
 		}
 		response.Headers401 = &headers
+	case rsp.StatusCode == 409:
+		var headers CreateAreaResponse409Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers409 = &headers
 	case rsp.StatusCode == 429:
 		var headers CreateAreaResponse429Headers
 		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
@@ -25818,6 +26345,16 @@ func ParseUpdateAreaResponse(rsp *http.Response) (*UpdateAreaResponse, error) {
 			headers.WWWAuthenticate = &value
 		}
 		response.Headers401 = &headers
+	case rsp.StatusCode == 409:
+		var headers UpdateAreaResponse409Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers409 = &headers
 	case rsp.StatusCode == 429:
 		var headers UpdateAreaResponse429Headers
 		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
@@ -28199,6 +28736,16 @@ func ParseVerifyEmailResponse(rsp *http.Response) (*VerifyEmailResponse, error) 
 	}
 
 	switch {
+	case rsp.StatusCode == 409:
+		var headers VerifyEmailResponse409Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers409 = &headers
 	case rsp.StatusCode == 429:
 		var headers VerifyEmailResponse429Headers
 		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
@@ -28456,6 +29003,13 @@ func ParseCreateLandmarkResponse(rsp *http.Response) (*CreateLandmarkResponse, e
 			}
 			headers.ETag = &value
 		}
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = &value
+		}
 		if values := rsp.Header.Values("Location"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -28474,6 +29028,16 @@ func ParseCreateLandmarkResponse(rsp *http.Response) (*CreateLandmarkResponse, e
 			headers.WWWAuthenticate = &value
 		}
 		response.Headers401 = &headers
+	case rsp.StatusCode == 409:
+		var headers CreateLandmarkResponse409Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers409 = &headers
 	case rsp.StatusCode == 429:
 		var headers CreateLandmarkResponse429Headers
 		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
@@ -29016,6 +29580,16 @@ func ParseUpdateLandmarkResponse(rsp *http.Response) (*UpdateLandmarkResponse, e
 			headers.WWWAuthenticate = &value
 		}
 		response.Headers401 = &headers
+	case rsp.StatusCode == 409:
+		var headers UpdateLandmarkResponse409Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers409 = &headers
 	case rsp.StatusCode == 429:
 		var headers UpdateLandmarkResponse429Headers
 		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
@@ -29158,6 +29732,13 @@ func ParseCreateAttemptResponse(rsp *http.Response) (*CreateAttemptResponse, err
 	switch {
 	case rsp.StatusCode == 202:
 		var headers CreateAttemptResponse202Headers
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = &value
+		}
 		if values := rsp.Header.Values("Location"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -29176,6 +29757,16 @@ func ParseCreateAttemptResponse(rsp *http.Response) (*CreateAttemptResponse, err
 			headers.WWWAuthenticate = &value
 		}
 		response.Headers401 = &headers
+	case rsp.StatusCode == 409:
+		var headers CreateAttemptResponse409Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers409 = &headers
 	case rsp.StatusCode == 429:
 		var headers CreateAttemptResponse429Headers
 		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
@@ -29995,6 +30586,16 @@ func ParseDeleteMeResponse(rsp *http.Response) (*DeleteMeResponse, error) {
 			headers.WWWAuthenticate = &value
 		}
 		response.Headers401 = &headers
+	case rsp.StatusCode == 409:
+		var headers DeleteMeResponse409Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers409 = &headers
 	case rsp.StatusCode == 429:
 		var headers DeleteMeResponse429Headers
 		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
@@ -31246,6 +31847,16 @@ func ParseStartTotpResponse(rsp *http.Response) (*StartTotpResponse, error) {
 			headers.WWWAuthenticate = &value
 		}
 		response.Headers401 = &headers
+	case rsp.StatusCode == 409:
+		var headers StartTotpResponse409Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers409 = &headers
 	case rsp.StatusCode == 429:
 		var headers StartTotpResponse429Headers
 		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
@@ -31406,6 +32017,16 @@ func ParseConfirmTotpResponse(rsp *http.Response) (*ConfirmTotpResponse, error) 
 			headers.WWWAuthenticate = &value
 		}
 		response.Headers401 = &headers
+	case rsp.StatusCode == 409:
+		var headers ConfirmTotpResponse409Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers409 = &headers
 	case rsp.StatusCode == 429:
 		var headers ConfirmTotpResponse429Headers
 		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
@@ -32053,6 +32674,16 @@ func ParseResolveReportResponse(rsp *http.Response) (*ResolveReportResponse, err
 			headers.WWWAuthenticate = &value
 		}
 		response.Headers401 = &headers
+	case rsp.StatusCode == 409:
+		var headers ResolveReportResponse409Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers409 = &headers
 	case rsp.StatusCode == 429:
 		var headers ResolveReportResponse429Headers
 		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
@@ -32134,6 +32765,13 @@ func ParseCreateReportResponse(rsp *http.Response) (*CreateReportResponse, error
 		}
 		response.ApplicationProblemJSON403 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Conflict
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
 		var dest ContentTooLarge
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -32179,6 +32817,16 @@ func ParseCreateReportResponse(rsp *http.Response) (*CreateReportResponse, error
 	}
 
 	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateReportResponse201Headers
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = &value
+		}
+		response.Headers201 = &headers
 	case rsp.StatusCode == 401:
 		var headers CreateReportResponse401Headers
 		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
@@ -32189,6 +32837,16 @@ func ParseCreateReportResponse(rsp *http.Response) (*CreateReportResponse, error
 			headers.WWWAuthenticate = &value
 		}
 		response.Headers401 = &headers
+	case rsp.StatusCode == 409:
+		var headers CreateReportResponse409Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers409 = &headers
 	case rsp.StatusCode == 429:
 		var headers CreateReportResponse429Headers
 		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {

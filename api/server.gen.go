@@ -416,6 +416,7 @@ const (
 	LandmarkSortByCreatedAt  LandmarkSortBy = "created_at"
 	LandmarkSortByDifficulty LandmarkSortBy = "difficulty"
 	LandmarkSortByName       LandmarkSortBy = "name"
+	LandmarkSortByRelevance  LandmarkSortBy = "relevance"
 	LandmarkSortByUpdatedAt  LandmarkSortBy = "updated_at"
 )
 
@@ -427,6 +428,8 @@ func (e LandmarkSortBy) Valid() bool {
 	case LandmarkSortByDifficulty:
 		return true
 	case LandmarkSortByName:
+		return true
+	case LandmarkSortByRelevance:
 		return true
 	case LandmarkSortByUpdatedAt:
 		return true
@@ -679,6 +682,7 @@ func (e ListUsersParamsSortOrder) Valid() bool {
 const (
 	ListAreasParamsSortByCreatedAt ListAreasParamsSortBy = "created_at"
 	ListAreasParamsSortByName      ListAreasParamsSortBy = "name"
+	ListAreasParamsSortByRelevance ListAreasParamsSortBy = "relevance"
 	ListAreasParamsSortByUpdatedAt ListAreasParamsSortBy = "updated_at"
 )
 
@@ -688,6 +692,8 @@ func (e ListAreasParamsSortBy) Valid() bool {
 	case ListAreasParamsSortByCreatedAt:
 		return true
 	case ListAreasParamsSortByName:
+		return true
+	case ListAreasParamsSortByRelevance:
 		return true
 	case ListAreasParamsSortByUpdatedAt:
 		return true
@@ -719,6 +725,7 @@ const (
 	ListAreaLandmarksParamsSortByCreatedAt  ListAreaLandmarksParamsSortBy = "created_at"
 	ListAreaLandmarksParamsSortByDifficulty ListAreaLandmarksParamsSortBy = "difficulty"
 	ListAreaLandmarksParamsSortByName       ListAreaLandmarksParamsSortBy = "name"
+	ListAreaLandmarksParamsSortByRelevance  ListAreaLandmarksParamsSortBy = "relevance"
 	ListAreaLandmarksParamsSortByUpdatedAt  ListAreaLandmarksParamsSortBy = "updated_at"
 )
 
@@ -730,6 +737,8 @@ func (e ListAreaLandmarksParamsSortBy) Valid() bool {
 	case ListAreaLandmarksParamsSortByDifficulty:
 		return true
 	case ListAreaLandmarksParamsSortByName:
+		return true
+	case ListAreaLandmarksParamsSortByRelevance:
 		return true
 	case ListAreaLandmarksParamsSortByUpdatedAt:
 		return true
@@ -797,6 +806,7 @@ const (
 	ListLandmarksParamsSortByCreatedAt  ListLandmarksParamsSortBy = "created_at"
 	ListLandmarksParamsSortByDifficulty ListLandmarksParamsSortBy = "difficulty"
 	ListLandmarksParamsSortByName       ListLandmarksParamsSortBy = "name"
+	ListLandmarksParamsSortByRelevance  ListLandmarksParamsSortBy = "relevance"
 	ListLandmarksParamsSortByUpdatedAt  ListLandmarksParamsSortBy = "updated_at"
 )
 
@@ -808,6 +818,8 @@ func (e ListLandmarksParamsSortBy) Valid() bool {
 	case ListLandmarksParamsSortByDifficulty:
 		return true
 	case ListLandmarksParamsSortByName:
+		return true
+	case ListLandmarksParamsSortByRelevance:
 		return true
 	case ListLandmarksParamsSortByUpdatedAt:
 		return true
@@ -993,6 +1005,9 @@ type AreaList struct {
 
 	// Total Items on all pages.
 	Total *int `json:"total,omitempty"`
+
+	// TotalIsLowerBound True when a search has more matches than `total`, which were not counted; absent otherwise.
+	TotalIsLowerBound *bool `json:"total_is_lower_bound,omitempty"`
 }
 
 // AreaUpdate defines model for AreaUpdate.
@@ -1049,6 +1064,9 @@ type AttemptList struct {
 
 	// Total Items on all pages.
 	Total *int `json:"total,omitempty"`
+
+	// TotalIsLowerBound True when a search has more matches than `total`, which were not counted; absent otherwise.
+	TotalIsLowerBound *bool `json:"total_is_lower_bound,omitempty"`
 }
 
 // AttemptPhoto defines model for AttemptPhoto.
@@ -1097,6 +1115,9 @@ type AuditLogList struct {
 
 	// Total Items on all pages.
 	Total *int `json:"total,omitempty"`
+
+	// TotalIsLowerBound True when a search has more matches than `total`, which were not counted; absent otherwise.
+	TotalIsLowerBound *bool `json:"total_is_lower_bound,omitempty"`
 }
 
 // Check defines model for Check.
@@ -1253,6 +1274,9 @@ type LandmarkList struct {
 
 	// Total Items on all pages.
 	Total *int `json:"total,omitempty"`
+
+	// TotalIsLowerBound True when a search has more matches than `total`, which were not counted; absent otherwise.
+	TotalIsLowerBound *bool `json:"total_is_lower_bound,omitempty"`
 }
 
 // LandmarkUpdate defines model for LandmarkUpdate.
@@ -1358,6 +1382,9 @@ type NearbyAreaList struct {
 
 	// Total Items on all pages.
 	Total *int `json:"total,omitempty"`
+
+	// TotalIsLowerBound True when a search has more matches than `total`, which were not counted; absent otherwise.
+	TotalIsLowerBound *bool `json:"total_is_lower_bound,omitempty"`
 }
 
 // NearbyLandmark defines model for NearbyLandmark.
@@ -1400,6 +1427,9 @@ type NearbyLandmarkList struct {
 
 	// Total Items on all pages.
 	Total *int `json:"total,omitempty"`
+
+	// TotalIsLowerBound True when a search has more matches than `total`, which were not counted; absent otherwise.
+	TotalIsLowerBound *bool `json:"total_is_lower_bound,omitempty"`
 }
 
 // Notice defines model for Notice.
@@ -1408,7 +1438,7 @@ type Notice struct {
 	Message string `json:"message"`
 }
 
-// PageInfo `total`, `page` and `pages` with `page`, `next_cursor` with `cursor`.
+// PageInfo `total`, `page`, `size` and `pages` with `page`, `next_cursor` with `cursor`.
 type PageInfo struct {
 	// NextCursor Absent at the end.
 	NextCursor *string `json:"next_cursor,omitempty"`
@@ -1418,6 +1448,9 @@ type PageInfo struct {
 
 	// Total Items on all pages.
 	Total *int `json:"total,omitempty"`
+
+	// TotalIsLowerBound True when a search has more matches than `total`, which were not counted; absent otherwise.
+	TotalIsLowerBound *bool `json:"total_is_lower_bound,omitempty"`
 }
 
 // PasswordChange defines model for PasswordChange.
@@ -1470,6 +1503,9 @@ type PermissionList struct {
 
 	// Total Items on all pages.
 	Total *int `json:"total,omitempty"`
+
+	// TotalIsLowerBound True when a search has more matches than `total`, which were not counted; absent otherwise.
+	TotalIsLowerBound *bool `json:"total_is_lower_bound,omitempty"`
 }
 
 // PolicyCheck Either `role` or `user_id` is needed; `entity_type` and `entity_id` go together, and with `user_id`.
@@ -1543,6 +1579,9 @@ type PolicyVersionList struct {
 
 	// Total Items on all pages.
 	Total *int `json:"total,omitempty"`
+
+	// TotalIsLowerBound True when a search has more matches than `total`, which were not counted; absent otherwise.
+	TotalIsLowerBound *bool `json:"total_is_lower_bound,omitempty"`
 }
 
 // Position defines model for Position.
@@ -1659,6 +1698,9 @@ type ReportList struct {
 
 	// Total Items on all pages.
 	Total *int `json:"total,omitempty"`
+
+	// TotalIsLowerBound True when a search has more matches than `total`, which were not counted; absent otherwise.
+	TotalIsLowerBound *bool `json:"total_is_lower_bound,omitempty"`
 }
 
 // ReportReason defines model for ReportReason.
@@ -1728,6 +1770,9 @@ type RoleList struct {
 
 	// Total Items on all pages.
 	Total *int `json:"total,omitempty"`
+
+	// TotalIsLowerBound True when a search has more matches than `total`, which were not counted; absent otherwise.
+	TotalIsLowerBound *bool `json:"total_is_lower_bound,omitempty"`
 }
 
 // RolePermissions defines model for RolePermissions.
@@ -1792,6 +1837,9 @@ type SessionList struct {
 
 	// Total Items on all pages.
 	Total *int `json:"total,omitempty"`
+
+	// TotalIsLowerBound True when a search has more matches than `total`, which were not counted; absent otherwise.
+	TotalIsLowerBound *bool `json:"total_is_lower_bound,omitempty"`
 }
 
 // TokenRequest The password grant needs `username` and `password`, the refresh token grant `refresh_token`.
@@ -1889,6 +1937,9 @@ type TrashList struct {
 
 	// Total Items on all pages.
 	Total *int `json:"total,omitempty"`
+
+	// TotalIsLowerBound True when a search has more matches than `total`, which were not counted; absent otherwise.
+	TotalIsLowerBound *bool `json:"total_is_lower_bound,omitempty"`
 }
 
 // Unlock defines model for Unlock.
@@ -1915,6 +1966,9 @@ type UnlockList struct {
 
 	// Total Items on all pages.
 	Total *int `json:"total,omitempty"`
+
+	// TotalIsLowerBound True when a search has more matches than `total`, which were not counted; absent otherwise.
+	TotalIsLowerBound *bool `json:"total_is_lower_bound,omitempty"`
 }
 
 // UnlockUpdate defines model for UnlockUpdate.
@@ -1935,6 +1989,9 @@ type UserList struct {
 
 	// Total Items on all pages.
 	Total *int `json:"total,omitempty"`
+
+	// TotalIsLowerBound True when a search has more matches than `total`, which were not counted; absent otherwise.
+	TotalIsLowerBound *bool `json:"total_is_lower_bound,omitempty"`
 }
 
 // UserStatus defines model for UserStatus.
@@ -1956,6 +2013,9 @@ type AttemptID = openapi_types.UUID
 
 // Cursor defines model for Cursor.
 type Cursor = string
+
+// IdempotencyKey defines model for IdempotencyKey.
+type IdempotencyKey = string
 
 // IfMatch defines model for IfMatch.
 type IfMatch = string
@@ -2001,6 +2061,9 @@ type RequiredIfMatch = string
 
 // RoleName defines model for RoleName.
 type RoleName = string
+
+// Search defines model for Search.
+type Search = string
 
 // SessionID defines model for SessionID.
 type SessionID = openapi_types.UUID
@@ -2196,6 +2259,9 @@ type RestorePolicyVersionParams struct {
 
 // ListRolesParams defines parameters for ListRoles.
 type ListRolesParams struct {
+	// Search Only roles whose name or description contains this, whatever its case and accents.
+	Search *string `form:"search,omitempty" json:"search,omitempty"`
+
 	// SortBy What to sort by.
 	SortBy *ListRolesParamsSortBy `form:"sort_by,omitempty" json:"sort_by,omitempty"`
 
@@ -2217,6 +2283,13 @@ type ListRolesParamsSortBy string
 
 // ListRolesParamsSortOrder defines parameters for ListRoles.
 type ListRolesParamsSortOrder string
+
+// CreateRoleParams defines parameters for CreateRole.
+type CreateRoleParams struct {
+	// IdempotencyKey A key of the client's own for this request, as a random UUID: 1 to 255 visible ASCII
+	// characters, also in double quotes. Sent again under it, the request creates nothing more.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
 
 // DeleteRoleParams defines parameters for DeleteRole.
 type DeleteRoleParams struct {
@@ -2256,6 +2329,10 @@ type ListTrashParams struct {
 	// To Only what was deleted before this time.
 	To *time.Time `form:"to,omitempty" json:"to,omitempty"`
 
+	// Search Only what has these words in its name, of which the last one may go on. An unlock has the name
+	// of its landmark.
+	Search *string `form:"search,omitempty" json:"search,omitempty"`
+
 	// SortBy What to sort by.
 	SortBy *ListTrashParamsSortBy `form:"sort_by,omitempty" json:"sort_by,omitempty"`
 
@@ -2286,7 +2363,8 @@ type ListUsersParams struct {
 	// Status Only accounts of this status.
 	Status *UserStatus `form:"status,omitempty" json:"status,omitempty"`
 
-	// Search Only accounts whose name or address contains this.
+	// Search Only accounts whose name, shown or not, or address contains this, whatever its case and accents;
+	// of one or two characters, those with a word that begins so.
 	Search *string `form:"search,omitempty" json:"search,omitempty"`
 
 	// SortBy What to sort by.
@@ -2334,7 +2412,11 @@ type ListAreasParams struct {
 	// CreatedBy Only what this user created.
 	CreatedBy *openapi_types.UUID `form:"created_by,omitempty" json:"created_by,omitempty"`
 
-	// SortBy What to sort by.
+	// Search Only what has these words, as they are typed or mistyped.
+	Search *Search `form:"search,omitempty" json:"search,omitempty"`
+
+	// SortBy What to sort by; `relevance` with `search`, and `created_at` without, unless it is given. Names
+	// are sorted regardless of case and accents.
 	SortBy *ListAreasParamsSortBy `form:"sort_by,omitempty" json:"sort_by,omitempty"`
 
 	// SortOrder Ascending or descending; descending by default for times, ascending for the rest.
@@ -2355,6 +2437,13 @@ type ListAreasParamsSortBy string
 
 // ListAreasParamsSortOrder defines parameters for ListAreas.
 type ListAreasParamsSortOrder string
+
+// CreateAreaParams defines parameters for CreateArea.
+type CreateAreaParams struct {
+	// IdempotencyKey A key of the client's own for this request, as a random UUID: 1 to 255 visible ASCII
+	// characters, also in double quotes. Sent again under it, the request creates nothing more.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
 
 // ListNearbyAreasParams defines parameters for ListNearbyAreas.
 type ListNearbyAreasParams struct {
@@ -2415,7 +2504,17 @@ type ListAreaLandmarksParams struct {
 	// IncludeDescendants Also those of the areas beneath.
 	IncludeDescendants *bool `form:"include_descendants,omitempty" json:"include_descendants,omitempty"`
 
-	// SortBy What to sort by.
+	// Difficulty Only this difficulty.
+	Difficulty *int `form:"difficulty,omitempty" json:"difficulty,omitempty"`
+
+	// IsVerified Only verified or only unverified landmarks.
+	IsVerified *bool `form:"is_verified,omitempty" json:"is_verified,omitempty"`
+
+	// Search Only what has these words, as they are typed or mistyped.
+	Search *Search `form:"search,omitempty" json:"search,omitempty"`
+
+	// SortBy What to sort by; `relevance` with `search`, and `created_at` without, unless it is given. Names
+	// are sorted regardless of case and accents, and those of the same difficulty by `created_at`.
 	SortBy *ListAreaLandmarksParamsSortBy `form:"sort_by,omitempty" json:"sort_by,omitempty"`
 
 	// SortOrder Ascending or descending; descending by default for times, ascending for the rest.
@@ -2506,7 +2605,11 @@ type ListLandmarksParams struct {
 	// greater than east: the box then crosses the antimeridian.
 	Bbox *string `form:"bbox,omitempty" json:"bbox,omitempty"`
 
-	// SortBy What to sort by.
+	// Search Only what has these words, as they are typed or mistyped.
+	Search *Search `form:"search,omitempty" json:"search,omitempty"`
+
+	// SortBy What to sort by; `relevance` with `search`, and `created_at` without, unless it is given. Names
+	// are sorted regardless of case and accents, and those of the same difficulty by `created_at`.
 	SortBy *ListLandmarksParamsSortBy `form:"sort_by,omitempty" json:"sort_by,omitempty"`
 
 	// SortOrder Ascending or descending; descending by default for times, ascending for the rest.
@@ -2527,6 +2630,13 @@ type ListLandmarksParamsSortBy string
 
 // ListLandmarksParamsSortOrder defines parameters for ListLandmarks.
 type ListLandmarksParamsSortOrder string
+
+// CreateLandmarkParams defines parameters for CreateLandmark.
+type CreateLandmarkParams struct {
+	// IdempotencyKey A key of the client's own for this request, as a random UUID: 1 to 255 visible ASCII
+	// characters, also in double quotes. Sent again under it, the request creates nothing more.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
 
 // ListNearbyLandmarksParams defines parameters for ListNearbyLandmarks.
 type ListNearbyLandmarksParams struct {
@@ -2580,6 +2690,13 @@ type GetLandmarkParams struct {
 type UpdateLandmarkParams struct {
 	// IfMatch The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1).
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// CreateAttemptParams defines parameters for CreateAttempt.
+type CreateAttemptParams struct {
+	// IdempotencyKey A key of the client's own for this request, as a random UUID: 1 to 255 visible ASCII
+	// characters, also in double quotes. Sent again under it, the request creates nothing more.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // GetLandmarkImageParams defines parameters for GetLandmarkImage.
@@ -2641,6 +2758,9 @@ type ListReportsParams struct {
 	// ReporterID Only reports of this user.
 	ReporterID *openapi_types.UUID `form:"reporter_id,omitempty" json:"reporter_id,omitempty"`
 
+	// Search Only reports with these words in the comment or the note, of which the last one may go on.
+	Search *string `form:"search,omitempty" json:"search,omitempty"`
+
 	// SortBy What to sort by.
 	SortBy *ListReportsParamsSortBy `form:"sort_by,omitempty" json:"sort_by,omitempty"`
 
@@ -2667,6 +2787,13 @@ type ListReportsParamsSortOrder string
 type ResolveReportParams struct {
 	// IfMatch The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1).
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// CreateReportParams defines parameters for CreateReport.
+type CreateReportParams struct {
+	// IdempotencyKey A key of the client's own for this request, as a random UUID: 1 to 255 visible ASCII
+	// characters, also in double quotes. Sent again under it, the request creates nothing more.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // ListUnlocksParams defines parameters for ListUnlocks.
@@ -2853,7 +2980,7 @@ type ServerInterface interface {
 	ListRoles(w http.ResponseWriter, r *http.Request, params ListRolesParams)
 	// CreateRole Create a role
 	// (POST /api/v1/admin/roles)
-	CreateRole(w http.ResponseWriter, r *http.Request)
+	CreateRole(w http.ResponseWriter, r *http.Request, params CreateRoleParams)
 	// DeleteRole Delete a role
 	// (DELETE /api/v1/admin/roles/{role})
 	DeleteRole(w http.ResponseWriter, r *http.Request, role RoleName, params DeleteRoleParams)
@@ -2889,7 +3016,7 @@ type ServerInterface interface {
 	ListAreas(w http.ResponseWriter, r *http.Request, params ListAreasParams)
 	// CreateArea Create an area
 	// (POST /api/v1/areas)
-	CreateArea(w http.ResponseWriter, r *http.Request)
+	CreateArea(w http.ResponseWriter, r *http.Request, params CreateAreaParams)
 	// ListNearbyAreas Areas near a point
 	// (GET /api/v1/areas/nearby)
 	ListNearbyAreas(w http.ResponseWriter, r *http.Request, params ListNearbyAreasParams)
@@ -2964,7 +3091,7 @@ type ServerInterface interface {
 	ListLandmarks(w http.ResponseWriter, r *http.Request, params ListLandmarksParams)
 	// CreateLandmark Create a landmark
 	// (POST /api/v1/landmarks)
-	CreateLandmark(w http.ResponseWriter, r *http.Request)
+	CreateLandmark(w http.ResponseWriter, r *http.Request, params CreateLandmarkParams)
 	// ListNearbyLandmarks Landmarks near a point
 	// (GET /api/v1/landmarks/nearby)
 	ListNearbyLandmarks(w http.ResponseWriter, r *http.Request, params ListNearbyLandmarksParams)
@@ -2979,7 +3106,7 @@ type ServerInterface interface {
 	UpdateLandmark(w http.ResponseWriter, r *http.Request, landmarkID LandmarkID, params UpdateLandmarkParams)
 	// CreateAttempt Hand in a photo
 	// (POST /api/v1/landmarks/{landmark_id}/attempts)
-	CreateAttempt(w http.ResponseWriter, r *http.Request, landmarkID LandmarkID)
+	CreateAttempt(w http.ResponseWriter, r *http.Request, landmarkID LandmarkID, params CreateAttemptParams)
 	// DeleteLandmarkImage Remove a landmark's image
 	// (DELETE /api/v1/landmarks/{landmark_id}/image)
 	DeleteLandmarkImage(w http.ResponseWriter, r *http.Request, landmarkID LandmarkID)
@@ -3045,7 +3172,7 @@ type ServerInterface interface {
 	ResolveReport(w http.ResponseWriter, r *http.Request, reportID ReportID, params ResolveReportParams)
 	// CreateReport Report something
 	// (POST /api/v1/reports)
-	CreateReport(w http.ResponseWriter, r *http.Request)
+	CreateReport(w http.ResponseWriter, r *http.Request, params CreateReportParams)
 	// ListUnlocks List unlocks
 	// (GET /api/v1/unlocks)
 	ListUnlocks(w http.ResponseWriter, r *http.Request, params ListUnlocksParams)
@@ -3159,9 +3286,12 @@ func (siw *ServerInterfaceWrapper) ListAuditLogs(w http.ResponseWriter, r *http.
 	// Parameter object where we will unmarshal all parameters from the context
 	var params ListAuditLogsParams
 
+	// Read once: the template that this one replaces reads it for each parameter.
+	queryValues := r.URL.Query()
+
 	// ------------- Optional query parameter "actor_id" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "actor_id", r.URL.Query(), &params.ActorID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "actor_id", queryValues, &params.ActorID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -3174,7 +3304,7 @@ func (siw *ServerInterfaceWrapper) ListAuditLogs(w http.ResponseWriter, r *http.
 
 	// ------------- Optional query parameter "action" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "action", r.URL.Query(), &params.Action, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "action", queryValues, &params.Action, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -3187,7 +3317,7 @@ func (siw *ServerInterfaceWrapper) ListAuditLogs(w http.ResponseWriter, r *http.
 
 	// ------------- Optional query parameter "entity_type" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "entity_type", r.URL.Query(), &params.EntityType, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "entity_type", queryValues, &params.EntityType, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -3200,7 +3330,7 @@ func (siw *ServerInterfaceWrapper) ListAuditLogs(w http.ResponseWriter, r *http.
 
 	// ------------- Optional query parameter "entity_id" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "entity_id", r.URL.Query(), &params.EntityID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "entity_id", queryValues, &params.EntityID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -3213,7 +3343,7 @@ func (siw *ServerInterfaceWrapper) ListAuditLogs(w http.ResponseWriter, r *http.
 
 	// ------------- Optional query parameter "from" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "from", r.URL.Query(), &params.From, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "from", queryValues, &params.From, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -3226,7 +3356,7 @@ func (siw *ServerInterfaceWrapper) ListAuditLogs(w http.ResponseWriter, r *http.
 
 	// ------------- Optional query parameter "to" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "to", r.URL.Query(), &params.To, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "to", queryValues, &params.To, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -3239,7 +3369,7 @@ func (siw *ServerInterfaceWrapper) ListAuditLogs(w http.ResponseWriter, r *http.
 
 	// ------------- Optional query parameter "request_id" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "request_id", r.URL.Query(), &params.RequestID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "request_id", queryValues, &params.RequestID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -3252,7 +3382,7 @@ func (siw *ServerInterfaceWrapper) ListAuditLogs(w http.ResponseWriter, r *http.
 
 	// ------------- Optional query parameter "sort_by" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_by", r.URL.Query(), &params.SortBy, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_by", queryValues, &params.SortBy, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -3265,7 +3395,7 @@ func (siw *ServerInterfaceWrapper) ListAuditLogs(w http.ResponseWriter, r *http.
 
 	// ------------- Optional query parameter "sort_order" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_order", r.URL.Query(), &params.SortOrder, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_order", queryValues, &params.SortOrder, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -3278,7 +3408,7 @@ func (siw *ServerInterfaceWrapper) ListAuditLogs(w http.ResponseWriter, r *http.
 
 	// ------------- Optional query parameter "page" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "page", r.URL.Query(), &params.Page, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page", queryValues, &params.Page, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -3291,7 +3421,7 @@ func (siw *ServerInterfaceWrapper) ListAuditLogs(w http.ResponseWriter, r *http.
 
 	// ------------- Optional query parameter "size" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "size", r.URL.Query(), &params.Size, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "size", queryValues, &params.Size, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -3304,7 +3434,7 @@ func (siw *ServerInterfaceWrapper) ListAuditLogs(w http.ResponseWriter, r *http.
 
 	// ------------- Optional query parameter "cursor" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", r.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", queryValues, &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -3335,9 +3465,12 @@ func (siw *ServerInterfaceWrapper) ExportAuditLogs(w http.ResponseWriter, r *htt
 	// Parameter object where we will unmarshal all parameters from the context
 	var params ExportAuditLogsParams
 
+	// Read once: the template that this one replaces reads it for each parameter.
+	queryValues := r.URL.Query()
+
 	// ------------- Optional query parameter "actor_id" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "actor_id", r.URL.Query(), &params.ActorID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "actor_id", queryValues, &params.ActorID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -3350,7 +3483,7 @@ func (siw *ServerInterfaceWrapper) ExportAuditLogs(w http.ResponseWriter, r *htt
 
 	// ------------- Optional query parameter "action" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "action", r.URL.Query(), &params.Action, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "action", queryValues, &params.Action, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -3363,7 +3496,7 @@ func (siw *ServerInterfaceWrapper) ExportAuditLogs(w http.ResponseWriter, r *htt
 
 	// ------------- Optional query parameter "entity_type" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "entity_type", r.URL.Query(), &params.EntityType, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "entity_type", queryValues, &params.EntityType, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -3376,7 +3509,7 @@ func (siw *ServerInterfaceWrapper) ExportAuditLogs(w http.ResponseWriter, r *htt
 
 	// ------------- Optional query parameter "entity_id" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "entity_id", r.URL.Query(), &params.EntityID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "entity_id", queryValues, &params.EntityID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -3389,7 +3522,7 @@ func (siw *ServerInterfaceWrapper) ExportAuditLogs(w http.ResponseWriter, r *htt
 
 	// ------------- Optional query parameter "from" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "from", r.URL.Query(), &params.From, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "from", queryValues, &params.From, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -3402,7 +3535,7 @@ func (siw *ServerInterfaceWrapper) ExportAuditLogs(w http.ResponseWriter, r *htt
 
 	// ------------- Optional query parameter "to" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "to", r.URL.Query(), &params.To, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "to", queryValues, &params.To, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -3415,7 +3548,7 @@ func (siw *ServerInterfaceWrapper) ExportAuditLogs(w http.ResponseWriter, r *htt
 
 	// ------------- Optional query parameter "request_id" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "request_id", r.URL.Query(), &params.RequestID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "request_id", queryValues, &params.RequestID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -3498,9 +3631,12 @@ func (siw *ServerInterfaceWrapper) ListPermissions(w http.ResponseWriter, r *htt
 	// Parameter object where we will unmarshal all parameters from the context
 	var params ListPermissionsParams
 
+	// Read once: the template that this one replaces reads it for each parameter.
+	queryValues := r.URL.Query()
+
 	// ------------- Optional query parameter "sort_by" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_by", r.URL.Query(), &params.SortBy, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_by", queryValues, &params.SortBy, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -3513,7 +3649,7 @@ func (siw *ServerInterfaceWrapper) ListPermissions(w http.ResponseWriter, r *htt
 
 	// ------------- Optional query parameter "sort_order" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_order", r.URL.Query(), &params.SortOrder, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_order", queryValues, &params.SortOrder, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -3526,7 +3662,7 @@ func (siw *ServerInterfaceWrapper) ListPermissions(w http.ResponseWriter, r *htt
 
 	// ------------- Optional query parameter "page" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "page", r.URL.Query(), &params.Page, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page", queryValues, &params.Page, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -3539,7 +3675,7 @@ func (siw *ServerInterfaceWrapper) ListPermissions(w http.ResponseWriter, r *htt
 
 	// ------------- Optional query parameter "size" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "size", r.URL.Query(), &params.Size, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "size", queryValues, &params.Size, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -3552,7 +3688,7 @@ func (siw *ServerInterfaceWrapper) ListPermissions(w http.ResponseWriter, r *htt
 
 	// ------------- Optional query parameter "cursor" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", r.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", queryValues, &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -3624,9 +3760,12 @@ func (siw *ServerInterfaceWrapper) ReplacePolicy(w http.ResponseWriter, r *http.
 	// Parameter object where we will unmarshal all parameters from the context
 	var params ReplacePolicyParams
 
+	// Read once: the template that this one replaces reads it for each parameter.
+	queryValues := r.URL.Query()
+
 	// ------------- Optional query parameter "comment" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "comment", r.URL.Query(), &params.Comment, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "comment", queryValues, &params.Comment, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -3696,9 +3835,12 @@ func (siw *ServerInterfaceWrapper) ListPolicyVersions(w http.ResponseWriter, r *
 	// Parameter object where we will unmarshal all parameters from the context
 	var params ListPolicyVersionsParams
 
+	// Read once: the template that this one replaces reads it for each parameter.
+	queryValues := r.URL.Query()
+
 	// ------------- Optional query parameter "sort_by" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_by", r.URL.Query(), &params.SortBy, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_by", queryValues, &params.SortBy, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -3711,7 +3853,7 @@ func (siw *ServerInterfaceWrapper) ListPolicyVersions(w http.ResponseWriter, r *
 
 	// ------------- Optional query parameter "sort_order" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_order", r.URL.Query(), &params.SortOrder, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_order", queryValues, &params.SortOrder, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -3724,7 +3866,7 @@ func (siw *ServerInterfaceWrapper) ListPolicyVersions(w http.ResponseWriter, r *
 
 	// ------------- Optional query parameter "page" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "page", r.URL.Query(), &params.Page, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page", queryValues, &params.Page, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -3737,7 +3879,7 @@ func (siw *ServerInterfaceWrapper) ListPolicyVersions(w http.ResponseWriter, r *
 
 	// ------------- Optional query parameter "size" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "size", r.URL.Query(), &params.Size, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "size", queryValues, &params.Size, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -3750,7 +3892,7 @@ func (siw *ServerInterfaceWrapper) ListPolicyVersions(w http.ResponseWriter, r *
 
 	// ------------- Optional query parameter "cursor" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", r.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", queryValues, &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -3831,9 +3973,25 @@ func (siw *ServerInterfaceWrapper) ListRoles(w http.ResponseWriter, r *http.Requ
 	// Parameter object where we will unmarshal all parameters from the context
 	var params ListRolesParams
 
+	// Read once: the template that this one replaces reads it for each parameter.
+	queryValues := r.URL.Query()
+
+	// ------------- Optional query parameter "search" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "search", queryValues, &params.Search, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "search"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "search", Err: err})
+		}
+		return
+	}
+
 	// ------------- Optional query parameter "sort_by" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_by", r.URL.Query(), &params.SortBy, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_by", queryValues, &params.SortBy, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -3846,7 +4004,7 @@ func (siw *ServerInterfaceWrapper) ListRoles(w http.ResponseWriter, r *http.Requ
 
 	// ------------- Optional query parameter "sort_order" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_order", r.URL.Query(), &params.SortOrder, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_order", queryValues, &params.SortOrder, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -3859,7 +4017,7 @@ func (siw *ServerInterfaceWrapper) ListRoles(w http.ResponseWriter, r *http.Requ
 
 	// ------------- Optional query parameter "page" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "page", r.URL.Query(), &params.Page, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page", queryValues, &params.Page, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -3872,7 +4030,7 @@ func (siw *ServerInterfaceWrapper) ListRoles(w http.ResponseWriter, r *http.Requ
 
 	// ------------- Optional query parameter "size" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "size", r.URL.Query(), &params.Size, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "size", queryValues, &params.Size, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -3885,7 +4043,7 @@ func (siw *ServerInterfaceWrapper) ListRoles(w http.ResponseWriter, r *http.Requ
 
 	// ------------- Optional query parameter "cursor" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", r.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", queryValues, &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -3910,8 +4068,35 @@ func (siw *ServerInterfaceWrapper) ListRoles(w http.ResponseWriter, r *http.Requ
 // CreateRole operation middleware
 func (siw *ServerInterfaceWrapper) CreateRole(w http.ResponseWriter, r *http.Request) {
 
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateRoleParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "idempotency-key"})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Idempotency-Key", Err: err})
+			return
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		siw.Handler.CreateRole(w, r)
+		siw.Handler.CreateRole(w, r, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -4130,9 +4315,12 @@ func (siw *ServerInterfaceWrapper) ListTrash(w http.ResponseWriter, r *http.Requ
 	// Parameter object where we will unmarshal all parameters from the context
 	var params ListTrashParams
 
+	// Read once: the template that this one replaces reads it for each parameter.
+	queryValues := r.URL.Query()
+
 	// ------------- Optional query parameter "entity_type" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "entity_type", r.URL.Query(), &params.EntityType, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "entity_type", queryValues, &params.EntityType, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -4145,7 +4333,7 @@ func (siw *ServerInterfaceWrapper) ListTrash(w http.ResponseWriter, r *http.Requ
 
 	// ------------- Optional query parameter "deleted_by" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "deleted_by", r.URL.Query(), &params.DeletedBy, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "deleted_by", queryValues, &params.DeletedBy, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -4158,7 +4346,7 @@ func (siw *ServerInterfaceWrapper) ListTrash(w http.ResponseWriter, r *http.Requ
 
 	// ------------- Optional query parameter "from" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "from", r.URL.Query(), &params.From, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "from", queryValues, &params.From, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -4171,7 +4359,7 @@ func (siw *ServerInterfaceWrapper) ListTrash(w http.ResponseWriter, r *http.Requ
 
 	// ------------- Optional query parameter "to" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "to", r.URL.Query(), &params.To, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "to", queryValues, &params.To, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -4182,9 +4370,22 @@ func (siw *ServerInterfaceWrapper) ListTrash(w http.ResponseWriter, r *http.Requ
 		return
 	}
 
+	// ------------- Optional query parameter "search" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "search", queryValues, &params.Search, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "search"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "search", Err: err})
+		}
+		return
+	}
+
 	// ------------- Optional query parameter "sort_by" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_by", r.URL.Query(), &params.SortBy, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_by", queryValues, &params.SortBy, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -4197,7 +4398,7 @@ func (siw *ServerInterfaceWrapper) ListTrash(w http.ResponseWriter, r *http.Requ
 
 	// ------------- Optional query parameter "sort_order" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_order", r.URL.Query(), &params.SortOrder, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_order", queryValues, &params.SortOrder, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -4210,7 +4411,7 @@ func (siw *ServerInterfaceWrapper) ListTrash(w http.ResponseWriter, r *http.Requ
 
 	// ------------- Optional query parameter "page" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "page", r.URL.Query(), &params.Page, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page", queryValues, &params.Page, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -4223,7 +4424,7 @@ func (siw *ServerInterfaceWrapper) ListTrash(w http.ResponseWriter, r *http.Requ
 
 	// ------------- Optional query parameter "size" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "size", r.URL.Query(), &params.Size, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "size", queryValues, &params.Size, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -4236,7 +4437,7 @@ func (siw *ServerInterfaceWrapper) ListTrash(w http.ResponseWriter, r *http.Requ
 
 	// ------------- Optional query parameter "cursor" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", r.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", queryValues, &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -4267,9 +4468,12 @@ func (siw *ServerInterfaceWrapper) ListUsers(w http.ResponseWriter, r *http.Requ
 	// Parameter object where we will unmarshal all parameters from the context
 	var params ListUsersParams
 
+	// Read once: the template that this one replaces reads it for each parameter.
+	queryValues := r.URL.Query()
+
 	// ------------- Optional query parameter "role" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "role", r.URL.Query(), &params.Role, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "role", queryValues, &params.Role, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -4282,7 +4486,7 @@ func (siw *ServerInterfaceWrapper) ListUsers(w http.ResponseWriter, r *http.Requ
 
 	// ------------- Optional query parameter "status" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "status", r.URL.Query(), &params.Status, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "status", queryValues, &params.Status, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -4295,7 +4499,7 @@ func (siw *ServerInterfaceWrapper) ListUsers(w http.ResponseWriter, r *http.Requ
 
 	// ------------- Optional query parameter "search" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "search", r.URL.Query(), &params.Search, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "search", queryValues, &params.Search, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -4308,7 +4512,7 @@ func (siw *ServerInterfaceWrapper) ListUsers(w http.ResponseWriter, r *http.Requ
 
 	// ------------- Optional query parameter "sort_by" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_by", r.URL.Query(), &params.SortBy, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_by", queryValues, &params.SortBy, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -4321,7 +4525,7 @@ func (siw *ServerInterfaceWrapper) ListUsers(w http.ResponseWriter, r *http.Requ
 
 	// ------------- Optional query parameter "sort_order" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_order", r.URL.Query(), &params.SortOrder, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_order", queryValues, &params.SortOrder, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -4334,7 +4538,7 @@ func (siw *ServerInterfaceWrapper) ListUsers(w http.ResponseWriter, r *http.Requ
 
 	// ------------- Optional query parameter "page" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "page", r.URL.Query(), &params.Page, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page", queryValues, &params.Page, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -4347,7 +4551,7 @@ func (siw *ServerInterfaceWrapper) ListUsers(w http.ResponseWriter, r *http.Requ
 
 	// ------------- Optional query parameter "size" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "size", r.URL.Query(), &params.Size, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "size", queryValues, &params.Size, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -4360,7 +4564,7 @@ func (siw *ServerInterfaceWrapper) ListUsers(w http.ResponseWriter, r *http.Requ
 
 	// ------------- Optional query parameter "cursor" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", r.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", queryValues, &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -4543,9 +4747,12 @@ func (siw *ServerInterfaceWrapper) ListAreas(w http.ResponseWriter, r *http.Requ
 	// Parameter object where we will unmarshal all parameters from the context
 	var params ListAreasParams
 
+	// Read once: the template that this one replaces reads it for each parameter.
+	queryValues := r.URL.Query()
+
 	// ------------- Optional query parameter "is_verified" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "is_verified", r.URL.Query(), &params.IsVerified, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "is_verified", queryValues, &params.IsVerified, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -4558,7 +4765,7 @@ func (siw *ServerInterfaceWrapper) ListAreas(w http.ResponseWriter, r *http.Requ
 
 	// ------------- Optional query parameter "parent_area_id" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "parent_area_id", r.URL.Query(), &params.ParentAreaID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "parent_area_id", queryValues, &params.ParentAreaID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -4571,7 +4778,7 @@ func (siw *ServerInterfaceWrapper) ListAreas(w http.ResponseWriter, r *http.Requ
 
 	// ------------- Optional query parameter "created_by" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "created_by", r.URL.Query(), &params.CreatedBy, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "created_by", queryValues, &params.CreatedBy, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -4582,9 +4789,22 @@ func (siw *ServerInterfaceWrapper) ListAreas(w http.ResponseWriter, r *http.Requ
 		return
 	}
 
+	// ------------- Optional query parameter "search" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "search", queryValues, &params.Search, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "search"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "search", Err: err})
+		}
+		return
+	}
+
 	// ------------- Optional query parameter "sort_by" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_by", r.URL.Query(), &params.SortBy, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_by", queryValues, &params.SortBy, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -4597,7 +4817,7 @@ func (siw *ServerInterfaceWrapper) ListAreas(w http.ResponseWriter, r *http.Requ
 
 	// ------------- Optional query parameter "sort_order" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_order", r.URL.Query(), &params.SortOrder, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_order", queryValues, &params.SortOrder, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -4610,7 +4830,7 @@ func (siw *ServerInterfaceWrapper) ListAreas(w http.ResponseWriter, r *http.Requ
 
 	// ------------- Optional query parameter "page" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "page", r.URL.Query(), &params.Page, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page", queryValues, &params.Page, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -4623,7 +4843,7 @@ func (siw *ServerInterfaceWrapper) ListAreas(w http.ResponseWriter, r *http.Requ
 
 	// ------------- Optional query parameter "size" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "size", r.URL.Query(), &params.Size, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "size", queryValues, &params.Size, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -4636,7 +4856,7 @@ func (siw *ServerInterfaceWrapper) ListAreas(w http.ResponseWriter, r *http.Requ
 
 	// ------------- Optional query parameter "cursor" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", r.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", queryValues, &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -4661,8 +4881,35 @@ func (siw *ServerInterfaceWrapper) ListAreas(w http.ResponseWriter, r *http.Requ
 // CreateArea operation middleware
 func (siw *ServerInterfaceWrapper) CreateArea(w http.ResponseWriter, r *http.Request) {
 
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateAreaParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "idempotency-key"})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Idempotency-Key", Err: err})
+			return
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		siw.Handler.CreateArea(w, r)
+		siw.Handler.CreateArea(w, r, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -4681,9 +4928,12 @@ func (siw *ServerInterfaceWrapper) ListNearbyAreas(w http.ResponseWriter, r *htt
 	// Parameter object where we will unmarshal all parameters from the context
 	var params ListNearbyAreasParams
 
+	// Read once: the template that this one replaces reads it for each parameter.
+	queryValues := r.URL.Query()
+
 	// ------------- Required query parameter "latitude" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, true, "latitude", r.URL.Query(), &params.Latitude, runtime.BindQueryParameterOptions{Type: "number", Format: "double"})
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "latitude", queryValues, &params.Latitude, runtime.BindQueryParameterOptions{Type: "number", Format: "double"})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -4696,7 +4946,7 @@ func (siw *ServerInterfaceWrapper) ListNearbyAreas(w http.ResponseWriter, r *htt
 
 	// ------------- Required query parameter "longitude" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, true, "longitude", r.URL.Query(), &params.Longitude, runtime.BindQueryParameterOptions{Type: "number", Format: "double"})
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "longitude", queryValues, &params.Longitude, runtime.BindQueryParameterOptions{Type: "number", Format: "double"})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -4709,7 +4959,7 @@ func (siw *ServerInterfaceWrapper) ListNearbyAreas(w http.ResponseWriter, r *htt
 
 	// ------------- Required query parameter "radius_meters" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, true, "radius_meters", r.URL.Query(), &params.RadiusMeters, runtime.BindQueryParameterOptions{Type: "number", Format: "double"})
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "radius_meters", queryValues, &params.RadiusMeters, runtime.BindQueryParameterOptions{Type: "number", Format: "double"})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -4722,7 +4972,7 @@ func (siw *ServerInterfaceWrapper) ListNearbyAreas(w http.ResponseWriter, r *htt
 
 	// ------------- Optional query parameter "is_verified" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "is_verified", r.URL.Query(), &params.IsVerified, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "is_verified", queryValues, &params.IsVerified, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -4735,7 +4985,7 @@ func (siw *ServerInterfaceWrapper) ListNearbyAreas(w http.ResponseWriter, r *htt
 
 	// ------------- Optional query parameter "require_all_landmarks_in_radius" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "require_all_landmarks_in_radius", r.URL.Query(), &params.RequireAllLandmarksInRadius, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "require_all_landmarks_in_radius", queryValues, &params.RequireAllLandmarksInRadius, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -4748,7 +4998,7 @@ func (siw *ServerInterfaceWrapper) ListNearbyAreas(w http.ResponseWriter, r *htt
 
 	// ------------- Optional query parameter "page" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "page", r.URL.Query(), &params.Page, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page", queryValues, &params.Page, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -4761,7 +5011,7 @@ func (siw *ServerInterfaceWrapper) ListNearbyAreas(w http.ResponseWriter, r *htt
 
 	// ------------- Optional query parameter "size" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "size", r.URL.Query(), &params.Size, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "size", queryValues, &params.Size, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -4774,7 +5024,7 @@ func (siw *ServerInterfaceWrapper) ListNearbyAreas(w http.ResponseWriter, r *htt
 
 	// ------------- Optional query parameter "cursor" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", r.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", queryValues, &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -4990,9 +5240,12 @@ func (siw *ServerInterfaceWrapper) GetAreaImage(w http.ResponseWriter, r *http.R
 	// Parameter object where we will unmarshal all parameters from the context
 	var params GetAreaImageParams
 
+	// Read once: the template that this one replaces reads it for each parameter.
+	queryValues := r.URL.Query()
+
 	// ------------- Optional query parameter "version" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "version", r.URL.Query(), &params.Version, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "version", queryValues, &params.Version, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -5079,9 +5332,12 @@ func (siw *ServerInterfaceWrapper) ListAreaLandmarks(w http.ResponseWriter, r *h
 	// Parameter object where we will unmarshal all parameters from the context
 	var params ListAreaLandmarksParams
 
+	// Read once: the template that this one replaces reads it for each parameter.
+	queryValues := r.URL.Query()
+
 	// ------------- Optional query parameter "include_descendants" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "include_descendants", r.URL.Query(), &params.IncludeDescendants, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include_descendants", queryValues, &params.IncludeDescendants, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -5092,9 +5348,48 @@ func (siw *ServerInterfaceWrapper) ListAreaLandmarks(w http.ResponseWriter, r *h
 		return
 	}
 
+	// ------------- Optional query parameter "difficulty" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "difficulty", queryValues, &params.Difficulty, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "difficulty"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "difficulty", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "is_verified" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "is_verified", queryValues, &params.IsVerified, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "is_verified"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "is_verified", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "search" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "search", queryValues, &params.Search, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "search"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "search", Err: err})
+		}
+		return
+	}
+
 	// ------------- Optional query parameter "sort_by" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_by", r.URL.Query(), &params.SortBy, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_by", queryValues, &params.SortBy, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -5107,7 +5402,7 @@ func (siw *ServerInterfaceWrapper) ListAreaLandmarks(w http.ResponseWriter, r *h
 
 	// ------------- Optional query parameter "sort_order" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_order", r.URL.Query(), &params.SortOrder, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_order", queryValues, &params.SortOrder, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -5120,7 +5415,7 @@ func (siw *ServerInterfaceWrapper) ListAreaLandmarks(w http.ResponseWriter, r *h
 
 	// ------------- Optional query parameter "page" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "page", r.URL.Query(), &params.Page, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page", queryValues, &params.Page, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -5133,7 +5428,7 @@ func (siw *ServerInterfaceWrapper) ListAreaLandmarks(w http.ResponseWriter, r *h
 
 	// ------------- Optional query parameter "size" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "size", r.URL.Query(), &params.Size, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "size", queryValues, &params.Size, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -5146,7 +5441,7 @@ func (siw *ServerInterfaceWrapper) ListAreaLandmarks(w http.ResponseWriter, r *h
 
 	// ------------- Optional query parameter "cursor" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", r.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", queryValues, &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -5229,9 +5524,12 @@ func (siw *ServerInterfaceWrapper) ListAttempts(w http.ResponseWriter, r *http.R
 	// Parameter object where we will unmarshal all parameters from the context
 	var params ListAttemptsParams
 
+	// Read once: the template that this one replaces reads it for each parameter.
+	queryValues := r.URL.Query()
+
 	// ------------- Optional query parameter "status" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "status", r.URL.Query(), &params.Status, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "status", queryValues, &params.Status, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -5244,7 +5542,7 @@ func (siw *ServerInterfaceWrapper) ListAttempts(w http.ResponseWriter, r *http.R
 
 	// ------------- Optional query parameter "landmark_id" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "landmark_id", r.URL.Query(), &params.LandmarkID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "landmark_id", queryValues, &params.LandmarkID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -5257,7 +5555,7 @@ func (siw *ServerInterfaceWrapper) ListAttempts(w http.ResponseWriter, r *http.R
 
 	// ------------- Optional query parameter "user_id" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "user_id", r.URL.Query(), &params.UserID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "user_id", queryValues, &params.UserID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -5270,7 +5568,7 @@ func (siw *ServerInterfaceWrapper) ListAttempts(w http.ResponseWriter, r *http.R
 
 	// ------------- Optional query parameter "sort_by" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_by", r.URL.Query(), &params.SortBy, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_by", queryValues, &params.SortBy, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -5283,7 +5581,7 @@ func (siw *ServerInterfaceWrapper) ListAttempts(w http.ResponseWriter, r *http.R
 
 	// ------------- Optional query parameter "sort_order" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_order", r.URL.Query(), &params.SortOrder, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_order", queryValues, &params.SortOrder, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -5296,7 +5594,7 @@ func (siw *ServerInterfaceWrapper) ListAttempts(w http.ResponseWriter, r *http.R
 
 	// ------------- Optional query parameter "page" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "page", r.URL.Query(), &params.Page, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page", queryValues, &params.Page, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -5309,7 +5607,7 @@ func (siw *ServerInterfaceWrapper) ListAttempts(w http.ResponseWriter, r *http.R
 
 	// ------------- Optional query parameter "size" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "size", r.URL.Query(), &params.Size, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "size", queryValues, &params.Size, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -5322,7 +5620,7 @@ func (siw *ServerInterfaceWrapper) ListAttempts(w http.ResponseWriter, r *http.R
 
 	// ------------- Optional query parameter "cursor" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", r.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", queryValues, &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -5614,9 +5912,12 @@ func (siw *ServerInterfaceWrapper) ListLandmarks(w http.ResponseWriter, r *http.
 	// Parameter object where we will unmarshal all parameters from the context
 	var params ListLandmarksParams
 
+	// Read once: the template that this one replaces reads it for each parameter.
+	queryValues := r.URL.Query()
+
 	// ------------- Optional query parameter "area_id" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "area_id", r.URL.Query(), &params.AreaID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "area_id", queryValues, &params.AreaID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -5629,7 +5930,7 @@ func (siw *ServerInterfaceWrapper) ListLandmarks(w http.ResponseWriter, r *http.
 
 	// ------------- Optional query parameter "difficulty" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "difficulty", r.URL.Query(), &params.Difficulty, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "difficulty", queryValues, &params.Difficulty, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -5642,7 +5943,7 @@ func (siw *ServerInterfaceWrapper) ListLandmarks(w http.ResponseWriter, r *http.
 
 	// ------------- Optional query parameter "is_verified" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "is_verified", r.URL.Query(), &params.IsVerified, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "is_verified", queryValues, &params.IsVerified, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -5655,7 +5956,7 @@ func (siw *ServerInterfaceWrapper) ListLandmarks(w http.ResponseWriter, r *http.
 
 	// ------------- Optional query parameter "created_by" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "created_by", r.URL.Query(), &params.CreatedBy, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "created_by", queryValues, &params.CreatedBy, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -5668,7 +5969,7 @@ func (siw *ServerInterfaceWrapper) ListLandmarks(w http.ResponseWriter, r *http.
 
 	// ------------- Optional query parameter "bbox" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "bbox", r.URL.Query(), &params.Bbox, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "bbox", queryValues, &params.Bbox, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -5679,9 +5980,22 @@ func (siw *ServerInterfaceWrapper) ListLandmarks(w http.ResponseWriter, r *http.
 		return
 	}
 
+	// ------------- Optional query parameter "search" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "search", queryValues, &params.Search, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "search"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "search", Err: err})
+		}
+		return
+	}
+
 	// ------------- Optional query parameter "sort_by" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_by", r.URL.Query(), &params.SortBy, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_by", queryValues, &params.SortBy, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -5694,7 +6008,7 @@ func (siw *ServerInterfaceWrapper) ListLandmarks(w http.ResponseWriter, r *http.
 
 	// ------------- Optional query parameter "sort_order" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_order", r.URL.Query(), &params.SortOrder, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_order", queryValues, &params.SortOrder, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -5707,7 +6021,7 @@ func (siw *ServerInterfaceWrapper) ListLandmarks(w http.ResponseWriter, r *http.
 
 	// ------------- Optional query parameter "page" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "page", r.URL.Query(), &params.Page, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page", queryValues, &params.Page, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -5720,7 +6034,7 @@ func (siw *ServerInterfaceWrapper) ListLandmarks(w http.ResponseWriter, r *http.
 
 	// ------------- Optional query parameter "size" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "size", r.URL.Query(), &params.Size, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "size", queryValues, &params.Size, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -5733,7 +6047,7 @@ func (siw *ServerInterfaceWrapper) ListLandmarks(w http.ResponseWriter, r *http.
 
 	// ------------- Optional query parameter "cursor" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", r.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", queryValues, &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -5758,8 +6072,35 @@ func (siw *ServerInterfaceWrapper) ListLandmarks(w http.ResponseWriter, r *http.
 // CreateLandmark operation middleware
 func (siw *ServerInterfaceWrapper) CreateLandmark(w http.ResponseWriter, r *http.Request) {
 
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateLandmarkParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "idempotency-key"})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Idempotency-Key", Err: err})
+			return
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		siw.Handler.CreateLandmark(w, r)
+		siw.Handler.CreateLandmark(w, r, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -5778,9 +6119,12 @@ func (siw *ServerInterfaceWrapper) ListNearbyLandmarks(w http.ResponseWriter, r 
 	// Parameter object where we will unmarshal all parameters from the context
 	var params ListNearbyLandmarksParams
 
+	// Read once: the template that this one replaces reads it for each parameter.
+	queryValues := r.URL.Query()
+
 	// ------------- Required query parameter "latitude" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, true, "latitude", r.URL.Query(), &params.Latitude, runtime.BindQueryParameterOptions{Type: "number", Format: "double"})
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "latitude", queryValues, &params.Latitude, runtime.BindQueryParameterOptions{Type: "number", Format: "double"})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -5793,7 +6137,7 @@ func (siw *ServerInterfaceWrapper) ListNearbyLandmarks(w http.ResponseWriter, r 
 
 	// ------------- Required query parameter "longitude" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, true, "longitude", r.URL.Query(), &params.Longitude, runtime.BindQueryParameterOptions{Type: "number", Format: "double"})
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "longitude", queryValues, &params.Longitude, runtime.BindQueryParameterOptions{Type: "number", Format: "double"})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -5806,7 +6150,7 @@ func (siw *ServerInterfaceWrapper) ListNearbyLandmarks(w http.ResponseWriter, r 
 
 	// ------------- Required query parameter "radius_meters" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, true, "radius_meters", r.URL.Query(), &params.RadiusMeters, runtime.BindQueryParameterOptions{Type: "number", Format: "double"})
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "radius_meters", queryValues, &params.RadiusMeters, runtime.BindQueryParameterOptions{Type: "number", Format: "double"})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -5819,7 +6163,7 @@ func (siw *ServerInterfaceWrapper) ListNearbyLandmarks(w http.ResponseWriter, r 
 
 	// ------------- Optional query parameter "area_id" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "area_id", r.URL.Query(), &params.AreaID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "area_id", queryValues, &params.AreaID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -5832,7 +6176,7 @@ func (siw *ServerInterfaceWrapper) ListNearbyLandmarks(w http.ResponseWriter, r 
 
 	// ------------- Optional query parameter "is_verified" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "is_verified", r.URL.Query(), &params.IsVerified, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "is_verified", queryValues, &params.IsVerified, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -5845,7 +6189,7 @@ func (siw *ServerInterfaceWrapper) ListNearbyLandmarks(w http.ResponseWriter, r 
 
 	// ------------- Optional query parameter "unlocked" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "unlocked", r.URL.Query(), &params.Unlocked, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "unlocked", queryValues, &params.Unlocked, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -5858,7 +6202,7 @@ func (siw *ServerInterfaceWrapper) ListNearbyLandmarks(w http.ResponseWriter, r 
 
 	// ------------- Optional query parameter "require_all_landmarks_in_radius" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "require_all_landmarks_in_radius", r.URL.Query(), &params.RequireAllLandmarksInRadius, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "require_all_landmarks_in_radius", queryValues, &params.RequireAllLandmarksInRadius, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -5871,7 +6215,7 @@ func (siw *ServerInterfaceWrapper) ListNearbyLandmarks(w http.ResponseWriter, r 
 
 	// ------------- Optional query parameter "load_from_same_area" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "load_from_same_area", r.URL.Query(), &params.LoadFromSameArea, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "load_from_same_area", queryValues, &params.LoadFromSameArea, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -5884,7 +6228,7 @@ func (siw *ServerInterfaceWrapper) ListNearbyLandmarks(w http.ResponseWriter, r 
 
 	// ------------- Optional query parameter "page" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "page", r.URL.Query(), &params.Page, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page", queryValues, &params.Page, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -5897,7 +6241,7 @@ func (siw *ServerInterfaceWrapper) ListNearbyLandmarks(w http.ResponseWriter, r 
 
 	// ------------- Optional query parameter "size" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "size", r.URL.Query(), &params.Size, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "size", queryValues, &params.Size, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -5910,7 +6254,7 @@ func (siw *ServerInterfaceWrapper) ListNearbyLandmarks(w http.ResponseWriter, r 
 
 	// ------------- Optional query parameter "cursor" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", r.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", queryValues, &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -6097,8 +6441,32 @@ func (siw *ServerInterfaceWrapper) CreateAttempt(w http.ResponseWriter, r *http.
 		return
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateAttemptParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "idempotency-key"})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Idempotency-Key", Err: err})
+			return
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		siw.Handler.CreateAttempt(w, r, landmarkID)
+		siw.Handler.CreateAttempt(w, r, landmarkID, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -6152,9 +6520,12 @@ func (siw *ServerInterfaceWrapper) GetLandmarkImage(w http.ResponseWriter, r *ht
 	// Parameter object where we will unmarshal all parameters from the context
 	var params GetLandmarkImageParams
 
+	// Read once: the template that this one replaces reads it for each parameter.
+	queryValues := r.URL.Query()
+
 	// ------------- Optional query parameter "version" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "version", r.URL.Query(), &params.Version, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "version", queryValues, &params.Version, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -6506,9 +6877,12 @@ func (siw *ServerInterfaceWrapper) ListSessions(w http.ResponseWriter, r *http.R
 	// Parameter object where we will unmarshal all parameters from the context
 	var params ListSessionsParams
 
+	// Read once: the template that this one replaces reads it for each parameter.
+	queryValues := r.URL.Query()
+
 	// ------------- Optional query parameter "sort_by" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_by", r.URL.Query(), &params.SortBy, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_by", queryValues, &params.SortBy, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -6521,7 +6895,7 @@ func (siw *ServerInterfaceWrapper) ListSessions(w http.ResponseWriter, r *http.R
 
 	// ------------- Optional query parameter "sort_order" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_order", r.URL.Query(), &params.SortOrder, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_order", queryValues, &params.SortOrder, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -6534,7 +6908,7 @@ func (siw *ServerInterfaceWrapper) ListSessions(w http.ResponseWriter, r *http.R
 
 	// ------------- Optional query parameter "page" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "page", r.URL.Query(), &params.Page, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page", queryValues, &params.Page, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -6547,7 +6921,7 @@ func (siw *ServerInterfaceWrapper) ListSessions(w http.ResponseWriter, r *http.R
 
 	// ------------- Optional query parameter "size" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "size", r.URL.Query(), &params.Size, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "size", queryValues, &params.Size, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -6560,7 +6934,7 @@ func (siw *ServerInterfaceWrapper) ListSessions(w http.ResponseWriter, r *http.R
 
 	// ------------- Optional query parameter "cursor" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", r.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", queryValues, &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -6617,9 +6991,12 @@ func (siw *ServerInterfaceWrapper) ListReports(w http.ResponseWriter, r *http.Re
 	// Parameter object where we will unmarshal all parameters from the context
 	var params ListReportsParams
 
+	// Read once: the template that this one replaces reads it for each parameter.
+	queryValues := r.URL.Query()
+
 	// ------------- Optional query parameter "status" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "status", r.URL.Query(), &params.Status, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "status", queryValues, &params.Status, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -6632,7 +7009,7 @@ func (siw *ServerInterfaceWrapper) ListReports(w http.ResponseWriter, r *http.Re
 
 	// ------------- Optional query parameter "subject_type" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "subject_type", r.URL.Query(), &params.SubjectType, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "subject_type", queryValues, &params.SubjectType, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -6645,7 +7022,7 @@ func (siw *ServerInterfaceWrapper) ListReports(w http.ResponseWriter, r *http.Re
 
 	// ------------- Optional query parameter "subject_id" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "subject_id", r.URL.Query(), &params.SubjectID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "subject_id", queryValues, &params.SubjectID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -6658,7 +7035,7 @@ func (siw *ServerInterfaceWrapper) ListReports(w http.ResponseWriter, r *http.Re
 
 	// ------------- Optional query parameter "reporter_id" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "reporter_id", r.URL.Query(), &params.ReporterID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "reporter_id", queryValues, &params.ReporterID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -6669,9 +7046,22 @@ func (siw *ServerInterfaceWrapper) ListReports(w http.ResponseWriter, r *http.Re
 		return
 	}
 
+	// ------------- Optional query parameter "search" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "search", queryValues, &params.Search, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "search"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "search", Err: err})
+		}
+		return
+	}
+
 	// ------------- Optional query parameter "sort_by" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_by", r.URL.Query(), &params.SortBy, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_by", queryValues, &params.SortBy, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -6684,7 +7074,7 @@ func (siw *ServerInterfaceWrapper) ListReports(w http.ResponseWriter, r *http.Re
 
 	// ------------- Optional query parameter "sort_order" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_order", r.URL.Query(), &params.SortOrder, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_order", queryValues, &params.SortOrder, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -6697,7 +7087,7 @@ func (siw *ServerInterfaceWrapper) ListReports(w http.ResponseWriter, r *http.Re
 
 	// ------------- Optional query parameter "page" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "page", r.URL.Query(), &params.Page, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page", queryValues, &params.Page, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -6710,7 +7100,7 @@ func (siw *ServerInterfaceWrapper) ListReports(w http.ResponseWriter, r *http.Re
 
 	// ------------- Optional query parameter "size" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "size", r.URL.Query(), &params.Size, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "size", queryValues, &params.Size, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -6723,7 +7113,7 @@ func (siw *ServerInterfaceWrapper) ListReports(w http.ResponseWriter, r *http.Re
 
 	// ------------- Optional query parameter "cursor" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", r.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", queryValues, &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -6798,8 +7188,35 @@ func (siw *ServerInterfaceWrapper) ResolveReport(w http.ResponseWriter, r *http.
 // CreateReport operation middleware
 func (siw *ServerInterfaceWrapper) CreateReport(w http.ResponseWriter, r *http.Request) {
 
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateReportParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "idempotency-key"})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Idempotency-Key", Err: err})
+			return
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		siw.Handler.CreateReport(w, r)
+		siw.Handler.CreateReport(w, r, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -6818,9 +7235,12 @@ func (siw *ServerInterfaceWrapper) ListUnlocks(w http.ResponseWriter, r *http.Re
 	// Parameter object where we will unmarshal all parameters from the context
 	var params ListUnlocksParams
 
+	// Read once: the template that this one replaces reads it for each parameter.
+	queryValues := r.URL.Query()
+
 	// ------------- Optional query parameter "landmark_id" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "landmark_id", r.URL.Query(), &params.LandmarkID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "landmark_id", queryValues, &params.LandmarkID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -6833,7 +7253,7 @@ func (siw *ServerInterfaceWrapper) ListUnlocks(w http.ResponseWriter, r *http.Re
 
 	// ------------- Optional query parameter "user_id" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "user_id", r.URL.Query(), &params.UserID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "user_id", queryValues, &params.UserID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -6846,7 +7266,7 @@ func (siw *ServerInterfaceWrapper) ListUnlocks(w http.ResponseWriter, r *http.Re
 
 	// ------------- Optional query parameter "sort_by" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_by", r.URL.Query(), &params.SortBy, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_by", queryValues, &params.SortBy, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -6859,7 +7279,7 @@ func (siw *ServerInterfaceWrapper) ListUnlocks(w http.ResponseWriter, r *http.Re
 
 	// ------------- Optional query parameter "sort_order" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_order", r.URL.Query(), &params.SortOrder, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_order", queryValues, &params.SortOrder, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -6872,7 +7292,7 @@ func (siw *ServerInterfaceWrapper) ListUnlocks(w http.ResponseWriter, r *http.Re
 
 	// ------------- Optional query parameter "page" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "page", r.URL.Query(), &params.Page, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page", queryValues, &params.Page, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -6885,7 +7305,7 @@ func (siw *ServerInterfaceWrapper) ListUnlocks(w http.ResponseWriter, r *http.Re
 
 	// ------------- Optional query parameter "size" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "size", r.URL.Query(), &params.Size, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "size", queryValues, &params.Size, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -6898,7 +7318,7 @@ func (siw *ServerInterfaceWrapper) ListUnlocks(w http.ResponseWriter, r *http.Re
 
 	// ------------- Optional query parameter "cursor" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", r.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", queryValues, &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -7038,9 +7458,12 @@ func (siw *ServerInterfaceWrapper) GetUserAvatar(w http.ResponseWriter, r *http.
 	// Parameter object where we will unmarshal all parameters from the context
 	var params GetUserAvatarParams
 
+	// Read once: the template that this one replaces reads it for each parameter.
+	queryValues := r.URL.Query()
+
 	// ------------- Optional query parameter "version" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "version", r.URL.Query(), &params.Version, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "version", queryValues, &params.Version, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		var requiredError *runtime.RequiredParameterError
 		if errors.As(err, &requiredError) {
@@ -7367,7 +7790,14 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 
 type BadRequestApplicationProblemPlusJSONResponse Problem
 
-type ConflictApplicationProblemPlusJSONResponse Problem
+type ConflictResponseHeaders struct {
+	RetryAfter *int
+}
+type ConflictApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers ConflictResponseHeaders
+}
 
 type ContentTooLargeApplicationProblemPlusJSONResponse Problem
 
@@ -7568,10 +7998,13 @@ type PurgeArea409ApplicationProblemPlusJSONResponse struct {
 func (response PurgeArea409ApplicationProblemPlusJSONResponse) VisitPurgeAreaResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
 	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
 	return err
@@ -7733,10 +8166,13 @@ type RestoreArea409ApplicationProblemPlusJSONResponse struct {
 func (response RestoreArea409ApplicationProblemPlusJSONResponse) VisitRestoreAreaResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
 	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
 	return err
@@ -8199,10 +8635,13 @@ type PurgeLandmark409ApplicationProblemPlusJSONResponse struct {
 func (response PurgeLandmark409ApplicationProblemPlusJSONResponse) VisitPurgeLandmarkResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
 	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
 	return err
@@ -8364,10 +8803,13 @@ type RestoreLandmark409ApplicationProblemPlusJSONResponse struct {
 func (response RestoreLandmark409ApplicationProblemPlusJSONResponse) VisitRestoreLandmarkResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
 	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
 	return err
@@ -8811,10 +9253,13 @@ type ReplacePolicy409ApplicationProblemPlusJSONResponse struct {
 func (response ReplacePolicy409ApplicationProblemPlusJSONResponse) VisitReplacePolicyResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
 	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
 	return err
@@ -9381,10 +9826,13 @@ type RestorePolicyVersion409ApplicationProblemPlusJSONResponse struct {
 func (response RestorePolicyVersion409ApplicationProblemPlusJSONResponse) VisitRestorePolicyVersionResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
 	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
 	return err
@@ -9616,7 +10064,8 @@ func (response ListRoles503ApplicationProblemPlusJSONResponse) VisitListRolesRes
 }
 
 type CreateRoleRequestObject struct {
-	Body *CreateRoleJSONRequestBody
+	Params CreateRoleParams
+	Body   *CreateRoleJSONRequestBody
 }
 
 type CreateRoleResponseObject interface {
@@ -9624,8 +10073,9 @@ type CreateRoleResponseObject interface {
 }
 
 type CreateRole201ResponseHeaders struct {
-	ETag     *string
-	Location *string
+	ETag                *string
+	IdempotencyReplayed *string
+	Location            *string
 }
 
 type CreateRole201JSONResponse struct {
@@ -9642,6 +10092,9 @@ func (response CreateRole201JSONResponse) VisitCreateRoleResponse(w http.Respons
 	w.Header().Set("Content-Type", "application/json")
 	if response.Headers.ETag != nil {
 		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
 	}
 	if response.Headers.Location != nil {
 		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
@@ -9709,10 +10162,13 @@ type CreateRole409ApplicationProblemPlusJSONResponse struct {
 func (response CreateRole409ApplicationProblemPlusJSONResponse) VisitCreateRoleResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
 	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
 	return err
@@ -9917,10 +10373,13 @@ type DeleteRole409ApplicationProblemPlusJSONResponse struct {
 func (response DeleteRole409ApplicationProblemPlusJSONResponse) VisitDeleteRoleResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
 	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
 	return err
@@ -10293,10 +10752,13 @@ type UpdateRole409ApplicationProblemPlusJSONResponse struct {
 func (response UpdateRole409ApplicationProblemPlusJSONResponse) VisitUpdateRoleResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
 	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
 	return err
@@ -10534,10 +10996,13 @@ type ReplaceRolePermissions409ApplicationProblemPlusJSONResponse struct {
 func (response ReplaceRolePermissions409ApplicationProblemPlusJSONResponse) VisitReplaceRolePermissionsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
 	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
 	return err
@@ -11023,10 +11488,13 @@ type PurgeUser409ApplicationProblemPlusJSONResponse struct {
 func (response PurgeUser409ApplicationProblemPlusJSONResponse) VisitPurgeUserResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
 	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
 	return err
@@ -11367,10 +11835,13 @@ type UpdateUser409ApplicationProblemPlusJSONResponse struct {
 func (response UpdateUser409ApplicationProblemPlusJSONResponse) VisitUpdateUserResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
 	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
 	return err
@@ -11596,10 +12067,13 @@ type RestoreUser409ApplicationProblemPlusJSONResponse struct {
 func (response RestoreUser409ApplicationProblemPlusJSONResponse) VisitRestoreUserResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
 	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
 	return err
@@ -11799,7 +12273,8 @@ func (response ListAreas503ApplicationProblemPlusJSONResponse) VisitListAreasRes
 }
 
 type CreateAreaRequestObject struct {
-	Body *CreateAreaJSONRequestBody
+	Params CreateAreaParams
+	Body   *CreateAreaJSONRequestBody
 }
 
 type CreateAreaResponseObject interface {
@@ -11807,8 +12282,9 @@ type CreateAreaResponseObject interface {
 }
 
 type CreateArea201ResponseHeaders struct {
-	ETag     *string
-	Location *string
+	ETag                *string
+	IdempotencyReplayed *string
+	Location            *string
 }
 
 type CreateArea201JSONResponse struct {
@@ -11825,6 +12301,9 @@ func (response CreateArea201JSONResponse) VisitCreateAreaResponse(w http.Respons
 	w.Header().Set("Content-Type", "application/json")
 	if response.Headers.ETag != nil {
 		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
 	}
 	if response.Headers.Location != nil {
 		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
@@ -11892,10 +12371,13 @@ type CreateArea409ApplicationProblemPlusJSONResponse struct {
 func (response CreateArea409ApplicationProblemPlusJSONResponse) VisitCreateAreaResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
 	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
 	return err
@@ -12577,10 +13059,13 @@ type UpdateArea409ApplicationProblemPlusJSONResponse struct {
 func (response UpdateArea409ApplicationProblemPlusJSONResponse) VisitUpdateAreaResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
 	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
 	return err
@@ -15535,10 +16020,13 @@ type VerifyEmail409ApplicationProblemPlusJSONResponse struct {
 func (response VerifyEmail409ApplicationProblemPlusJSONResponse) VisitVerifyEmailResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
 	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
 	return err
@@ -15786,7 +16274,8 @@ func (response ListLandmarks503ApplicationProblemPlusJSONResponse) VisitListLand
 }
 
 type CreateLandmarkRequestObject struct {
-	Body *CreateLandmarkJSONRequestBody
+	Params CreateLandmarkParams
+	Body   *CreateLandmarkJSONRequestBody
 }
 
 type CreateLandmarkResponseObject interface {
@@ -15794,8 +16283,9 @@ type CreateLandmarkResponseObject interface {
 }
 
 type CreateLandmark201ResponseHeaders struct {
-	ETag     *string
-	Location *string
+	ETag                *string
+	IdempotencyReplayed *string
+	Location            *string
 }
 
 type CreateLandmark201JSONResponse struct {
@@ -15812,6 +16302,9 @@ func (response CreateLandmark201JSONResponse) VisitCreateLandmarkResponse(w http
 	w.Header().Set("Content-Type", "application/json")
 	if response.Headers.ETag != nil {
 		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
 	}
 	if response.Headers.Location != nil {
 		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
@@ -15879,10 +16372,13 @@ type CreateLandmark409ApplicationProblemPlusJSONResponse struct {
 func (response CreateLandmark409ApplicationProblemPlusJSONResponse) VisitCreateLandmarkResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
 	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
 	return err
@@ -16564,10 +17060,13 @@ type UpdateLandmark409ApplicationProblemPlusJSONResponse struct {
 func (response UpdateLandmark409ApplicationProblemPlusJSONResponse) VisitUpdateLandmarkResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
 	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
 	return err
@@ -16699,6 +17198,7 @@ func (response UpdateLandmark503ApplicationProblemPlusJSONResponse) VisitUpdateL
 
 type CreateAttemptRequestObject struct {
 	LandmarkID LandmarkID `json:"landmark_id"`
+	Params     CreateAttemptParams
 	Body       *multipart.Reader
 }
 
@@ -16707,7 +17207,8 @@ type CreateAttemptResponseObject interface {
 }
 
 type CreateAttempt202ResponseHeaders struct {
-	Location *string
+	IdempotencyReplayed *string
+	Location            *string
 }
 
 type CreateAttempt202JSONResponse struct {
@@ -16722,6 +17223,9 @@ func (response CreateAttempt202JSONResponse) VisitCreateAttemptResponse(w http.R
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
+	}
 	if response.Headers.Location != nil {
 		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
 	}
@@ -16804,10 +17308,13 @@ type CreateAttempt409ApplicationProblemPlusJSONResponse struct {
 func (response CreateAttempt409ApplicationProblemPlusJSONResponse) VisitCreateAttemptResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
 	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
 	return err
@@ -17848,10 +18355,13 @@ type DeleteMe409ApplicationProblemPlusJSONResponse struct {
 func (response DeleteMe409ApplicationProblemPlusJSONResponse) VisitDeleteMeResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
 	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
 	return err
@@ -19456,10 +19966,13 @@ type StartTotp409ApplicationProblemPlusJSONResponse struct {
 func (response StartTotp409ApplicationProblemPlusJSONResponse) VisitStartTotpResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
 	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
 	return err
@@ -19679,10 +20192,13 @@ type ConfirmTotp409ApplicationProblemPlusJSONResponse struct {
 func (response ConfirmTotp409ApplicationProblemPlusJSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
 	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
 	return err
@@ -20488,10 +21004,13 @@ type ResolveReport409ApplicationProblemPlusJSONResponse struct {
 func (response ResolveReport409ApplicationProblemPlusJSONResponse) VisitResolveReportResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
 	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
 	return err
@@ -20622,22 +21141,33 @@ func (response ResolveReport503ApplicationProblemPlusJSONResponse) VisitResolveR
 }
 
 type CreateReportRequestObject struct {
-	Body *CreateReportJSONRequestBody
+	Params CreateReportParams
+	Body   *CreateReportJSONRequestBody
 }
 
 type CreateReportResponseObject interface {
 	VisitCreateReportResponse(w http.ResponseWriter) error
 }
 
-type CreateReport201JSONResponse Report
+type CreateReport201ResponseHeaders struct {
+	IdempotencyReplayed *string
+}
+
+type CreateReport201JSONResponse struct {
+	Body    Report
+	Headers CreateReport201ResponseHeaders
+}
 
 func (response CreateReport201JSONResponse) VisitCreateReportResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
+	}
 	w.WriteHeader(201)
 	_, err := buf.WriteTo(w)
 	return err
@@ -20690,6 +21220,25 @@ func (response CreateReport403ApplicationProblemPlusJSONResponse) VisitCreateRep
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateReport409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response CreateReport409ApplicationProblemPlusJSONResponse) VisitCreateReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -22455,8 +23004,10 @@ func (sh *strictHandler) ListRoles(w http.ResponseWriter, r *http.Request, param
 }
 
 // CreateRole operation middleware
-func (sh *strictHandler) CreateRole(w http.ResponseWriter, r *http.Request) {
+func (sh *strictHandler) CreateRole(w http.ResponseWriter, r *http.Request, params CreateRoleParams) {
 	var request CreateRoleRequestObject
+
+	request.Params = params
 
 	var body CreateRoleJSONRequestBody
 	if err := runtime.BindJSONBody(r, &body); err != nil {
@@ -22799,8 +23350,10 @@ func (sh *strictHandler) ListAreas(w http.ResponseWriter, r *http.Request, param
 }
 
 // CreateArea operation middleware
-func (sh *strictHandler) CreateArea(w http.ResponseWriter, r *http.Request) {
+func (sh *strictHandler) CreateArea(w http.ResponseWriter, r *http.Request, params CreateAreaParams) {
 	var request CreateAreaRequestObject
+
+	request.Params = params
 
 	var body CreateAreaJSONRequestBody
 	if err := runtime.BindJSONBody(r, &body); err != nil {
@@ -23513,8 +24066,10 @@ func (sh *strictHandler) ListLandmarks(w http.ResponseWriter, r *http.Request, p
 }
 
 // CreateLandmark operation middleware
-func (sh *strictHandler) CreateLandmark(w http.ResponseWriter, r *http.Request) {
+func (sh *strictHandler) CreateLandmark(w http.ResponseWriter, r *http.Request, params CreateLandmarkParams) {
 	var request CreateLandmarkRequestObject
+
+	request.Params = params
 
 	var body CreateLandmarkJSONRequestBody
 	if err := runtime.BindJSONBody(r, &body); err != nil {
@@ -23658,10 +24213,11 @@ func (sh *strictHandler) UpdateLandmark(w http.ResponseWriter, r *http.Request, 
 }
 
 // CreateAttempt operation middleware
-func (sh *strictHandler) CreateAttempt(w http.ResponseWriter, r *http.Request, landmarkID LandmarkID) {
+func (sh *strictHandler) CreateAttempt(w http.ResponseWriter, r *http.Request, landmarkID LandmarkID, params CreateAttemptParams) {
 	var request CreateAttemptRequestObject
 
 	request.LandmarkID = landmarkID
+	request.Params = params
 
 	if reader, err := r.MultipartReader(); err != nil {
 		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode multipart body: %w", err))
@@ -24289,8 +24845,10 @@ func (sh *strictHandler) ResolveReport(w http.ResponseWriter, r *http.Request, r
 }
 
 // CreateReport operation middleware
-func (sh *strictHandler) CreateReport(w http.ResponseWriter, r *http.Request) {
+func (sh *strictHandler) CreateReport(w http.ResponseWriter, r *http.Request, params CreateReportParams) {
 	var request CreateReportRequestObject
+
+	request.Params = params
 
 	var body CreateReportJSONRequestBody
 	if err := runtime.BindJSONBody(r, &body); err != nil {

@@ -48,6 +48,14 @@ var (
 				},
 			},
 			{
+				Name:    "area_deleted_by_deleted_at_id",
+				Unique:  false,
+				Columns: []*schema.Column{AreasColumns[4], AreasColumns[3], AreasColumns[0]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "deleted_at IS NOT NULL",
+				},
+			},
+			{
 				Name:    "area_deletion_id",
 				Unique:  false,
 				Columns: []*schema.Column{AreasColumns[5]},
@@ -72,9 +80,9 @@ var (
 				},
 			},
 			{
-				Name:    "area_parent_area_id",
+				Name:    "area_parent_area_id_created_at_id",
 				Unique:  false,
-				Columns: []*schema.Column{AreasColumns[12]},
+				Columns: []*schema.Column{AreasColumns[12], AreasColumns[1], AreasColumns[0]},
 			},
 			{
 				Name:    "area_external_id",
@@ -93,9 +101,25 @@ var (
 				},
 			},
 			{
-				Name:    "area_created_by",
+				Name:    "area_updated_at_id",
 				Unique:  false,
-				Columns: []*schema.Column{AreasColumns[8]},
+				Columns: []*schema.Column{AreasColumns[2], AreasColumns[0]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "deleted_at IS NULL",
+				},
+			},
+			{
+				Name:    "area_created_by_created_at_id",
+				Unique:  false,
+				Columns: []*schema.Column{AreasColumns[8], AreasColumns[1], AreasColumns[0]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "deleted_at IS NULL",
+				},
+			},
+			{
+				Name:    "area_is_verified_created_at_id",
+				Unique:  false,
+				Columns: []*schema.Column{AreasColumns[9], AreasColumns[1], AreasColumns[0]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "deleted_at IS NULL",
 				},
@@ -145,9 +169,19 @@ var (
 				Columns: []*schema.Column{AttemptsColumns[13], AttemptsColumns[1], AttemptsColumns[0]},
 			},
 			{
-				Name:    "attempt_landmark_id",
+				Name:    "attempt_landmark_id_created_at_id",
 				Unique:  false,
-				Columns: []*schema.Column{AttemptsColumns[12]},
+				Columns: []*schema.Column{AttemptsColumns[12], AttemptsColumns[1], AttemptsColumns[0]},
+			},
+			{
+				Name:    "attempt_created_at_id",
+				Unique:  false,
+				Columns: []*schema.Column{AttemptsColumns[1], AttemptsColumns[0]},
+			},
+			{
+				Name:    "attempt_updated_at_id",
+				Unique:  false,
+				Columns: []*schema.Column{AttemptsColumns[2], AttemptsColumns[0]},
 			},
 			{
 				Name:    "attempt_status_created_at_id",
@@ -232,6 +266,14 @@ var (
 				},
 			},
 			{
+				Name:    "landmark_deleted_by_deleted_at_id",
+				Unique:  false,
+				Columns: []*schema.Column{LandmarksColumns[4], LandmarksColumns[3], LandmarksColumns[0]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "deleted_at IS NOT NULL",
+				},
+			},
+			{
 				Name:    "landmark_deletion_id",
 				Unique:  false,
 				Columns: []*schema.Column{LandmarksColumns[5]},
@@ -249,9 +291,9 @@ var (
 				},
 			},
 			{
-				Name:    "landmark_area_id",
+				Name:    "landmark_area_id_created_at_id",
 				Unique:  false,
-				Columns: []*schema.Column{LandmarksColumns[18]},
+				Columns: []*schema.Column{LandmarksColumns[18], LandmarksColumns[1], LandmarksColumns[0]},
 			},
 			{
 				Name:    "landmark_external_id",
@@ -270,9 +312,33 @@ var (
 				},
 			},
 			{
-				Name:    "landmark_created_by",
+				Name:    "landmark_updated_at_id",
 				Unique:  false,
-				Columns: []*schema.Column{LandmarksColumns[14]},
+				Columns: []*schema.Column{LandmarksColumns[2], LandmarksColumns[0]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "deleted_at IS NULL",
+				},
+			},
+			{
+				Name:    "landmark_difficulty_created_at_id",
+				Unique:  false,
+				Columns: []*schema.Column{LandmarksColumns[9], LandmarksColumns[1], LandmarksColumns[0]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "deleted_at IS NULL",
+				},
+			},
+			{
+				Name:    "landmark_created_by_created_at_id",
+				Unique:  false,
+				Columns: []*schema.Column{LandmarksColumns[14], LandmarksColumns[1], LandmarksColumns[0]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "deleted_at IS NULL",
+				},
+			},
+			{
+				Name:    "landmark_is_verified_created_at_id",
+				Unique:  false,
+				Columns: []*schema.Column{LandmarksColumns[15], LandmarksColumns[1], LandmarksColumns[0]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "deleted_at IS NULL",
 				},
@@ -420,9 +486,24 @@ var (
 				Columns: []*schema.Column{ReportsColumns[7], ReportsColumns[1], ReportsColumns[0]},
 			},
 			{
-				Name:    "report_subject_type_subject_id",
+				Name:    "report_subject_id_created_at_id",
 				Unique:  false,
-				Columns: []*schema.Column{ReportsColumns[3], ReportsColumns[4]},
+				Columns: []*schema.Column{ReportsColumns[4], ReportsColumns[1], ReportsColumns[0]},
+			},
+			{
+				Name:    "report_reporter_id_created_at_id",
+				Unique:  false,
+				Columns: []*schema.Column{ReportsColumns[12], ReportsColumns[1], ReportsColumns[0]},
+			},
+			{
+				Name:    "report_created_at_id",
+				Unique:  false,
+				Columns: []*schema.Column{ReportsColumns[1], ReportsColumns[0]},
+			},
+			{
+				Name:    "report_updated_at_id",
+				Unique:  false,
+				Columns: []*schema.Column{ReportsColumns[2], ReportsColumns[0]},
 			},
 		},
 	}
@@ -557,6 +638,14 @@ var (
 				},
 			},
 			{
+				Name:    "unlock_deleted_by_deleted_at_id",
+				Unique:  false,
+				Columns: []*schema.Column{UnlocksColumns[4], UnlocksColumns[3], UnlocksColumns[0]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "deleted_at IS NOT NULL",
+				},
+			},
+			{
 				Name:    "unlock_deletion_id",
 				Unique:  false,
 				Columns: []*schema.Column{UnlocksColumns[5]},
@@ -578,14 +667,30 @@ var (
 				Columns: []*schema.Column{UnlocksColumns[10], UnlocksColumns[1], UnlocksColumns[0]},
 			},
 			{
-				Name:    "unlock_landmark_id",
+				Name:    "unlock_landmark_id_created_at_id",
 				Unique:  false,
-				Columns: []*schema.Column{UnlocksColumns[9]},
+				Columns: []*schema.Column{UnlocksColumns[9], UnlocksColumns[1], UnlocksColumns[0]},
 			},
 			{
 				Name:    "unlock_attempt_id",
 				Unique:  false,
 				Columns: []*schema.Column{UnlocksColumns[8]},
+			},
+			{
+				Name:    "unlock_created_at_id",
+				Unique:  false,
+				Columns: []*schema.Column{UnlocksColumns[1], UnlocksColumns[0]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "deleted_at IS NULL",
+				},
+			},
+			{
+				Name:    "unlock_updated_at_id",
+				Unique:  false,
+				Columns: []*schema.Column{UnlocksColumns[2], UnlocksColumns[0]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "deleted_at IS NULL",
+				},
 			},
 		},
 	}
@@ -618,6 +723,14 @@ var (
 				Name:    "user_deleted_at_id",
 				Unique:  false,
 				Columns: []*schema.Column{UsersColumns[3], UsersColumns[0]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "deleted_at IS NOT NULL",
+				},
+			},
+			{
+				Name:    "user_deleted_by_deleted_at_id",
+				Unique:  false,
+				Columns: []*schema.Column{UsersColumns[4], UsersColumns[3], UsersColumns[0]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "deleted_at IS NOT NULL",
 				},
@@ -663,17 +776,33 @@ var (
 				},
 			},
 			{
-				Name:    "user_role",
+				Name:    "user_created_at_id",
 				Unique:  false,
-				Columns: []*schema.Column{UsersColumns[11]},
+				Columns: []*schema.Column{UsersColumns[1], UsersColumns[0]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "deleted_at IS NULL",
 				},
 			},
 			{
-				Name:    "user_created_at_id",
+				Name:    "user_updated_at_id",
 				Unique:  false,
-				Columns: []*schema.Column{UsersColumns[1], UsersColumns[0]},
+				Columns: []*schema.Column{UsersColumns[2], UsersColumns[0]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "deleted_at IS NULL",
+				},
+			},
+			{
+				Name:    "user_role_created_at_id",
+				Unique:  false,
+				Columns: []*schema.Column{UsersColumns[11], UsersColumns[1], UsersColumns[0]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "deleted_at IS NULL",
+				},
+			},
+			{
+				Name:    "user_status_created_at_id",
+				Unique:  false,
+				Columns: []*schema.Column{UsersColumns[12], UsersColumns[1], UsersColumns[0]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "deleted_at IS NULL",
 				},

@@ -97,7 +97,7 @@ func (a Audit) rows(ctx context.Context, client *gen.Client, ids []uuid.UUID, lo
 	if len(ids) == 0 {
 		return map[uuid.UUID]audit.Row{}, nil
 	}
-	query := "SELECT id, to_jsonb(t) FROM " + a.Table + " t WHERE id = ANY($1) ORDER BY id"
+	query := "-- name: mixin_rows_before\nSELECT id, to_jsonb(t) FROM " + a.Table + " t WHERE id = ANY($1) ORDER BY id"
 	if lock {
 		query += " FOR UPDATE"
 	}

@@ -72,6 +72,7 @@ func (SoftDelete) Indexes() []ent.Index {
 	deleted := entsql.IndexWhere("deleted_at IS NOT NULL")
 	return []ent.Index{
 		index.Fields(deletedAt, "id").Annotations(deleted),
+		index.Fields("deleted_by", deletedAt, "id").Annotations(deleted),
 		index.Fields("deletion_id").Annotations(deleted),
 	}
 }

@@ -54,9 +54,11 @@ func (Area) Indexes() []ent.Index {
 			Annotations(entsql.IndexWhere("(deleted_at IS NULL) AND (parent_area_id IS NULL)")).
 			StorageKey("area_root_name"),
 		// Not of the living only: it also serves the foreign key when an area is purged.
-		index.Fields("parent_area_id"),
+		index.Fields("parent_area_id", "created_at", "id"),
 		index.Fields("external_id").Unique().Annotations(living),
 		index.Fields("created_at", "id").Annotations(living),
-		index.Fields("created_by").Annotations(living),
+		index.Fields("updated_at", "id").Annotations(living),
+		index.Fields("created_by", "created_at", "id").Annotations(living),
+		index.Fields("is_verified", "created_at", "id").Annotations(living),
 	}
 }

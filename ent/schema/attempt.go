@@ -56,7 +56,9 @@ func (Attempt) Edges() []ent.Edge {
 func (Attempt) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("user_id", "created_at", "id"),
-		index.Fields("landmark_id"),
+		index.Fields("landmark_id", "created_at", "id"),
+		index.Fields("created_at", "id"),
+		index.Fields("updated_at", "id"),
 		index.Fields("status", "created_at", "id"),
 	}
 }

@@ -67,9 +67,12 @@ func (Landmark) Indexes() []ent.Index {
 		index.Fields("location").
 			Annotations(entsql.IndexType("GIST"), living),
 		// Not of the living only: it also serves the foreign key when an area is purged.
-		index.Fields("area_id"),
+		index.Fields("area_id", "created_at", "id"),
 		index.Fields("external_id").Unique().Annotations(living),
 		index.Fields("created_at", "id").Annotations(living),
-		index.Fields("created_by").Annotations(living),
+		index.Fields("updated_at", "id").Annotations(living),
+		index.Fields("difficulty", "created_at", "id").Annotations(living),
+		index.Fields("created_by", "created_at", "id").Annotations(living),
+		index.Fields("is_verified", "created_at", "id").Annotations(living),
 	}
 }

@@ -50,6 +50,9 @@ func (Report) Indexes() []ent.Index {
 		index.Fields("reporter_id", "subject_type", "subject_id").Unique().
 			Annotations(entsql.IndexWhere("((status)::text = 'open'::text)")).StorageKey("report_open_once"),
 		index.Fields("status", "created_at", "id"),
-		index.Fields("subject_type", "subject_id"),
+		index.Fields("subject_id", "created_at", "id"),
+		index.Fields("reporter_id", "created_at", "id"),
+		index.Fields("created_at", "id"),
+		index.Fields("updated_at", "id"),
 	}
 }

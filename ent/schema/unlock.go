@@ -46,7 +46,9 @@ func (Unlock) Indexes() []ent.Index {
 		// Not of the living only: they also serve the foreign keys when a user or a
 		// landmark is purged.
 		index.Fields("user_id", "created_at", "id"),
-		index.Fields("landmark_id"),
+		index.Fields("landmark_id", "created_at", "id"),
 		index.Fields("attempt_id"),
+		index.Fields("created_at", "id").Annotations(living),
+		index.Fields("updated_at", "id").Annotations(living),
 	}
 }

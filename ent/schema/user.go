@@ -63,7 +63,9 @@ func (User) Indexes() []ent.Index {
 		index.Fields("email").Unique().Annotations(living),
 		index.Fields("username").Annotations(deleted).StorageKey("user_deleted_username"),
 		index.Fields("email").Annotations(deleted).StorageKey("user_deleted_email"),
-		index.Fields("role").Annotations(living),
 		index.Fields("created_at", "id").Annotations(living),
+		index.Fields("updated_at", "id").Annotations(living),
+		index.Fields("role", "created_at", "id").Annotations(living),
+		index.Fields("status", "created_at", "id").Annotations(living),
 	}
 }

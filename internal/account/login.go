@@ -198,7 +198,7 @@ func (s *Service) knowsAddress(ctx context.Context, user *ent.User) (bool, error
 	}
 	var known bool
 	// session_user_id_last_used_at_id and mailtoken_user_id serve it.
-	err := s.store.Pool.QueryRow(ctx, `
+	err := s.store.Pool.QueryRow(ctx, `-- name: account_knows_address
 SELECT EXISTS (SELECT FROM sessions WHERE user_id = $1 AND last_used_at > now() - interval '90 days' AND ip_address = $2)
   OR EXISTS (SELECT FROM mail_tokens WHERE user_id = $1 AND used_at > now() - interval '90 days' AND used_from = $2)`,
 		id, reqctx.From(ctx).Address).Scan(&known)

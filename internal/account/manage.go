@@ -156,7 +156,7 @@ func (s *Service) requireAnotherManager(ctx context.Context, tx *store.Tx, losin
 	if err := tx.LockGovernance(ctx); err != nil {
 		return err
 	}
-	// Served by user_role.
+	// Served by user_role_created_at_id.
 	another, err := tx.User.Query().Where(
 		entuser.IDNEQ(losing.ID), entuser.StatusEQ(entuser.StatusActive),
 		entuser.RoleIn(policy.Holders(managePolicy)...),

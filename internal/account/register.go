@@ -69,7 +69,7 @@ func (s *Service) Register(ctx context.Context, in Registration) error {
 func (s *Service) insertUser(ctx context.Context, tx *store.Tx, in Registration, hash string) (uuid.UUID, string, error) {
 	// One registration of a name or an address at a time: the second sees the first.
 	for _, key := range []string{"email:" + strings.ToLower(in.Email), "name:" + strings.ToLower(in.Username)} {
-		if _, err := tx.ExecContext(ctx, "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", key); err != nil {
+		if _, err := tx.ExecContext(ctx, "-- name: account_lock_registration\nSELECT pg_advisory_xact_lock(hashtextextended($1, 0))", key); err != nil {
 			return uuid.Nil, "", fmt.Errorf("lock the registration: %w", err)
 		}
 	}

@@ -56,17 +56,18 @@ import (
 
 // App is the built application.
 type App struct {
-	Store      *store.Store
-	Accounts   *account.Service
-	Roles      *role.Service
-	Policy     *livepolicy.Service
-	Keys       *keyring.Keyring
-	Areas      *area.Service
-	Landmarks  *landmark.Service
-	Unlocks    *unlock.Service
-	Moderation *moderation.Service
-	Trash      *trash.Service
-	Audit      *auditlog.Service
+	Store       *store.Store
+	Accounts    *account.Service
+	Roles       *role.Service
+	Policy      *livepolicy.Service
+	Keys        *keyring.Keyring
+	Areas       *area.Service
+	Landmarks   *landmark.Service
+	Unlocks     *unlock.Service
+	Moderation  *moderation.Service
+	Trash       *trash.Service
+	Audit       *auditlog.Service
+	Idempotency *idempotency.Service
 	// Handler answers requests, with everything that stands around them.
 	Handler http.Handler
 
@@ -105,10 +106,15 @@ func New(ctx context.Context, c config.Config, pages ...Page) (_ *App, err error
 		if a.redis, err = redisconn.Open(c.RedisURL); err != nil {
 			return nil, err
 		}
-		if a.cache, err = cache.New(a.redis, c.CacheMemory<<20); err != nil {
+		announcer, err := cache.New(a.redis, c.CacheMemory<<20)
+		if err != nil {
 			return nil, err
 		}
-		a.Store.AnnounceTo(a.cache)
+		// Whoever keeps no copies tells those who do all the same.
+		a.Store.AnnounceTo(announcer)
+		if c.CacheMemory > 0 {
+			a.cache = announcer
+		}
 	}
 	spec, err := api.GetSpec()
 	if err != nil {
@@ -181,9 +187,9 @@ func New(ctx context.Context, c config.Config, pages ...Page) (_ *App, err error
 	})
 	a.Trash = trash.NewService(a.Store, cursors, c.TrashRetention)
 	a.Audit = auditlog.NewService(a.Store, cursors, c.AuditRetention)
-	idempotent := idempotency.NewService(a.Store, c.Secret())
+	a.Idempotency = idempotency.NewService(a.Store, c.Secret())
 	a.jobs, err = jobs.NewRunner(jobs.Parts{
-		Store: a.Store, Storage: a.storage, Accounts: a.Accounts, Unlocks: a.Unlocks, Trash: a.Trash, Audit: a.Audit, Idempotency: idempotent,
+		Store: a.Store, Storage: a.storage, Accounts: a.Accounts, Unlocks: a.Unlocks, Trash: a.Trash, Audit: a.Audit, Idempotency: a.Idempotency,
 	}, jobs.Config{Parallel: c.Workers})
 	if err != nil {
 		return nil, err
@@ -197,7 +203,7 @@ func New(ctx context.Context, c config.Config, pages ...Page) (_ *App, err error
 	}
 	a.operations = operation.Config{
 		Verify: tokens.Verify, Gate: gate.New(limits, limiter, sessions, a.redis),
-		Authorizer: authorizer, RequiresMFA: a.Roles.RequiresMFA, Denied: a.Audit.Denied, Idempotency: idempotent,
+		Authorizer: authorizer, RequiresMFA: a.Roles.RequiresMFA, Denied: a.Audit.Denied, Idempotency: a.Idempotency,
 	}
 	a.requests = metrics.NewHTTP(a.registry, measured(table))
 	a.register()

@@ -74,7 +74,7 @@ func Config(t testing.TB, box *mailbox.Mailbox) config.Config {
 	t.Helper()
 	return config.Config{
 		HTTPAddr: "127.0.0.1:0", PublicURL: "http://127.0.0.1:8080", DatabaseURL: testenv.Database(t), DatabaseMaxConns: 8, StatementTimeout: 30 * time.Second,
-		RedisURL: testenv.Redis(t), StorageURL: (&url.URL{Scheme: "file", Path: filepath.ToSlash(t.TempDir())}).String(),
+		RedisURL: testenv.Redis(t), CacheMemory: 8, StorageURL: (&url.URL{Scheme: "file", Path: filepath.ToSlash(t.TempDir())}).String(),
 		SMTPURL: box.URL(), MailFrom: "PicASpot <no-reply@picaspot.example>",
 		SecretKey: strings.Repeat("test secret ", 4), AccessTokenTTL: 15 * time.Minute,
 		SessionTTL: time.Hour, SessionIdleTTL: 30 * time.Minute, RememberedTTL: 24 * time.Hour, RememberedIdleTTL: 12 * time.Hour,

@@ -26,7 +26,7 @@ func (s *Server) Area(by *Client, name string, set ...func(*api.AreaCreate)) api
 	for _, f := range set {
 		f(&in)
 	}
-	made, err := by.CreateAreaWithResponse(context.Background(), in)
+	made, err := by.CreateAreaWithResponse(context.Background(), nil, in)
 	require.NoError(s.t, err)
 	require.NotNil(s.t, made.JSON201, string(made.Body))
 	return *made.JSON201
@@ -39,7 +39,7 @@ func (s *Server) Landmark(by *Client, area uuid.UUID, name string, at geo.Point,
 	for _, f := range set {
 		f(&in)
 	}
-	made, err := by.CreateLandmarkWithResponse(context.Background(), in)
+	made, err := by.CreateLandmarkWithResponse(context.Background(), nil, in)
 	require.NoError(s.t, err)
 	require.NotNil(s.t, made.JSON201, string(made.Body))
 	return *made.JSON201
@@ -83,7 +83,7 @@ func Claim(at geo.Point) map[string]string {
 func (s *Server) Attempt(by *Client, landmark uuid.UUID, photo []byte, at geo.Point) api.Attempt {
 	s.t.Helper()
 	contentType, body := Form(s.t, photo, Claim(at))
-	made, err := by.CreateAttemptWithBodyWithResponse(context.Background(), landmark, contentType, body)
+	made, err := by.CreateAttemptWithBodyWithResponse(context.Background(), landmark, nil, contentType, body)
 	require.NoError(s.t, err)
 	require.NotNil(s.t, made.JSON202, string(made.Body))
 	return *made.JSON202

@@ -12,6 +12,7 @@ import (
 	"github.com/picaspot/picaspot/ent/predicate"
 	"github.com/picaspot/picaspot/internal/geo"
 	"github.com/picaspot/picaspot/internal/page"
+	"github.com/picaspot/picaspot/internal/search"
 )
 
 // Filter narrows a list of areas; nil does not.
@@ -19,26 +20,35 @@ type Filter struct {
 	IsVerified *bool
 	ParentID   *uuid.UUID
 	CreatedBy  *uuid.UUID
+	// Search keeps areas whose names and descriptions have the words of it, or words
+	// that it may be a mistyped form of; empty does not narrow.
+	Search string
 }
 
 var list = page.List{
-	Name: "areas", Default: "created_at",
+	Name: "areas", Default: "created_at", Ranked: true,
 	SortBy: map[string]page.Column{
 		"created_at": {Name: entarea.FieldCreatedAt, Type: page.Time},
 		"updated_at": {Name: entarea.FieldUpdatedAt, Type: page.Time},
-		"name":       {Name: entarea.FieldName, Type: page.Text},
+		"name":       {Name: entarea.FieldName, Type: page.Text, Through: search.NameKey},
 	},
 }
 
-// List returns a page of living areas.
+// List returns a page of living areas. Each sort has an index of its name, and so has
+// each filter in the order of the creation: area_created_at_id,
+// area_is_verified_created_at_id and so on.
 func (s *Service) List(ctx context.Context, f Filter, params page.Params) (page.Result[*ent.Area], error) {
+	params.Searched = f.Search != ""
 	q, err := list.Resolve(params, s.cursors, f)
 	if err != nil {
 		return page.Result[*ent.Area]{}, err
 	}
 	var where []predicate.Area
+	// having is what the database keeps the count of areas by.
+	having := map[string]any{}
 	if f.IsVerified != nil {
 		where = append(where, entarea.IsVerified(*f.IsVerified))
+		having[entarea.FieldIsVerified] = *f.IsVerified
 	}
 	if f.ParentID != nil {
 		where = append(where, entarea.ParentAreaID(*f.ParentID))
@@ -46,11 +56,17 @@ func (s *Service) List(ctx context.Context, f Filter, params page.Params) (page.
 	if f.CreatedBy != nil {
 		where = append(where, entarea.CreatedBy(*f.CreatedBy))
 	}
+	if f.Search != "" {
+		return s.search(ctx, f.Search, where, q)
+	}
 	return page.Fetch(ctx, q, page.Source[*ent.Area]{
 		List: func(ctx context.Context, limit, offset int) ([]*ent.Area, error) {
 			return s.store.Ent.Area.Query().Where(append(where, q.Where)...).Order(q.Order).Limit(limit).Offset(offset).All(ctx)
 		},
 		Count: func(ctx context.Context) (int, error) {
+			if f.ParentID == nil && f.CreatedBy == nil {
+				return s.store.Total(ctx, entarea.Table, having)
+			}
 			return s.store.Ent.Area.Query().Where(where...).Count(ctx)
 		},
 		Key: func(a *ent.Area, column string) any {
@@ -66,6 +82,20 @@ func (s *Service) List(ctx context.Context, f Filter, params page.Params) (page.
 			}
 		},
 	})
+}
+
+func (s *Service) search(ctx context.Context, text string, where []predicate.Area, q page.Query) (page.Result[*ent.Area], error) {
+	hits, err := search.Search{
+		Pool: s.store.Pool, Table: search.Areas, Text: text, Where: search.Predicates(where), Query: q,
+	}.Page(ctx)
+	if err != nil {
+		return page.Result[*ent.Area]{}, err
+	}
+	found, err := s.store.Ent.Area.Query().Where(entarea.IDIn(search.IDs(hits)...)).All(ctx)
+	if err != nil {
+		return page.Result[*ent.Area]{}, fmt.Errorf("read what was found: %w", err)
+	}
+	return search.Rows(hits, found, func(a *ent.Area) uuid.UUID { return a.ID }), nil
 }
 
 // Nearby asks for areas around a point.
@@ -92,7 +122,7 @@ var nearbyList = page.List{
 }
 
 // nearbySQL groups the landmarks of the circle, which landmark_location serves,
-// by their areas; landmark_area_id serves the count of an area's landmarks.
+// by their areas; landmark_area_id_created_at_id serves the count of an area's landmarks.
 const nearbySQL = `-- name: area_nearby
 WITH hits AS (
   SELECT area_id AS id, min(ST_Distance(location, $1)) AS distance, count(*) AS landmark_count

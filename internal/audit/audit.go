@@ -80,7 +80,7 @@ type Execer interface {
 
 // Statement inserts the rows that [Encode] makes; it has that one parameter.
 // Importing tools that hold a driver's own transaction use the two directly.
-const Statement = `
+const Statement = `-- name: audit_insert
 INSERT INTO audit_logs (id, created_at, actor_id, action, entity_type, entity_id, changes, ip_address, user_agent, request_id)
 SELECT id, created_at, actor_id, action, entity_type, entity_id, changes, ip_address, user_agent, request_id
 FROM jsonb_to_recordset($1::jsonb) AS r(

@@ -114,11 +114,11 @@ func (s *Service) List(ctx context.Context, f Filter, params page.Params) (page.
 	return page.Fetch(ctx, q, page.Source[Entry]{
 		List: func(ctx context.Context, limit, offset int) ([]Entry, error) {
 			after, keys := q.Condition(len(args) + 1)
-			return read(ctx, s.store, fmt.Sprintf("WHERE %s AND %s ORDER BY %s LIMIT %d OFFSET %d", where, after, q.OrderBy(), limit, offset),
+			return read(ctx, s.store, "-- name: auditlog_list\n", fmt.Sprintf("WHERE %s AND %s ORDER BY %s LIMIT %d OFFSET %d", where, after, q.OrderBy(), limit, offset),
 				append(args[:len(args):len(args)], keys...)...)
 		},
 		Count: func(ctx context.Context) (total int, err error) {
-			err = s.store.Pool.QueryRow(ctx, "SELECT count(*) FROM audit_logs WHERE "+where, args...).Scan(&total)
+			err = s.store.Pool.QueryRow(ctx, "-- name: auditlog_count\nSELECT count(*) FROM audit_logs WHERE "+where, args...).Scan(&total)
 			return total, err
 		},
 		Key: func(e Entry, column string) any {
@@ -130,8 +130,10 @@ func (s *Service) List(ctx context.Context, f Filter, params page.Params) (page.
 	})
 }
 
-func read(ctx context.Context, s *store.Store, rest string, args ...any) ([]Entry, error) {
-	rows, err := s.Pool.Query(ctx, "SELECT "+columns+" FROM audit_logs "+rest, args...)
+// read reads what the rest of a statement selects; the statement begins with the line
+// that names it.
+func read(ctx context.Context, s *store.Store, name, rest string, args ...any) ([]Entry, error) {
+	rows, err := s.Pool.Query(ctx, name+"SELECT "+columns+" FROM audit_logs "+rest, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read the audit log: %w", err)
 	}
@@ -145,7 +147,7 @@ func read(ctx context.Context, s *store.Store, rest string, args ...any) ([]Entr
 // About returns what a user did and what was done to the account, the oldest first;
 // audit_log_actor and audit_log_entity serve it.
 func About(ctx context.Context, s *store.Store, user uuid.UUID) ([]Entry, error) {
-	return read(ctx, s, "WHERE actor_id = $1 OR (entity_type = 'user' AND entity_id = $1) ORDER BY created_at, id", user)
+	return read(ctx, s, "-- name: auditlog_about\n", "WHERE actor_id = $1 OR (entity_type = 'user' AND entity_id = $1) ORDER BY created_at, id", user)
 }
 
 // batch is how many entries [Service.Each] holds at a time.
@@ -158,7 +160,7 @@ func (s *Service) Each(ctx context.Context, f Filter, fn func([]Entry) error) er
 	where, args := f.where()
 	after := "TRUE"
 	for {
-		entries, err := read(ctx, s.store, fmt.Sprintf("WHERE %s AND %s ORDER BY created_at, id LIMIT %d", where, after, batch), args...)
+		entries, err := read(ctx, s.store, "-- name: auditlog_export\n", fmt.Sprintf("WHERE %s AND %s ORDER BY created_at, id LIMIT %d", where, after, batch), args...)
 		if err != nil || len(entries) == 0 {
 			return err
 		}

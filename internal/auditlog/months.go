@@ -42,7 +42,7 @@ func (s *Service) Maintain(ctx context.Context) error {
 // MakePartitions makes the missing partitions of this month and the ones ahead, and
 // of months whose rows had to go to the default partition. It returns how many.
 func (s *Service) MakePartitions(ctx context.Context) (made int, err error) {
-	if made, err = s.changeMonths(ctx, "SELECT audit_make_partitions($1)", monthsAhead); err != nil {
+	if made, err = s.changeMonths(ctx, "-- name: auditlog_make_partitions\nSELECT audit_make_partitions($1)", monthsAhead); err != nil {
 		return 0, fmt.Errorf("make partitions of the audit log: %w", err)
 	}
 	return made, nil
@@ -51,7 +51,7 @@ func (s *Service) MakePartitions(ctx context.Context) (made int, err error) {
 // Prune drops the months that had ended at a time, puts that on record, and returns
 // how many there were.
 func (s *Service) Prune(ctx context.Context, until time.Time) (dropped int, err error) {
-	if dropped, err = s.changeMonths(ctx, "SELECT audit_prune($1)", until); err != nil {
+	if dropped, err = s.changeMonths(ctx, "-- name: auditlog_prune\nSELECT audit_prune($1)", until); err != nil {
 		return 0, fmt.Errorf("prune the audit log: %w", err)
 	}
 	return dropped, nil
@@ -59,7 +59,7 @@ func (s *Service) Prune(ctx context.Context, until time.Time) (dropped int, err 
 
 func (s *Service) changeMonths(ctx context.Context, call string, arg any) (n int, err error) {
 	err = pgx.BeginFunc(ctx, s.store.Pool, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, "SELECT set_config('lock_timeout', $1, true)", lockTimeout); err != nil {
+		if _, err := tx.Exec(ctx, "-- name: auditlog_set_lock_timeout\nSELECT set_config('lock_timeout', $1, true)", lockTimeout); err != nil {
 			return err
 		}
 		return tx.QueryRow(ctx, call, arg).Scan(&n)

@@ -66,7 +66,7 @@ func (s *Service) Denied(ctx context.Context, caller authz.Caller, permission au
 
 // recordedSQL looks for the refusal's record within the minute; audit_log_actor
 // serves it.
-const recordedSQL = `
+const recordedSQL = `-- name: auditlog_find_refusal
 SELECT FROM audit_logs WHERE actor_id = $1 AND action = $2 AND changes->'permission'->>'after' = $3
   AND created_at >= date_trunc('minute', clock_timestamp())`
 
@@ -82,7 +82,7 @@ func (s *Service) recordRefusal(ctx context.Context, caller authz.Caller, permis
 	return s.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		// Replicas that refuse at the same time look one after the other.
 		key := caller.UserID.String() + " " + string(permission)
-		if _, err := tx.ExecContext(ctx, "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", key); err != nil {
+		if _, err := tx.ExecContext(ctx, "-- name: auditlog_lock_refusal\nSELECT pg_advisory_xact_lock(hashtextextended($1, 0))", key); err != nil {
 			return fmt.Errorf("refusal: %w", err)
 		}
 		found, err := tx.ExecContext(ctx, recordedSQL, caller.UserID, string(audit.PermissionDenied), string(permission))

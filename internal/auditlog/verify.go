@@ -83,7 +83,7 @@ type Report struct {
 // linksSQL walks a chain. The row is looked up for each link by its primary key (the
 // limit keeps the planner from reading the whole log for it). It is written out as
 // audit_link_hash of the migrations does it.
-const linksSQL = `
+const linksSQL = `-- name: auditlog_links
 SELECT l.seq, l.audit_id, l.audit_created_at, l.hash, a.row
 FROM (SELECT * FROM audit_links WHERE chain = $1 AND seq > $2 ORDER BY seq LIMIT $3) l
 LEFT JOIN LATERAL (
@@ -96,7 +96,7 @@ ORDER BY l.seq`
 
 // unlinkedSQL merges the log with its links; the primary key and audit_link_row are
 // in the same order.
-const unlinkedSQL = `
+const unlinkedSQL = `-- name: auditlog_unlinked
 SELECT a.id, a.created_at FROM audit_logs a
 WHERE NOT EXISTS (
   SELECT FROM audit_links l WHERE l.audit_created_at = a.created_at AND l.audit_id = a.id AND l.chain BETWEEN 0 AND $1
@@ -160,7 +160,7 @@ func (v *verification) prunings(ctx context.Context) error {
 		id     uuid.UUID
 		told   bool
 	)
-	err := v.tx.QueryRow(ctx, `
+	err := v.tx.QueryRow(ctx, `-- name: auditlog_last_pruning
 		SELECT p.before, p.audit_id, a.id IS NOT NULL
 		FROM audit_prunings p LEFT JOIN audit_logs a ON a.id = p.audit_id AND a.created_at = p.at
 		  AND a.action = 'audit_pruned' AND (a.changes->'before'->>'after')::timestamptz = p.before
@@ -296,7 +296,7 @@ func (v *verification) settle(w *walk, isLink bool) {
 // head compares the end of a chain with what the database keeps of it.
 func (v *verification) head(ctx context.Context, w *walk) error {
 	head := Head{Chain: w.chain}
-	err := v.tx.QueryRow(ctx, "SELECT seq, hash FROM audit_chain_heads WHERE chain = $1", w.chain).Scan(&head.Seq, &head.Hash)
+	err := v.tx.QueryRow(ctx, "-- name: auditlog_head\nSELECT seq, hash FROM audit_chain_heads WHERE chain = $1", w.chain).Scan(&head.Seq, &head.Hash)
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
 		return err
 	}
@@ -335,7 +335,7 @@ func (v *verification) unlinked(ctx context.Context) error {
 func (v *verification) kept(ctx context.Context, head Head) error {
 	hash := genesis(head.Chain)
 	if head.Seq > 0 {
-		err := v.tx.QueryRow(ctx, "SELECT hash FROM audit_links WHERE chain = $1 AND seq = $2", head.Chain, head.Seq).Scan(&hash)
+		err := v.tx.QueryRow(ctx, "-- name: auditlog_link\nSELECT hash FROM audit_links WHERE chain = $1 AND seq = $2", head.Chain, head.Seq).Scan(&hash)
 		if errors.Is(err, pgx.ErrNoRows) {
 			v.fault(Fault{Kind: HeadLost, Chain: head.Chain, Seq: head.Seq, Detail: "the chain has no such link any more"})
 			return nil

@@ -54,10 +54,37 @@ var plainSort = page.List{
 	Name: "plain", Default: "distance", SortBy: map[string]page.Column{"distance": {Name: "distance", Type: page.Float}},
 }
 
-// Plain is nearby as somebody would write it by hand with net/http and pgx: the
-// same statement and the same JSON, and nothing around it.
-func Plain(pool *pgxpool.Pool, user uuid.UUID) http.Handler {
+// Plain is nearby and a landmark by its id as somebody would write them by hand with
+// net/http and pgx: the same statement and the same JSON, and nothing around it. Under
+// /fixed it returns the same bytes each time.
+func Plain(pool *pgxpool.Pool, user uuid.UUID, fixed []byte) http.Handler {
 	mux := http.NewServeMux()
+	mux.HandleFunc("GET /fixed", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(fixed) // The client is gone.
+	})
+	mux.HandleFunc("GET /api/v1/landmarks/{id}", func(w http.ResponseWriter, r *http.Request) {
+		id, err := uuid.Parse(r.PathValue("id"))
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		var l plainLandmark
+		var at geo.Point
+		var photo *geo.Point
+		err = pool.QueryRow(r.Context(), `SELECT id, created_at, updated_at, area_id, name, description, hint, difficulty, location,
+  unlock_radius_meters, photo_location, photo_radius_meters, created_by, is_verified, image
+FROM landmarks WHERE id = $1 AND deleted_at IS NULL`, id).Scan(&l.ID, &l.CreatedAt, &l.UpdatedAt, &l.AreaID, &l.Name, &l.Description,
+			&l.Hint, &l.Difficulty, &at, &l.UnlockRadiusMeters, &photo, &l.PhotoRadiusMeters, &l.CreatedBy, &l.IsVerified, &l.Image)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusNotFound)
+			return
+		}
+		l.CreatedAt, l.UpdatedAt = l.CreatedAt.UTC(), l.UpdatedAt.UTC()
+		l.Latitude, l.Longitude = at.Latitude, at.Longitude
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(l) // The client is gone.
+	})
 	mux.HandleFunc("GET /api/v1/landmarks/nearby", func(w http.ResponseWriter, r *http.Request) {
 		query := r.URL.Query()
 		number := func(name string) float64 {

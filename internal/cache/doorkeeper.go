@@ -8,9 +8,9 @@ import (
 
 const (
 	// doors is how many keys a doorkeeper tells apart, about.
-	doors = 1 << 17
+	doors = 1 << 19
 	// remembered is for how many minutes it remembers a key.
-	remembered = 30
+	remembered = 10
 )
 
 // doorkeeper tells what was asked for before, so that no work goes into copies of

@@ -55,8 +55,11 @@ func (m *metrics) hit(kind, level string, n int, oldest time.Time) {
 
 func (m *metrics) miss(kind string, n int) { m.misses.WithLabelValues(kind).Add(float64(n)) }
 
-// Collectors are the cache's metrics.
+// Collectors are the cache's metrics; none of a nil cache.
 func (c *Cache) Collectors() []prometheus.Collector {
+	if c == nil {
+		return nil
+	}
 	return []prometheus.Collector{
 		c.metrics.hits, c.metrics.misses, c.metrics.errors, c.metrics.loads, c.metrics.age,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{

@@ -13,6 +13,9 @@ import (
 // crosses the antimeridian.
 type BBox struct{ West, South, East, North float64 }
 
+// World is the box of all points.
+var World = BBox{West: -180, South: -90, East: 180, North: 90}
+
 // ParseBBox reads "west,south,east,north". The error is one sentence for each
 // fault and may be shown.
 func ParseBBox(text string) (BBox, error) {
@@ -62,4 +65,21 @@ func (b BBox) spans(longitude float64) bool {
 		return longitude >= b.West || longitude <= b.East
 	}
 	return longitude >= b.West && longitude <= b.East
+}
+
+// Parts returns boxes that do not cross the antimeridian and whose points are those of
+// the box, compared as numbers: where it touches the antimeridian there is one more,
+// for the line's other name.
+func (b BBox) Parts() []BBox {
+	part := func(west, east float64) BBox { return BBox{West: west, South: b.South, East: east, North: b.North} }
+	switch {
+	case b.CrossesAntimeridian():
+		return []BBox{part(b.West, 180), part(-180, b.East)}
+	case b.West == -180 && b.East < 180:
+		return []BBox{b, part(180, 180)}
+	case b.East == 180 && b.West > -180:
+		return []BBox{b, part(-180, -180)}
+	default:
+		return []BBox{b}
+	}
 }

@@ -17,7 +17,7 @@ import (
 func (s *Server) ListAreas(ctx context.Context, request api.ListAreasRequestObject) (api.ListAreasResponseObject, error) {
 	p := request.Params
 	list, err := s.Areas.List(ctx, area.Filter{
-		IsVerified: p.IsVerified, ParentID: p.ParentAreaID, CreatedBy: p.CreatedBy,
+		IsVerified: p.IsVerified, ParentID: p.ParentAreaID, CreatedBy: p.CreatedBy, Search: deref(p.Search, ""),
 	}, params(p.Page, p.Size, p.Cursor, p.SortBy, p.SortOrder))
 	if err != nil {
 		return nil, err
@@ -25,7 +25,7 @@ func (s *Server) ListAreas(ctx context.Context, request api.ListAreasRequestObje
 	info := toAPIPageInfo(list)
 	return api.ListAreas200JSONResponse{
 		Items: convert(ctx, list.Items(), toAPIArea), NextCursor: info.NextCursor,
-		Total: info.Total, Page: info.Page, Size: info.Size, Pages: info.Pages,
+		Total: info.Total, TotalIsLowerBound: info.TotalIsLowerBound, Page: info.Page, Size: info.Size, Pages: info.Pages,
 	}, nil
 }
 
@@ -58,6 +58,7 @@ func (s *Server) ListAreaLandmarks(ctx context.Context, request api.ListAreaLand
 	}
 	list, err := s.Landmarks.List(ctx, landmark.Filter{
 		AreaID: &request.AreaID, IncludeDescendants: deref(p.IncludeDescendants, false),
+		Difficulty: p.Difficulty, IsVerified: p.IsVerified, Search: deref(p.Search, ""),
 	}, params(p.Page, p.Size, p.Cursor, p.SortBy, p.SortOrder))
 	if err != nil {
 		return nil, err
@@ -65,7 +66,7 @@ func (s *Server) ListAreaLandmarks(ctx context.Context, request api.ListAreaLand
 	info := toAPIPageInfo(list)
 	return api.ListAreaLandmarks200JSONResponse{
 		Items: convert(ctx, list.Items(), toAPILandmark), NextCursor: info.NextCursor,
-		Total: info.Total, Page: info.Page, Size: info.Size, Pages: info.Pages,
+		Total: info.Total, TotalIsLowerBound: info.TotalIsLowerBound, Page: info.Page, Size: info.Size, Pages: info.Pages,
 	}, nil
 }
 

@@ -14,7 +14,9 @@ import (
 // ListLandmarks implements GET /api/v1/landmarks.
 func (s *Server) ListLandmarks(ctx context.Context, request api.ListLandmarksRequestObject) (api.ListLandmarksResponseObject, error) {
 	p := request.Params
-	filter := landmark.Filter{AreaID: p.AreaID, Difficulty: p.Difficulty, IsVerified: p.IsVerified, CreatedBy: p.CreatedBy}
+	filter := landmark.Filter{
+		AreaID: p.AreaID, Difficulty: p.Difficulty, IsVerified: p.IsVerified, CreatedBy: p.CreatedBy, Search: deref(p.Search, ""),
+	}
 	if p.Bbox != nil {
 		box, err := geo.ParseBBox(*p.Bbox)
 		if err != nil {
@@ -29,7 +31,7 @@ func (s *Server) ListLandmarks(ctx context.Context, request api.ListLandmarksReq
 	info := toAPIPageInfo(list)
 	return api.ListLandmarks200JSONResponse{
 		Items: convert(ctx, list.Items(), toAPILandmark), NextCursor: info.NextCursor,
-		Total: info.Total, Page: info.Page, Size: info.Size, Pages: info.Pages,
+		Total: info.Total, TotalIsLowerBound: info.TotalIsLowerBound, Page: info.Page, Size: info.Size, Pages: info.Pages,
 	}, nil
 }
 

@@ -21,7 +21,11 @@ func toAPIPageInfo[T any](r page.Result[T]) api.PageInfo {
 	if r.Keyset != nil {
 		return api.PageInfo{NextCursor: r.Keyset.NextCursor}
 	}
-	return api.PageInfo{Total: &r.Offset.Total, Page: &r.Offset.Page, Size: &r.Offset.Size, Pages: &r.Offset.Pages}
+	info := api.PageInfo{Total: &r.Offset.Total, Page: &r.Offset.Page, Size: &r.Offset.Size, Pages: &r.Offset.Pages}
+	if r.Offset.IsLowerBound {
+		info.TotalIsLowerBound = ptr(true)
+	}
+	return info
 }
 
 func convert[T, U any](ctx context.Context, items []T, to func(context.Context, T) U) []U {

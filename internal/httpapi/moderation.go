@@ -29,7 +29,7 @@ func (s *Server) ListReports(ctx context.Context, request api.ListReportsRequest
 	p := request.Params
 	list, err := s.Moderation.List(ctx, moderation.Filter{
 		Status: as[entreport.Status](p.Status), SubjectType: as[entreport.SubjectType](p.SubjectType),
-		SubjectID: p.SubjectID, ReporterID: p.ReporterID,
+		SubjectID: p.SubjectID, ReporterID: p.ReporterID, Search: deref(p.Search, ""),
 	}, params(p.Page, p.Size, p.Cursor, p.SortBy, p.SortOrder))
 	if err != nil {
 		return nil, err

@@ -12,7 +12,7 @@ import (
 // ListRoles implements GET /api/v1/admin/roles.
 func (s *Server) ListRoles(ctx context.Context, request api.ListRolesRequestObject) (api.ListRolesResponseObject, error) {
 	p := request.Params
-	list, err := s.Roles.List(ctx, params(p.Page, p.Size, p.Cursor, p.SortBy, p.SortOrder))
+	list, err := s.Roles.List(ctx, deref(p.Search, ""), params(p.Page, p.Size, p.Cursor, p.SortBy, p.SortOrder))
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,7 @@ func (s *Server) ListTrash(ctx context.Context, request api.ListTrashRequestObje
 	p := request.Params
 	list, err := s.Trash.List(ctx, trash.Filter{
 		Kind: trash.Kind(deref(p.EntityType, "")), DeletedBy: p.DeletedBy, From: p.From, To: p.To,
+		Search: deref(p.Search, ""),
 	}, params(p.Page, p.Size, p.Cursor, p.SortBy, p.SortOrder))
 	if err != nil {
 		return nil, err

@@ -126,13 +126,14 @@ func (p nearbyPage) VisitListNearbyLandmarksResponse(w http.ResponseWriter) erro
 	return writeJSON(w, b.Bytes())
 }
 
-// Wants tells by operationId the words whose generations an operation will want,
+// Wants tells by operation, as the generated server names it, the words whose
+// generations it will want,
 // from requests that nobody has validated yet.
 func (s *Server) Wants() map[string]operation.Wants {
 	return map[string]operation.Wants{
-		"getLandmark": func(r *http.Request, _ uuid.UUID) []string { return idWords(r.PathValue("landmark_id"), landmark.Word) },
-		"getArea":     func(r *http.Request, _ uuid.UUID) []string { return idWords(r.PathValue("area_id"), area.Word) },
-		"listNearbyLandmarks": func(r *http.Request, user uuid.UUID) []string {
+		"GetLandmark": func(r *http.Request, _ uuid.UUID) []string { return idWords(r.PathValue("landmark_id"), landmark.Word) },
+		"GetArea":     func(r *http.Request, _ uuid.UUID) []string { return idWords(r.PathValue("area_id"), area.Word) },
+		"ListNearbyLandmarks": func(r *http.Request, user uuid.UUID) []string {
 			in, ok := nearbyIn(r)
 			if !ok {
 				return nil

@@ -154,11 +154,11 @@ func (r *run) writeBatch(ctx context.Context, tx *store.Tx, batch []Row) (Report
 	for i, row := range batch {
 		ids[i] = row.ExternalID
 	}
-	before, err := rowsOf(ctx, tx, "SELECT external_id, to_jsonb(l) FROM landmarks l WHERE external_id = ANY($1) AND deleted_at IS NULL ORDER BY external_id FOR UPDATE", pgtype.FlatArray[string](ids))
+	before, err := rowsOf(ctx, tx, "-- name: importer_living\nSELECT external_id, to_jsonb(l) FROM landmarks l WHERE external_id = ANY($1) AND deleted_at IS NULL ORDER BY external_id FOR UPDATE", pgtype.FlatArray[string](ids))
 	if err != nil {
 		return Report{}, nil, err
 	}
-	gone, err := rowsOf(ctx, tx, "SELECT DISTINCT ON (external_id) external_id, to_jsonb(l) FROM landmarks l WHERE external_id = ANY($1) AND deleted_at IS NOT NULL", pgtype.FlatArray[string](ids))
+	gone, err := rowsOf(ctx, tx, "-- name: importer_deleted\nSELECT DISTINCT ON (external_id) external_id, to_jsonb(l) FROM landmarks l WHERE external_id = ANY($1) AND deleted_at IS NOT NULL", pgtype.FlatArray[string](ids))
 	if err != nil {
 		return Report{}, nil, err
 	}
@@ -203,7 +203,7 @@ func (r *run) writeBatch(ctx context.Context, tx *store.Tx, batch []Row) (Report
 
 // upsert inserts rows and updates those that are there and differ; it returns
 // what it wrote. Served by landmark_external_id.
-const upsert = `
+const upsert = `-- name: importer_upsert
 INSERT INTO landmarks AS l (id, created_at, updated_at, area_id, name, description, hint, difficulty, location,
   unlock_radius_meters, photo_radius_meters, created_by, is_verified, external_id)
 SELECT i.id, $8, $8, i.area_id, i.name, i.description, i.hint, $9, i.location::geography, $10, $11, $12, $13, i.external_id

@@ -19,6 +19,7 @@ import (
 
 	"github.com/picaspot/picaspot/internal/account"
 	"github.com/picaspot/picaspot/internal/auditlog"
+	"github.com/picaspot/picaspot/internal/idempotency"
 	"github.com/picaspot/picaspot/internal/mail"
 	"github.com/picaspot/picaspot/internal/storage"
 	"github.com/picaspot/picaspot/internal/store"
@@ -53,12 +54,13 @@ type Runner struct {
 
 // Parts are what the jobs work with.
 type Parts struct {
-	Store    *store.Store
-	Storage  *storage.Store
-	Accounts *account.Service
-	Unlocks  *unlock.Service
-	Trash    *trash.Service
-	Audit    *auditlog.Service
+	Store       *store.Store
+	Storage     *storage.Store
+	Accounts    *account.Service
+	Unlocks     *unlock.Service
+	Trash       *trash.Service
+	Audit       *auditlog.Service
+	Idempotency *idempotency.Service
 }
 
 // NewRunner makes a runner of all kinds of jobs.
@@ -71,6 +73,7 @@ func NewRunner(p Parts, c Config) (*Runner, error) {
 	river.AddWorker(workers, &removalWorker{storage: p.Storage})
 	river.AddWorker(workers, &purgeWorker{trash: p.Trash})
 	river.AddWorker(workers, &auditWorker{audit: p.Audit})
+	river.AddWorker(workers, &keyWorker{idempotency: p.Idempotency})
 	client, err := river.NewClient(riverpgxv5.New(p.Store.Pool), &river.Config{
 		Queues:  map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: c.Parallel}},
 		Workers: workers,
@@ -81,6 +84,9 @@ func NewRunner(p Parts, c Config) (*Runner, error) {
 			river.NewPeriodicJob(river.PeriodicInterval(cleanUpInterval), func() (river.JobArgs, *river.InsertOpts) {
 				return trash.PurgeArgs{}, nil
 			}, &river.PeriodicJobOpts{ID: trash.PurgeArgs{}.Kind()}),
+			river.NewPeriodicJob(river.PeriodicInterval(cleanUpInterval), func() (river.JobArgs, *river.InsertOpts) {
+				return idempotency.CleanUpArgs{}, nil
+			}, &river.PeriodicJobOpts{ID: idempotency.CleanUpArgs{}.Kind()}),
 			// At the start too: an installation that never runs for a day needs its months as well.
 			river.NewPeriodicJob(river.PeriodicInterval(monthsInterval), func() (river.JobArgs, *river.InsertOpts) {
 				return auditlog.MaintainArgs{}, nil
@@ -258,4 +264,17 @@ func (*auditWorker) Timeout(*river.Job[auditlog.MaintainArgs]) time.Duration { r
 // Work implements river.Worker.
 func (w *auditWorker) Work(ctx context.Context, _ *river.Job[auditlog.MaintainArgs]) error {
 	return w.audit.Maintain(ctx)
+}
+
+type keyWorker struct {
+	river.WorkerDefaults[idempotency.CleanUpArgs]
+	idempotency *idempotency.Service
+}
+
+// Timeout covers some hundred batches; what is left is for the next time.
+func (*keyWorker) Timeout(*river.Job[idempotency.CleanUpArgs]) time.Duration { return jobTimeout }
+
+// Work implements river.Worker.
+func (w *keyWorker) Work(ctx context.Context, _ *river.Job[idempotency.CleanUpArgs]) error {
+	return w.idempotency.CleanUp(ctx)
 }

@@ -102,7 +102,7 @@ func (k *Keyring) ensureKey(ctx context.Context) error {
 // locked runs fn in a transaction, one process at a time.
 func (k *Keyring) locked(ctx context.Context, fn func(context.Context, *store.Tx) error) error {
 	return k.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		if _, err := tx.ExecContext(ctx, "SELECT pg_advisory_xact_lock($1)", int64(creationLock)); err != nil {
+		if _, err := tx.ExecContext(ctx, "-- name: keyring_lock_creation\nSELECT pg_advisory_xact_lock($1)", int64(creationLock)); err != nil {
 			return fmt.Errorf("lock the keyring: %w", err)
 		}
 		return fn(ctx, tx)

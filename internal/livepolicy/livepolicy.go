@@ -125,7 +125,7 @@ func (s *Service) add(ctx context.Context, tx *store.Tx, number int64, before, t
 		return nil, err
 	}
 	// It is sent when the transaction commits, and not if it does not.
-	if _, err := tx.ExecContext(ctx, "SELECT pg_notify($1, $2)", channel, strconv.FormatInt(number, 10)); err != nil {
+	if _, err := tx.ExecContext(ctx, "-- name: livepolicy_announce\nSELECT pg_notify($1, $2)", channel, strconv.FormatInt(number, 10)); err != nil {
 		return nil, fmt.Errorf("announce the policy: %w", err)
 	}
 	return added, nil
@@ -153,6 +153,9 @@ func (s *Service) EditWith(
 ) (*ent.PolicyVersion, error) {
 	var made *ent.PolicyVersion
 	err := s.locked(ctx, func(ctx context.Context, tx *store.Tx) error {
+		// Here it is in force before the answer, elsewhere within a second. It is made in
+		// any case: a look that fails is repeated, and on record.
+		tx.AfterCommit(func(ctx context.Context) { _ = s.Reload(ctx) })
 		present, err := tx.PolicyVersion.Query().Order(ent.Desc(policyversion.FieldVersion)).First(ctx)
 		if err != nil {
 			return fmt.Errorf("read the policy: %w", err)
@@ -179,9 +182,6 @@ func (s *Service) EditWith(
 	if err != nil {
 		return nil, err
 	}
-	// Here it is in force before the answer, elsewhere within a second. It is made in
-	// any case: a look that fails is repeated, and on record.
-	_ = s.Reload(context.WithoutCancel(ctx))
 	return made, nil
 }
 

@@ -5,9 +5,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
+	"github.com/picaspot/picaspot/internal/metrics"
 	"github.com/picaspot/picaspot/internal/middleware"
 	"github.com/picaspot/picaspot/internal/reqctx"
 )
@@ -60,12 +63,15 @@ func BenchmarkMiddleware(b *testing.B) {
 	cors := must(middleware.CORS([]string{app, "http://localhost:5173"}))
 	crossOrigin := must(middleware.CrossOrigin([]string{app, "http://localhost:5173"}))
 	headers := middleware.SecurityHeaders("https://example.com")
-	chain := middleware.Identify(proxies)(middleware.AccessLog(middleware.Recover(headers(hosts(cors(crossOrigin(ok)))))))
+	measure := middleware.Measure(metrics.NewHTTP(prometheus.NewRegistry(), nil), time.Second)
+	chain := middleware.Identify(proxies)(middleware.AccessLog(measure(middleware.Recover(headers(hosts(cors(crossOrigin(ok))))))))
 
 	b.Run("None", benched(ok, plain))
 	b.Run("Identify", benched(middleware.Identify(nil)(ok), plain))
 	b.Run("IdentifyBehindProxies", benched(middleware.Identify(proxies)(ok), full))
 	b.Run("AccessLog", benched(middleware.AccessLog(ok), plain))
+	b.Run("Measure", benched(measure(ok), plain))
+	b.Run("MeasureInAccessLog", benched(middleware.AccessLog(measure(ok)), plain))
 	b.Run("Recover", benched(middleware.Recover(ok), plain))
 	b.Run("SecurityHeaders", benched(headers(ok), plain))
 	b.Run("TrustedHosts", benched(hosts(ok), plain))

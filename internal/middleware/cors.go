@@ -46,7 +46,7 @@ func CORS(origins []string) (func(http.Handler) http.Handler, error) {
 			"Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match",
 			"Last-Event-ID", "X-Request-ID", "X-Timezone",
 		},
-		ExposedHeaders:       []string{"ETag", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-ID"},
+		ExposedHeaders:       []string{"ETag", "Idempotency-Replayed", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-ID"},
 		MaxAge:               int(preflightAge.Seconds()),
 		OptionsSuccessStatus: http.StatusNoContent,
 	}).Handler, nil

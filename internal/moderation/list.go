@@ -3,12 +3,14 @@ package moderation
 import (
 	"context"
 
+	"entgo.io/ent/dialect/sql"
 	"github.com/google/uuid"
 
 	"github.com/picaspot/picaspot/ent"
 	"github.com/picaspot/picaspot/ent/predicate"
 	entreport "github.com/picaspot/picaspot/ent/report"
 	"github.com/picaspot/picaspot/internal/page"
+	"github.com/picaspot/picaspot/internal/search"
 )
 
 // Filter narrows a list of reports; nil does not.
@@ -17,6 +19,9 @@ type Filter struct {
 	SubjectType *entreport.SubjectType
 	SubjectID   *uuid.UUID
 	ReporterID  *uuid.UUID
+	// Search keeps reports with the words of it in the reporter's comment or the
+	// moderator's note; the last word may go on. Empty does not narrow.
+	Search string
 }
 
 var list = page.List{
@@ -25,6 +30,11 @@ var list = page.List{
 		"created_at": {Name: entreport.FieldCreatedAt, Type: page.Time, Order: page.Asc},
 		"updated_at": {Name: entreport.FieldUpdatedAt, Type: page.Time, Order: page.Asc},
 	},
+}
+
+// searched is the text of which report_search has the words.
+func searched(s *sql.Selector) string {
+	return s.C(entreport.FieldComment) + " || ' ' || " + s.C(entreport.FieldNote)
 }
 
 // List returns a page of the reports, oldest first.
@@ -45,6 +55,13 @@ func (s *Service) List(ctx context.Context, f Filter, params page.Params) (page.
 	}
 	if f.ReporterID != nil {
 		where = append(where, entreport.ReporterID(*f.ReporterID))
+	}
+	if f.Search != "" {
+		text, err := search.Parse(ctx, s.store.Pool, f.Search)
+		if err != nil {
+			return page.Result[*ent.Report]{}, err
+		}
+		where = append(where, text.Words(searched))
 	}
 	return page.Fetch(ctx, q, page.Source[*ent.Report]{
 		List: func(ctx context.Context, limit, offset int) ([]*ent.Report, error) {

@@ -112,7 +112,7 @@ func openOn(kind entreport.SubjectType, id uuid.UUID) predicate.Report {
 // two reports at once would not see each other, and two decisions that each
 // resolve all open reports would wait for each other.
 func lockSubject(ctx context.Context, tx *store.Tx, kind entreport.SubjectType, id uuid.UUID) error {
-	if _, err := tx.ExecContext(ctx, "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", "report:"+string(kind)+":"+id.String()); err != nil {
+	if _, err := tx.ExecContext(ctx, "-- name: moderation_lock_subject\nSELECT pg_advisory_xact_lock(hashtextextended($1, 0))", "report:"+string(kind)+":"+id.String()); err != nil {
 		return fmt.Errorf("lock what is reported: %w", err)
 	}
 	return nil

@@ -24,7 +24,7 @@ var here = geo.Point{Latitude: 53.8, Longitude: 8.7}
 
 func tryReport(t *testing.T, by *apptest.Client, kind api.ReportSubject, id uuid.UUID) *api.CreateReportResponse {
 	t.Helper()
-	got, err := by.CreateReportWithResponse(context.Background(), api.ReportCreate{
+	got, err := by.CreateReportWithResponse(context.Background(), nil, api.ReportCreate{
 		SubjectType: kind, SubjectID: id, Reason: api.ReportReasonSpam, Comment: new("By " + by.Username + "."),
 	})
 	require.NoError(t, err)
@@ -165,7 +165,7 @@ func TestReport(t *testing.T) {
 		var wg sync.WaitGroup
 		for i := range ids {
 			wg.Go(func() {
-				got, err := reporter.CreateReportWithResponse(ctx, api.ReportCreate{
+				got, err := reporter.CreateReportWithResponse(ctx, nil, api.ReportCreate{
 					SubjectType: api.ReportSubjectArea, SubjectID: area.ID, Reason: api.ReportReasonSpam,
 				})
 				if err == nil && got.JSON201 != nil {

@@ -5,7 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -44,7 +45,7 @@ type Config struct {
 	Denied func(ctx context.Context, caller authz.Caller, permission authz.Permission)
 	// Cache has the generations that operations want; nil is none.
 	Cache *cache.Cache
-	// Wants are those of operations, by operationId.
+	// Wants are those of operations, by their [Operation.ID].
 	Wants map[string]Wants
 	// Idempotency keeps what operations answered under a key of the caller's.
 	Idempotency *idempotency.Service
@@ -75,8 +76,14 @@ type Router struct {
 
 var _ api.ServeMux = (*Router)(nil)
 
-// NewRouter makes a router for the operations of a table.
+// NewRouter makes a router for the operations of a table. It panics if the
+// configuration names one that there is not.
 func NewRouter(table *Table, config Config) *Router {
+	for id := range config.Wants {
+		if !slices.ContainsFunc(table.All(), func(op *Operation) bool { return op.ID == id }) {
+			panic("operation: the spec has no operation " + id)
+		}
+	}
 	if config.MaxBody == 0 {
 		config.MaxBody = DefaultMaxBody
 	}
@@ -279,21 +286,33 @@ var (
 	errFactorNeeded   = fault.New(fault.Forbidden, "second_factor_required", "Your role can be used only in a session that a second factor has proven. Add one under /api/v1/me/mfa/totp, or log in with it.")
 )
 
-// credentials is the form of the header: a scheme, whose case does not matter,
-// and a b64token (RFC 6750, section 2.1; RFC 9110, section 11.4).
-var credentials = regexp.MustCompile(`^(?i:bearer) +([A-Za-z0-9\-._~+/]+=*)$`)
-
-// bearer returns the token of the Authorization header.
+// bearer returns the token of the Authorization header: a scheme, whose case does not
+// matter, and a b64token (RFC 6750, section 2.1; RFC 9110, section 11.4).
 func bearer(h http.Header) (string, error) {
-	values := h.Values("Authorization")
+	values := h["Authorization"]
 	if len(values) == 0 {
 		return "", errNoToken
 	}
-	match := credentials.FindStringSubmatch(values[0])
-	if len(values) > 1 || match == nil {
+	scheme, rest, ok := strings.Cut(values[0], " ")
+	text := strings.TrimLeft(rest, " ")
+	if len(values) > 1 || !ok || !strings.EqualFold(scheme, "Bearer") || !isToken(text) {
 		return "", errMalformedToken
 	}
-	return match[1], nil
+	return text, nil
+}
+
+// isToken reports whether a text is a b64token: letters, digits and -._~+/, at least
+// one, and then any number of =.
+func isToken(text string) bool {
+	text = strings.TrimRight(text, "=")
+	for i := range len(text) {
+		switch c := text[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', strings.IndexByte("-._~+/", c) >= 0:
+		default:
+			return false
+		}
+	}
+	return text != ""
 }
 
 // BindingError is the exit of the generated server for parameters that do not

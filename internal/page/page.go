@@ -55,6 +55,20 @@ type Column struct {
 	// Order is the direction unless the request names one; when it is empty,
 	// times descend and everything else ascends.
 	Order Order
+	// Through is what values are compared by, with %s for the value: name_key(%s). It
+	// holds for the column and for the key of a cursor, which is kept as it stands in the
+	// row. Empty means the value itself.
+	Through string
+	// Then are columns that order rows of the same value, before the id does.
+	Then []Column
+}
+
+// as is what the column compares a value by, which may be a placeholder.
+func (c Column) as(value string) string {
+	if c.Through == "" {
+		return value
+	}
+	return strings.ReplaceAll(c.Through, "%s", value)
 }
 
 func (c Column) defaultOrder() Order {
@@ -78,9 +92,18 @@ type List struct {
 	Default string
 	// ID is the unique column that breaks ties; "id", a UUID, when it is empty.
 	ID Column
+	// Ranked lists can be sorted by [Relevance] when they are searched, and are then
+	// unless the request says otherwise.
+	Ranked bool
 	// CursorOnly lists have no page numbers; without a cursor they start.
 	CursorOnly bool
 }
+
+// Relevance is the key that stands for how well a row fits what was searched for, in a
+// column of this name, the best first.
+const Relevance = "relevance"
+
+var relevance = Column{Name: Relevance, Type: Float, Order: Desc}
 
 // Params are what a request says about pagination; the zero value is its first
 // page.
@@ -95,6 +118,9 @@ type Params struct {
 	SortBy string
 	// SortOrder is empty for the column's default.
 	SortOrder Order
+	// Searched tells that the list is narrowed by a search, so that its rows have a
+	// relevance.
+	Searched bool
 }
 
 // Query is a checked request for one page of a list.
@@ -132,8 +158,14 @@ func (l List) Resolve(p Params, codec *Codec, filters any) (Query, error) {
 	sortBy := p.SortBy
 	if sortBy == "" {
 		sortBy = l.Default
+		if l.Ranked && p.Searched {
+			sortBy = Relevance
+		}
 	}
 	column, known := l.SortBy[sortBy]
+	if l.Ranked && sortBy == Relevance {
+		column, known = relevance, true
+	}
 	q.order = p.SortOrder
 	if q.order == "" {
 		q.order = column.defaultOrder()
@@ -146,7 +178,7 @@ func (l List) Resolve(p Params, codec *Codec, filters any) (Query, error) {
 	if id.Name == "" {
 		id = Column{Name: "id", Type: UUID}
 	}
-	q.columns = []Column{column}
+	q.columns = append([]Column{column}, column.Then...)
 	if column.Name != id.Name {
 		q.columns = append(q.columns, id)
 	}
@@ -189,12 +221,18 @@ func (l List) faults(p Params, q Query, sortKnown bool) []fault.Field {
 		add("page", "too_deep", "Page numbers reach %d items deep. Use cursor to go on.", MaxDepth)
 	}
 	if !sortKnown {
-		names := make([]string, 0, len(l.SortBy))
+		names := make([]string, 0, len(l.SortBy)+1)
 		for name := range l.SortBy {
 			names = append(names, name)
 		}
+		if l.Ranked {
+			names = append(names, Relevance)
+		}
 		slices.Sort(names)
 		add("sort_by", "unknown", "This list is sorted by one of: %s.", strings.Join(names, ", "))
+	}
+	if l.Ranked && p.SortBy == Relevance && !p.Searched {
+		add("sort_by", "needs_search", "Only what was searched for has a relevance. Give search, or sort by something else.")
 	}
 	if q.order != Asc && q.order != Desc {
 		add("sort_order", "unknown", "The order is asc or desc.")

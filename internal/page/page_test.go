@@ -324,8 +324,8 @@ func TestMap(t *testing.T) {
 	t.Parallel()
 	double := func(n int) string { return strings.Repeat("x", n) }
 	require.Equal(t,
-		Result[string]{Offset: &Offset[string]{[]string{"x", "xx"}, 12, 2, 2, 6}},
-		Map(Result[int]{Offset: &Offset[int]{[]int{1, 2}, 12, 2, 2, 6}}, double))
+		Result[string]{Offset: &Offset[string]{[]string{"x", "xx"}, 12, true, 2, 2, 6}},
+		Map(Result[int]{Offset: &Offset[int]{[]int{1, 2}, 12, true, 2, 2, 6}}, double))
 	require.Equal(t,
 		Result[string]{Keyset: &Keyset[string]{[]string{}, ptr("c")}},
 		Map(Result[int]{Keyset: &Keyset[int]{nil, ptr("c")}}, double))

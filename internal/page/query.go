@@ -1,6 +1,7 @@
 package page
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 
@@ -41,26 +42,36 @@ func (q Query) Where(s *sql.Selector) {
 	if q.after == nil {
 		return
 	}
-	columns := make([]string, len(q.columns))
-	for i, c := range q.columns {
-		columns[i] = s.C(c.Name)
-	}
-	if q.order == Desc {
-		s.Where(sql.CompositeLT(columns, q.after...))
-	} else {
-		s.Where(sql.CompositeGT(columns, q.after...))
-	}
+	s.Where(sql.P(func(b *sql.Builder) {
+		columns := make([]string, len(q.columns))
+		for i, c := range q.columns {
+			columns[i] = c.as(s.C(c.Name))
+		}
+		b.WriteString("(" + strings.Join(columns, ", ") + q.operator())
+		for i, c := range q.columns {
+			if i > 0 {
+				b.Comma()
+			}
+			before, behind, _ := strings.Cut(cmp.Or(c.Through, "%s"), "%s")
+			b.WriteString(before).Arg(q.after[i]).WriteString(behind)
+		}
+		b.WriteByte(')')
+	}))
 }
 
-// Order is the ent order: the sort column, and the id to break ties, both in the
-// same direction, as the row comparison needs it.
+// operator stands between the two rows of a comparison, of what comes behind a row.
+func (q Query) operator() string {
+	if q.order == Desc {
+		return ") < ("
+	}
+	return ") > ("
+}
+
+// Order is the ent order: the sort column, and the id to break ties, all in the same
+// direction, as the row comparison needs it.
 func (q Query) Order(s *sql.Selector) {
 	for _, c := range q.columns {
-		if q.order == Desc {
-			s.OrderBy(sql.Desc(s.C(c.Name)))
-		} else {
-			s.OrderBy(sql.Asc(s.C(c.Name)))
-		}
+		s.OrderExpr(sql.Expr(c.as(s.C(c.Name)) + " " + strings.ToUpper(string(q.order))))
 	}
 }
 
@@ -73,21 +84,29 @@ func (q Query) Condition(first int) (string, []any) {
 	columns := make([]string, len(q.columns))
 	placeholders := make([]string, len(q.columns))
 	for i, c := range q.columns {
-		columns[i] = c.Name
-		placeholders[i] = "$" + strconv.Itoa(first+i)
+		columns[i] = c.as(c.Name)
+		placeholders[i] = c.as("$" + strconv.Itoa(first+i))
 	}
-	operator := ") > ("
-	if q.order == Desc {
-		operator = ") < ("
-	}
-	return "(" + strings.Join(columns, ", ") + operator + strings.Join(placeholders, ", ") + ")", q.after
+	return "(" + strings.Join(columns, ", ") + q.operator() + strings.Join(placeholders, ", ") + ")", q.after
 }
 
 // OrderBy is [Query.Order] for plain SQL: what stands behind ORDER BY.
 func (q Query) OrderBy() string {
 	terms := make([]string, len(q.columns))
 	for i, c := range q.columns {
-		terms[i] = c.Name + " " + strings.ToUpper(string(q.order))
+		terms[i] = c.as(c.Name) + " " + strings.ToUpper(string(q.order))
 	}
 	return strings.Join(terms, ", ")
 }
+
+// Keys are the names of the columns whose values a row's place is told by.
+func (q Query) Keys() []string {
+	names := make([]string, len(q.columns))
+	for i, c := range q.columns {
+		names[i] = c.Name
+	}
+	return names
+}
+
+// ByRelevance reports whether the page is of a search, the best first or last.
+func (q Query) ByRelevance() bool { return q.columns[0].Name == Relevance }

@@ -10,6 +10,8 @@ type Offset[T any] struct {
 	Items []T `json:"items"`
 	// Total is how many items all pages have together.
 	Total int `json:"total"`
+	// IsLowerBound tells that there are more than Total, which nobody has counted.
+	IsLowerBound bool `json:"total_is_lower_bound,omitempty"`
 	// Page counts from 1.
 	Page int `json:"page"`
 	// Size is how many items a page holds at most.
@@ -45,14 +47,22 @@ func (r Result[T]) Items() []T {
 
 // Map turns every item of a page into something else.
 func Map[T, U any](r Result[T], f func(T) U) Result[U] {
+	return Choose(r, func(item T) (U, bool) { return f(item), true })
+}
+
+// Choose turns items of a page into something else and leaves others out. The page goes
+// on behind the last one all the same.
+func Choose[T, U any](r Result[T], f func(T) (U, bool)) Result[U] {
 	items := make([]U, 0, len(r.Items()))
 	for _, item := range r.Items() {
-		items = append(items, f(item))
+		if chosen, ok := f(item); ok {
+			items = append(items, chosen)
+		}
 	}
 	switch {
 	case r.Offset != nil:
 		o := r.Offset
-		return Result[U]{Offset: &Offset[U]{items, o.Total, o.Page, o.Size, o.Pages}}
+		return Result[U]{Offset: &Offset[U]{items, o.Total, o.IsLowerBound, o.Page, o.Size, o.Pages}}
 	case r.Keyset != nil:
 		return Result[U]{Keyset: &Keyset[U]{items, r.Keyset.NextCursor}}
 	default:
@@ -68,6 +78,8 @@ type Source[T any] struct {
 	// Count counts the rows of the whole list, without a query's Where. It is not
 	// asked by cursor, nor when the page shows by itself where the list ends.
 	Count func(ctx context.Context) (int, error)
+	// IsLowerBound, when it is set, tells whether what Count counted is not all there is.
+	IsLowerBound func() bool
 	// Key returns an item's value of a column that the list is sorted by, or of
 	// its id, by [Column.Name]: string, int, int64, float64, time.Time or
 	// uuid.UUID, exactly as the database has it.
@@ -90,15 +102,16 @@ func Fetch[T any](ctx context.Context, q Query, from Source[T]) (Result[T], erro
 		}
 		return Result[T]{Keyset: &Keyset[T]{Items: items[:min(len(items), q.Size)], NextCursor: next}}, nil
 	}
-	total := q.Offset() + len(items)
+	total, bounded := q.Offset()+len(items), false
 	// A page that is not full is the last one, unless it lies behind the end.
 	if len(items) == q.Size || len(items) == 0 && q.Page > 1 {
 		if total, err = from.Count(ctx); err != nil {
 			return Result[T]{}, err
 		}
+		bounded = from.IsLowerBound != nil && from.IsLowerBound()
 	}
 	return Result[T]{Offset: &Offset[T]{
-		Items: items, Total: total, Page: q.Page, Size: q.Size, Pages: (total + q.Size - 1) / q.Size,
+		Items: items, Total: total, IsLowerBound: bounded, Page: q.Page, Size: q.Size, Pages: (total + q.Size - 1) / q.Size,
 	}}, nil
 }
 

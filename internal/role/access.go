@@ -93,7 +93,8 @@ func (s *Service) Permissions(ctx context.Context, params page.Params) (page.Res
 		return page.Result[Permission]{}, err
 	}
 	condition, after := q.Condition(4)
-	statement := fmt.Sprintf(`SELECT permission FROM (SELECT unnest($1::text[]) COLLATE "C" AS permission) known WHERE %s ORDER BY %s LIMIT $2 OFFSET $3`,
+	statement := fmt.Sprintf(`-- name: role_list_permissions
+SELECT permission FROM (SELECT unnest($1::text[]) COLLATE "C" AS permission) known WHERE %s ORDER BY %s LIMIT $2 OFFSET $3`,
 		condition, q.OrderBy())
 	return page.Fetch(ctx, q, page.Source[Permission]{
 		List: func(ctx context.Context, limit, offset int) ([]Permission, error) {

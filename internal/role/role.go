@@ -63,6 +63,13 @@ func (s *Service) reload(ctx context.Context) error {
 	return nil
 }
 
+// reloadSoon is a reload that Watch makes up for when it fails.
+func (s *Service) reloadSoon(ctx context.Context) {
+	if err := s.reload(ctx); err != nil {
+		slog.WarnContext(ctx, "roles not read again yet", "error", err)
+	}
+}
+
 // Watch takes in what other replicas change, until ctx ends. While the database is
 // away what was read last holds.
 func (s *Service) Watch(ctx context.Context) {
@@ -99,27 +106,40 @@ var list = page.List{
 	SortBy: map[string]page.Column{"name": {Name: "name", Type: page.Text}},
 }
 
-// listSQL counts members by user_role.
-const listSQL = `
+// listSQL counts members by user_role_created_at_id.
+const listSQL = `-- name: role_list
 SELECT name COLLATE "C" AS name, coalesce(r.description, ''), coalesce(r.requires_mfa, false), coalesce(r.updated_at, 'epoch'),
   (SELECT count(*) FROM users u WHERE u.role = name AND u.deleted_at IS NULL)
 FROM (SELECT unnest($1::text[]) COLLATE "C" AS name) known LEFT JOIN roles r USING (name)
 WHERE %s ORDER BY %s LIMIT $2 OFFSET $3`
 
-// List returns a page of the roles of the live policy.
-func (s *Service) List(ctx context.Context, params page.Params) (page.Result[Role], error) {
+// countSQL counts those of the roles that are there that a search leaves.
+const countSQL = `-- name: role_count
+SELECT count(*) FROM (SELECT unnest($1::text[]) AS name) known LEFT JOIN roles r USING (name) WHERE `
+
+// matching is a condition on a role's name and description, which contain what was
+// looked for in the numbered argument. No index serves it: there are few roles.
+const matching = `strpos(search_fold(name || ' ' || coalesce(r.description, '')), search_fold($%d)) > 0`
+
+// List returns a page of the roles of the live policy, of those that have a text in
+// their name or description, unless it is empty.
+func (s *Service) List(ctx context.Context, search string, params page.Params) (page.Result[Role], error) {
 	live := s.live.Live()
-	q, err := list.Resolve(params, s.cursors, nil)
+	q, err := list.Resolve(params, s.cursors, search)
 	if err != nil {
 		return page.Result[Role]{}, err
 	}
-	condition, after := q.Condition(4)
+	condition, after := q.Condition(5)
+	condition += " AND " + fmt.Sprintf(matching, 4)
 	return page.Fetch(ctx, q, page.Source[Role]{
 		List: func(ctx context.Context, limit, offset int) ([]Role, error) {
-			return s.query(ctx, live, live.Roles(), fmt.Sprintf(listSQL, condition, q.OrderBy()), append([]any{limit, offset}, after...))
+			return s.query(ctx, live, live.Roles(), fmt.Sprintf(listSQL, condition, q.OrderBy()), append([]any{limit, offset, search}, after...))
 		},
-		Count: func(context.Context) (int, error) { return len(live.Roles()), nil },
-		Key:   func(r Role, _ string) any { return r.Name },
+		Count: func(ctx context.Context) (n int, err error) {
+			err = s.store.Pool.QueryRow(ctx, countSQL+fmt.Sprintf(matching, 2), live.Roles(), search).Scan(&n)
+			return n, err
+		},
+		Key: func(r Role, _ string) any { return r.Name },
 	})
 }
 
@@ -170,8 +190,10 @@ func (s *Service) Create(ctx context.Context, in Create) (Role, error) {
 	if len(in.Grants) == 0 && len(in.Inherits) == 0 {
 		return Role{}, errEmpty
 	}
-	_, err := s.live.EditWith(ctx, version.Precondition{}, "Role "+in.Name+" was added.",
+	var told *ent.Role
+	made, err := s.live.EditWith(ctx, version.Precondition{}, "Role "+in.Name+" was added.",
 		func(ctx context.Context, tx *store.Tx, text string) (string, error) {
+			tx.AfterCommit(s.reloadSoon)
 			known, err := rolesOf(text)
 			if err != nil {
 				return "", err
@@ -179,12 +201,24 @@ func (s *Service) Create(ctx context.Context, in Create) (Role, error) {
 			if slices.Contains(known, in.Name) {
 				return "", errExists
 			}
-			if err := put(ctx, tx, in.Name, &in.Description, &in.RequiresMFA); err != nil {
+			if told, err = put(ctx, tx, in.Name, &in.Description, &in.RequiresMFA); err != nil {
 				return "", err
 			}
 			return authz.WithParents(authz.WithGrants(text, in.Name, in.Grants), in.Name, in.Inherits), nil
 		})
-	return s.after(ctx, in.Name, err)
+	if err != nil {
+		return Role{}, err
+	}
+	// Made of what was written, since others may not see it yet ([store.Hold]). Nobody
+	// has the role: the policy would have known it.
+	written, err := authz.NewSnapshot(made.Version, policy.Model, made.Text)
+	if err != nil {
+		return Role{}, err
+	}
+	return Role{
+		Name: in.Name, Description: told.Description, RequiresMFA: told.RequiresMfa,
+		Inherits: written.Parents(in.Name), Grants: written.Grants(in.Name), ETag: etag(made.Version, told.UpdatedAt),
+	}, nil
 }
 
 // Update is a change of a role; nil leaves a field as it is.
@@ -198,7 +232,7 @@ type Update struct {
 func (s *Service) Update(ctx context.Context, name string, in Update, pre version.Precondition) (Role, error) {
 	comment := "What the role " + name + " inherits was changed."
 	return s.edit(ctx, name, comment, pre, func(ctx context.Context, tx *store.Tx, text string) (string, error) {
-		if err := put(ctx, tx, name, in.Description, in.RequiresMFA); err != nil {
+		if _, err := put(ctx, tx, name, in.Description, in.RequiresMFA); err != nil {
 			return "", err
 		}
 		if in.Inherits == nil {
@@ -310,17 +344,18 @@ func rolesOf(text string) ([]string, error) {
 	return snapshot.Roles(), nil
 }
 
-// put writes what is said about a role beside the policy.
-func put(ctx context.Context, tx *store.Tx, name string, description *string, requiresMFA *bool) error {
+// put writes what is said about a role beside the policy, and returns it; it is nil
+// when there is nothing to say.
+func put(ctx context.Context, tx *store.Tx, name string, description *string, requiresMFA *bool) (*ent.Role, error) {
 	if description == nil && requiresMFA == nil {
-		return nil
+		return nil, nil //nolint:nilnil // Nothing said is nothing.
 	}
 	found, err := tx.Role.Query().Where(entrole.Name(name)).ForUpdate().Only(ctx)
 	if store.IsNotFound(err) {
-		return tx.Role.Create().SetName(name).SetNillableDescription(description).SetNillableRequiresMfa(requiresMFA).Exec(ctx)
+		return tx.Role.Create().SetName(name).SetNillableDescription(description).SetNillableRequiresMfa(requiresMFA).Save(ctx)
 	}
 	if err != nil {
-		return fmt.Errorf("read the role: %w", err)
+		return nil, fmt.Errorf("read the role: %w", err)
 	}
 	update := tx.Role.UpdateOne(found)
 	if description != nil && *description != found.Description {
@@ -330,7 +365,7 @@ func put(ctx context.Context, tx *store.Tx, name string, description *string, re
 		update.SetRequiresMfa(*requiresMFA)
 	}
 	if len(update.Mutation().Fields()) == 0 {
-		return nil
+		return found, nil
 	}
-	return update.Exec(ctx)
+	return update.Save(ctx)
 }

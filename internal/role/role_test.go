@@ -32,7 +32,7 @@ func deny(permission string) api.Grant {
 
 func create(t *testing.T, by *apptest.Client, in api.RoleCreate) *api.CreateRoleResponse {
 	t.Helper()
-	got, err := by.CreateRoleWithResponse(context.Background(), in)
+	got, err := by.CreateRoleWithResponse(context.Background(), nil, in)
 	require.NoError(t, err)
 	return got
 }

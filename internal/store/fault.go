@@ -19,6 +19,8 @@ const (
 	serialization       = "40001"
 	deadlock            = "40P01"
 	queryCanceled       = "57014"
+	lockNotAvailable    = "55P03"
+	idleInTransaction   = "25P03"
 )
 
 // IsUnique reports whether err is a violation of the named unique index.
@@ -65,7 +67,8 @@ func Classify(err error) error {
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {
 		switch {
-		case pg.Code == queryCanceled, isRetryable(err), pg.Code[:2] == "08", pg.Code[:2] == "53", pg.Code[:3] == "57P":
+		case pg.Code == queryCanceled, pg.Code == lockNotAvailable, pg.Code == idleInTransaction, isRetryable(err),
+			pg.Code[:2] == "08", pg.Code[:2] == "53", pg.Code[:3] == "57P":
 			return away.Wrap(err)
 		}
 		return err

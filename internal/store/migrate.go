@@ -45,11 +45,11 @@ func Migrate(ctx context.Context, url string) (err error) {
 		return fmt.Errorf("migrate: %w", err)
 	}
 	defer lock.Release()
-	if _, err := lock.Exec(ctx, "SELECT pg_advisory_lock($1)", int64(migrationLock)); err != nil {
+	if _, err := lock.Exec(ctx, "-- name: store_lock_migrations\nSELECT pg_advisory_lock($1)", int64(migrationLock)); err != nil {
 		return fmt.Errorf("migrate: take the lock: %w", err)
 	}
 	defer func() {
-		_, unlockErr := lock.Exec(context.WithoutCancel(ctx), "SELECT pg_advisory_unlock($1)", int64(migrationLock))
+		_, unlockErr := lock.Exec(context.WithoutCancel(ctx), "-- name: store_unlock_migrations\nSELECT pg_advisory_unlock($1)", int64(migrationLock))
 		err = errors.Join(err, unlockErr)
 	}()
 

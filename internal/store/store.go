@@ -111,7 +111,8 @@ const maxTries = 3
 
 // InTx runs fn in a transaction: committed when fn returns nil, rolled back
 // when it returns an error or panics. A transaction that lost to another one is
-// run again, so fn has no effects outside of it but through [Tx.AfterCommit].
+// run again, so fn has no effects outside of it but through [Tx.AfterCommit]. In a
+// context of [Hold] it does not commit: that is up to who holds it.
 func (s *Store) InTx(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) error {
 	for try := 1; ; try++ {
 		err := s.inTx(ctx, fn)
@@ -122,33 +123,45 @@ func (s *Store) InTx(ctx context.Context, fn func(ctx context.Context, tx *Tx) e
 }
 
 func (s *Store) inTx(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) error {
+	held := heldFrom(ctx)
+	if held != nil && held.Began() {
+		return held.goOn(ctx, fn)
+	}
 	sqlTx, err := s.db.BeginTx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
 	driver := txDriver{entsql.NewDriver(dialect.Postgres, entsql.Conn{ExecQuerier: sqlTx})}
 	tx := &Tx{Client: ent.NewClient(ent.Driver(driver)), tx: sqlTx, insert: s.insert}
-	committed := false
+	kept := false
 	defer func() {
-		if !committed {
-			// The only news this could bring is that the connection is gone, and with it the transaction.
+		if !kept {
+			// The only news this could bring is that the connection is gone, and with it the
+			// transaction, or that it was committed.
 			_ = sqlTx.Rollback()
 		}
 	}()
 	if err := fn(mixin.InTx(ctx), tx); err != nil {
 		return err
 	}
-	ended, err := s.announce(ctx, sqlTx)
+	if held != nil {
+		held.store, held.tx, kept = s, tx, true
+		return nil
+	}
+	return s.commit(ctx, tx)
+}
+
+func (s *Store) commit(ctx context.Context, tx *Tx) error {
+	ended, err := s.announce(ctx, tx.tx)
 	if err != nil {
 		return err
 	}
-	err = sqlTx.Commit()
+	err = tx.tx.Commit()
 	// Whether it took effect is not known when the connection is lost.
 	ended(context.WithoutCancel(ctx))
 	if err != nil {
 		return fmt.Errorf("commit: %w", errors.Join(err, ctx.Err()))
 	}
-	committed = true
 	for _, fn := range tx.after {
 		fn(context.WithoutCancel(ctx))
 	}
@@ -162,7 +175,7 @@ func (s *Store) announce(ctx context.Context, tx *sql.Tx) (ended func(context.Co
 		return nobody, nil
 	}
 	var touched sql.NullString
-	if err := tx.QueryRowContext(ctx, "SELECT current_setting('picaspot.touched', true)").Scan(&touched); err != nil {
+	if err := tx.QueryRowContext(ctx, "-- name: store_touched\nSELECT current_setting('picaspot.touched', true)").Scan(&touched); err != nil {
 		return nil, fmt.Errorf("what the transaction touched: %w", err)
 	}
 	words := strings.Fields(touched.String)

@@ -167,7 +167,7 @@ func TestNoOperationShowsDeletedThings(t *testing.T) {
 			response, body := b.Call(b.admin, method, path, "", nil)
 			apptest.Problem(t, http.StatusNotFound, response, body)
 		}
-		made, err := b.admin.CreateLandmarkWithResponse(b.ctx, api.LandmarkCreate{AreaID: uuid.MustParse(gone.area), Name: "x", Latitude: 1, Longitude: 1})
+		made, err := b.admin.CreateLandmarkWithResponse(b.ctx, nil, api.LandmarkCreate{AreaID: uuid.MustParse(gone.area), Name: "x", Latitude: 1, Longitude: 1})
 		require.NoError(t, err)
 		require.Equal(t, http.StatusUnprocessableEntity, made.StatusCode())
 	})

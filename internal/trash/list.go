@@ -11,6 +11,7 @@ import (
 
 	"github.com/picaspot/picaspot/internal/authz"
 	"github.com/picaspot/picaspot/internal/page"
+	"github.com/picaspot/picaspot/internal/search"
 )
 
 // Filter narrows the list of the trash; nil and empty do not.
@@ -19,6 +20,8 @@ type Filter struct {
 	DeletedBy *uuid.UUID
 	// From is the first moment of deletion that is listed, To the first that is not any more.
 	From, To *time.Time
+	// Search keeps what has the words of it in its name, of which the last one may go on.
+	Search string
 }
 
 // Entry is the root of a deletion.
@@ -43,7 +46,7 @@ var list = page.List{
 
 // listSQL reads as many roots of each table as the page can need, each from that
 // table's index on deleted_at and id; the indexes on deletion_id serve the counts.
-const listSQL = `
+const listSQL = `-- name: trash_list
 SELECT kind, id, name, deletion_id, deleted_at, deleted_by,
   (SELECT count(*) FROM areas x WHERE x.deletion_id = paged.deletion_id AND x.deleted_at IS NOT NULL),
   (SELECT count(*) FROM landmarks x WHERE x.deletion_id = paged.deletion_id AND x.deleted_at IS NOT NULL),
@@ -64,16 +67,20 @@ func (s *Service) List(ctx context.Context, f Filter, params page.Params) (page.
 	if err != nil {
 		return page.Result[Entry]{}, err
 	}
+	words, err := s.words(ctx, f.Search)
+	if err != nil {
+		return page.Result[Entry]{}, err
+	}
 	return page.Fetch(ctx, q, page.Source[Entry]{
 		List: func(ctx context.Context, limit, offset int) ([]Entry, error) {
 			condition, after := q.Condition(3)
 			args := append([]any{limit, offset}, after...)
-			selects, args := f.selects(own, condition, args, " ORDER BY "+q.OrderBy()+" LIMIT $1::int + $2::int")
+			selects, args := f.selects(own, words, condition, args, " ORDER BY "+q.OrderBy()+" LIMIT $1::int + $2::int")
 			return s.entries(ctx, fmt.Sprintf(listSQL, strings.Join(selects, "\n  UNION ALL\n  "), q.OrderBy()), args)
 		},
 		Count: func(ctx context.Context) (n int, err error) {
-			selects, args := f.selects(own, "TRUE", nil, "")
-			err = s.store.Pool.QueryRow(ctx, "SELECT count(*) FROM ("+strings.Join(selects, "\n  UNION ALL\n  ")+") merged", args...).Scan(&n)
+			selects, args := f.selects(own, words, "TRUE", nil, "")
+			err = s.store.Pool.QueryRow(ctx, "-- name: trash_count\nSELECT count(*) FROM ("+strings.Join(selects, "\n  UNION ALL\n  ")+") merged", args...).Scan(&n)
 			return n, err
 		},
 		Key: func(e Entry, column string) any {
@@ -83,6 +90,16 @@ func (s *Service) List(ctx context.Context, f Filter, params page.Params) (page.
 			return e.ID
 		},
 	})
+}
+
+// words is the tsquery of a search; nil when there is none, which narrows nothing.
+func (s *Service) words(ctx context.Context, typed string) (*string, error) {
+	if typed == "" {
+		return nil, nil //nolint:nilnil // Nothing is looked for.
+	}
+	text, err := search.Parse(ctx, s.store.Pool, typed)
+	query := text.Query()
+	return &query, err
 }
 
 func (s *Service) entries(ctx context.Context, statement string, args []any) ([]Entry, error) {
@@ -99,8 +116,10 @@ func (s *Service) entries(ctx context.Context, statement string, args []any) ([]
 }
 
 // selects are a statement for each table, with the arguments of all of them,
-// limited to what belongs to a user unless own is nil; tail ends each.
-func (f Filter) selects(own *uuid.UUID, condition string, args []any, tail string) ([]string, []any) {
+// limited to what belongs to a user unless own is nil; tail ends each. The words are
+// looked up in area_trash_search, landmark_trash_search and user_trash_search; unlocks
+// have the names of their landmarks, and there are few of them.
+func (f Filter) selects(own *uuid.UUID, words *string, condition string, args []any, tail string) ([]string, []any) {
 	var where strings.Builder
 	add := func(term string, value any) {
 		args = append(args, value)
@@ -120,6 +139,15 @@ func (f Filter) selects(own *uuid.UUID, condition string, args []any, tail strin
 		args = append(args, *own)
 		mine = fmt.Sprintf(" = $%d", len(args))
 	}
+	named := ""
+	switch {
+	case words == nil:
+	case *words == "":
+		where.WriteString(" AND FALSE")
+	default:
+		args = append(args, *words)
+		named = fmt.Sprintf(") @@ $%d::tsquery", len(args))
+	}
 	var selects []string
 	for _, t := range tables {
 		if f.Kind != "" && f.Kind != t.kind {
@@ -128,6 +156,9 @@ func (f Filter) selects(own *uuid.UUID, condition string, args []any, tail strin
 		owned := ""
 		if mine != "" {
 			owned = " AND t." + t.owner + mine
+		}
+		if named != "" {
+			owned += " AND search_vector(" + t.label + named
 		}
 		selects = append(selects, "(SELECT '"+string(t.kind)+"' AS kind, t.id, "+t.label+" AS name, t.deletion_id, t.deleted_at, t.deleted_by FROM "+t.name+
 			" t WHERE t.deleted_at IS NOT NULL AND "+condition+where.String()+owned+" AND "+t.root+tail+")")

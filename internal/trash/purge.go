@@ -100,10 +100,10 @@ func (s *Service) PurgeExpired(ctx context.Context) error {
 // expired returns the next roots that were deleted before a time. Each table's
 // index on deleted_at and id serves it.
 func (s *Service) expired(ctx context.Context, before time.Time, last Entry) ([]Entry, error) {
-	selects, args := Filter{To: &before}.selects(nil, "(t.deleted_at, t.id) > ($1, $2)", []any{last.DeletedAt, last.ID},
+	selects, args := Filter{To: &before}.selects(nil, nil, "(t.deleted_at, t.id) > ($1, $2)", []any{last.DeletedAt, last.ID},
 		fmt.Sprintf(" ORDER BY t.deleted_at, t.id LIMIT %d", expiredBatch))
 	rows, err := s.store.Pool.Query(ctx,
-		fmt.Sprintf("SELECT kind, id, name, deletion_id, deleted_at FROM (%s) merged ORDER BY deleted_at, id LIMIT %d", strings.Join(selects, " UNION ALL "), expiredBatch), args...)
+		fmt.Sprintf("-- name: trash_expired\nSELECT kind, id, name, deletion_id, deleted_at FROM (%s) merged ORDER BY deleted_at, id LIMIT %d", strings.Join(selects, " UNION ALL "), expiredBatch), args...)
 	if err != nil {
 		return nil, fmt.Errorf("look for what has expired: %w", err)
 	}
@@ -130,7 +130,7 @@ func (s *Service) purgeExpired(ctx context.Context, root Entry) error {
 
 // branchSQL selects the areas of a deletion and all that lies beneath them, by
 // whatever deletion it is deleted, the deepest first. Served by area_parent_area_id.
-const branchSQL = `
+const branchSQL = `-- name: trash_branch
 WITH RECURSIVE branch AS (
   SELECT id, 1 AS level FROM areas WHERE deletion_id = $1 AND deleted_at IS NOT NULL
   UNION
@@ -140,7 +140,7 @@ SELECT id FROM branch GROUP BY id ORDER BY max(level) DESC, id`
 
 // attemptFiles selects the files of attempts, and locks these: a photo that is
 // being developed is either listed or its picture never recorded.
-const attemptFiles = `
+const attemptFiles = `-- name: trash_attempt_files
 SELECT unnest(keys) FROM (SELECT ARRAY[photo->>'key', image->>'key'] AS keys FROM attempts WHERE %s = ANY($1) FOR UPDATE) locked`
 
 // remove removes for good what a deletion took. What was deleted before beneath an
@@ -165,19 +165,19 @@ func remove(ctx context.Context, tx *store.Tx, deletion uuid.UUID) error {
 	}{
 		{
 			"landmarks", ofDeletion + " OR area_id = ANY($2)", []any{deletion, pgtype.FlatArray[uuid.UUID](branch)},
-			[]string{"SELECT image->>'key' FROM landmarks WHERE id = ANY($1)", fmt.Sprintf(attemptFiles, "landmark_id")},
+			[]string{"-- name: trash_landmark_files\nSELECT image->>'key' FROM landmarks WHERE id = ANY($1)", fmt.Sprintf(attemptFiles, "landmark_id")},
 			func(ids []uuid.UUID) (int, error) {
 				return tx.Landmark.Delete().Where(entlandmark.IDIn(ids...)).Exec(ctx)
 			},
 		},
 		{
 			"areas", "id = ANY($1)", []any{pgtype.FlatArray[uuid.UUID](branch)},
-			[]string{"SELECT image->>'key' FROM areas WHERE id = ANY($1)"},
+			[]string{"-- name: trash_area_files\nSELECT image->>'key' FROM areas WHERE id = ANY($1)"},
 			func(ids []uuid.UUID) (int, error) { return tx.Area.Delete().Where(entarea.IDIn(ids...)).Exec(ctx) },
 		},
 		{
 			"users", ofDeletion, []any{deletion},
-			[]string{"SELECT avatar->>'key' FROM users WHERE id = ANY($1)", fmt.Sprintf(attemptFiles, "user_id")},
+			[]string{"-- name: trash_user_files\nSELECT avatar->>'key' FROM users WHERE id = ANY($1)", fmt.Sprintf(attemptFiles, "user_id")},
 			func(ids []uuid.UUID) (int, error) { return tx.User.Delete().Where(entuser.IDIn(ids...)).Exec(ctx) },
 		},
 		{
@@ -185,7 +185,7 @@ func remove(ctx context.Context, tx *store.Tx, deletion uuid.UUID) error {
 			func(ids []uuid.UUID) (int, error) { return tx.Unlock.Delete().Where(entunlock.IDIn(ids...)).Exec(ctx) },
 		},
 	} {
-		rows, err := lockDeleted(ctx, tx, "SELECT id, deleted_at IS NULL FROM "+step.table+" WHERE "+step.which+" ORDER BY id FOR UPDATE", step.args)
+		rows, err := lockDeleted(ctx, tx, "-- name: trash_lock_deleted\nSELECT id, deleted_at IS NULL FROM "+step.table+" WHERE "+step.which+" ORDER BY id FOR UPDATE", step.args)
 		if err != nil {
 			return fmt.Errorf("purge %s: %w", step.table, err)
 		}

@@ -134,26 +134,26 @@ type obstacle struct {
 // obstacles are all but the parents that are deleted. The indexes of what is
 // unique among the living serve them, and those on deletion_id.
 var obstacles = []obstacle{
-	{"name_taken", "The name %q is taken by another area (%s) beneath the same parent.", `
+	{"name_taken", "The name %q is taken by another area (%s) beneath the same parent.", `-- name: trash_taken_area_names
 SELECT t.name, b.id::text FROM areas t JOIN areas b ON b.parent_area_id = t.parent_area_id AND b.name = t.name AND b.deleted_at IS NULL
 WHERE t.deletion_id = $1 AND t.deleted_at IS NOT NULL
 UNION ALL
 SELECT t.name, b.id::text FROM areas t JOIN areas b ON b.name = t.name AND b.parent_area_id IS NULL AND b.deleted_at IS NULL
 WHERE t.deletion_id = $1 AND t.deleted_at IS NOT NULL AND t.parent_area_id IS NULL
 ORDER BY 1`},
-	{"external_id_taken", "The external id %q belongs to another area (%s).", `
+	{"external_id_taken", "The external id %q belongs to another area (%s).", `-- name: trash_taken_area_external_ids
 SELECT t.external_id, b.id::text FROM areas t JOIN areas b ON b.external_id = t.external_id AND b.deleted_at IS NULL
 WHERE t.deletion_id = $1 AND t.deleted_at IS NOT NULL ORDER BY 1`},
-	{"external_id_taken", "The external id %q belongs to another landmark (%s).", `
+	{"external_id_taken", "The external id %q belongs to another landmark (%s).", `-- name: trash_taken_landmark_external_ids
 SELECT t.external_id, b.id::text FROM landmarks t JOIN landmarks b ON b.external_id = t.external_id AND b.deleted_at IS NULL
 WHERE t.deletion_id = $1 AND t.deleted_at IS NOT NULL ORDER BY 1`},
-	{"username_taken", "The name %q belongs to another account (%s).", `
+	{"username_taken", "The name %q belongs to another account (%s).", `-- name: trash_taken_usernames
 SELECT t.username::text, b.id::text FROM users t JOIN users b ON b.username = t.username AND b.deleted_at IS NULL
 WHERE t.deletion_id = $1 AND t.deleted_at IS NOT NULL`},
-	{"email_taken", "The address %q belongs to another account (%s).", `
+	{"email_taken", "The address %q belongs to another account (%s).", `-- name: trash_taken_emails
 SELECT t.email::text, b.id::text FROM users t JOIN users b ON b.email = t.email AND b.deleted_at IS NULL
 WHERE t.deletion_id = $1 AND t.deleted_at IS NOT NULL`},
-	{"unlock_exists", "The landmark %q was unlocked again since (%s).", `
+	{"unlock_exists", "The landmark %q was unlocked again since (%s).", `-- name: trash_repeated_unlocks
 SELECT l.name, b.id::text FROM unlocks t JOIN unlocks b ON b.user_id = t.user_id AND b.landmark_id = t.landmark_id AND b.deleted_at IS NULL
 JOIN landmarks l ON l.id = t.landmark_id
 WHERE t.deletion_id = $1 AND t.deleted_at IS NOT NULL ORDER BY 1`},
@@ -161,7 +161,7 @@ WHERE t.deletion_id = $1 AND t.deleted_at IS NOT NULL ORDER BY 1`},
 
 // deletedParentsSQL selects what an area or a landmark of a deletion would come
 // back to, and is deleted by another deletion.
-const deletedParentsSQL = `
+const deletedParentsSQL = `-- name: trash_deleted_parents
 SELECT p.name, p.id, p.deletion_id FROM areas p WHERE p.deleted_at IS NOT NULL AND p.deletion_id <> $1 AND p.id IN (
   SELECT t.parent_area_id FROM areas t WHERE t.deletion_id = $1 AND t.deleted_at IS NOT NULL
   UNION ALL SELECT t.area_id FROM landmarks t WHERE t.deletion_id = $1 AND t.deleted_at IS NOT NULL)
@@ -170,7 +170,7 @@ ORDER BY p.name, p.id`
 // positionsSQL selects, for each area that is a root of a deletion, how deep its
 // branch would reach, and whether it would lie beneath itself. Served by
 // area_parent_area_id.
-const positionsSQL = `
+const positionsSQL = `-- name: trash_positions
 WITH RECURSIVE root AS (
   SELECT t.id, t.name, t.parent_area_id FROM areas t WHERE t.deletion_id = $1 AND t.deleted_at IS NOT NULL
     AND NOT EXISTS (SELECT FROM areas p WHERE p.id = t.parent_area_id AND p.deletion_id = $1 AND p.id <> t.id)
@@ -277,7 +277,7 @@ func bringBack(ctx context.Context, tx *store.Tx, deletion uuid.UUID) (Counts, e
 			return tx.Unlock.Update().Where(entunlock.IDIn(ids...)).ClearDeletedAt().ClearDeletedBy().ClearDeletionID().Save(ctx)
 		}},
 	} {
-		all, err := ids(ctx, tx, "SELECT id FROM "+of.table+" WHERE deletion_id = $1 AND deleted_at IS NOT NULL ORDER BY id FOR UPDATE", deletion)
+		all, err := ids(ctx, tx, "-- name: trash_lock_to_restore\nSELECT id FROM "+of.table+" WHERE deletion_id = $1 AND deleted_at IS NOT NULL ORDER BY id FOR UPDATE", deletion)
 		if err != nil {
 			return counts, err
 		}

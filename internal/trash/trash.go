@@ -100,7 +100,7 @@ func lock(ctx context.Context, tx *store.Tx, t table, id uuid.UUID) (_ *item, kn
 	found := item{kind: t.kind, id: id}
 	var deletionID *uuid.UUID
 	var deletedAt *time.Time
-	err = queryRow(ctx, tx, "SELECT "+t.owner+", deletion_id, deleted_at FROM "+t.name+" WHERE id = $1 FOR UPDATE", []any{id},
+	err = queryRow(ctx, tx, "-- name: trash_lock\nSELECT "+t.owner+", deletion_id, deleted_at FROM "+t.name+" WHERE id = $1 FOR UPDATE", []any{id},
 		&found.owner, &deletionID, &deletedAt)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
@@ -118,11 +118,11 @@ func lock(ctx context.Context, tx *store.Tx, t table, id uuid.UUID) (_ *item, kn
 func roots(ctx context.Context, tx *store.Tx, deletion uuid.UUID) ([]Entry, error) {
 	selects := make([]string, len(tables))
 	for i, t := range tables {
-		selects[i] = "SELECT '" + string(t.kind) + "', t.id, " + t.label + " FROM " + t.name +
-			" t WHERE t.deletion_id = $1 AND t.deleted_at IS NOT NULL AND " + t.root
+		selects[i] = "(SELECT '" + string(t.kind) + "', t.id, " + t.label + " FROM " + t.name +
+			" t WHERE t.deletion_id = $1 AND t.deleted_at IS NOT NULL AND " + t.root + ")"
 	}
 	var found []Entry
-	err := query(ctx, tx, strings.Join(selects, "\nUNION ALL\n"), []any{deletion}, func(scan scanner) error {
+	err := query(ctx, tx, "-- name: trash_roots\n"+strings.Join(selects, "\nUNION ALL\n"), []any{deletion}, func(scan scanner) error {
 		e := Entry{DeletionID: deletion}
 		if err := scan(&e.Kind, &e.ID, &e.Name); err != nil {
 			return err

@@ -633,7 +633,7 @@ func TestAtOnce(t *testing.T) {
 			var created, restored int
 			var wg sync.WaitGroup
 			wg.Go(func() {
-				if got, err := b.creator.CreateAreaWithResponse(b.ctx, api.AreaCreate{Name: name}); err == nil {
+				if got, err := b.creator.CreateAreaWithResponse(b.ctx, nil, api.AreaCreate{Name: name}); err == nil {
 					created = got.StatusCode()
 				}
 			})

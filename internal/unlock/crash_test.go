@@ -40,7 +40,7 @@ func TestKilledProcessLosesNothing(t *testing.T) {
 		wg.Go(func() {
 			for i := range work {
 				contentType, body := apptest.Form(t, apptest.Photo(t, spots[i], time.Now()), apptest.Claim(spots[i]))
-				made, err := client.CreateAttemptWithBodyWithResponse(context.Background(), landmarks[i], contentType, body)
+				made, err := client.CreateAttemptWithBodyWithResponse(context.Background(), landmarks[i], nil, contentType, body)
 				if err == nil && made.StatusCode() == http.StatusAccepted {
 					mu.Lock()
 					acknowledged = append(acknowledged, made.JSON202.ID)

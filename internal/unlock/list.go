@@ -70,6 +70,13 @@ func (s *Service) Attempts(ctx context.Context, f AttemptFilter, params page.Par
 			return s.store.Ent.Attempt.Query().Where(append(where, q.Where)...).Order(q.Order).Limit(limit).Offset(offset).All(ctx)
 		},
 		Count: func(ctx context.Context) (int, error) {
+			if own == nil && f.UserID == nil && f.LandmarkID == nil {
+				having := map[string]any{}
+				if f.Status != "" {
+					having[entattempt.FieldStatus] = f.Status
+				}
+				return s.store.Total(ctx, entattempt.Table, having)
+			}
 			return s.store.Ent.Attempt.Query().Where(where...).Count(ctx)
 		},
 		Key: func(a *ent.Attempt, column string) any {
@@ -106,6 +113,9 @@ func (s *Service) Unlocks(ctx context.Context, f Filter, params page.Params) (pa
 			return s.store.Ent.Unlock.Query().Where(append(where, q.Where)...).Order(q.Order).Limit(limit).Offset(offset).All(ctx)
 		},
 		Count: func(ctx context.Context) (int, error) {
+			if own == nil && f == (Filter{}) {
+				return s.store.Total(ctx, entunlock.Table, nil)
+			}
 			return s.store.Ent.Unlock.Query().Where(where...).Count(ctx)
 		},
 		Key: func(u *ent.Unlock, column string) any {

@@ -151,7 +151,7 @@ func TestAttempt(t *testing.T) {
 		require.NoError(t, s.Unlocks.Decide(context.Background(), attempt.ID))
 		require.Equal(t, api.AttemptStatusSucceeded, s.Decided(explorer, attempt.ID).Status)
 		contentType, body := apptest.Form(t, apptest.Photo(t, lighthouse, time.Now()), apptest.Claim(lighthouse))
-		again, err := explorer.CreateAttemptWithBodyWithResponse(context.Background(), landmark.ID, contentType, body)
+		again, err := explorer.CreateAttemptWithBodyWithResponse(context.Background(), landmark.ID, nil, contentType, body)
 		require.NoError(t, err)
 		require.Equal(t, http.StatusNotFound, again.StatusCode())
 	})
@@ -189,7 +189,7 @@ func TestManyAttemptsAtOnceEndInOneUnlock(t *testing.T) {
 	for range n {
 		wg.Go(func() {
 			contentType, body := apptest.Form(t, photo, apptest.Claim(lighthouse))
-			made, err := explorer.CreateAttemptWithBodyWithResponse(context.Background(), landmark.ID, contentType, body)
+			made, err := explorer.CreateAttemptWithBodyWithResponse(context.Background(), landmark.ID, nil, contentType, body)
 			if err != nil {
 				t.Error(err)
 				return
@@ -215,7 +215,7 @@ func TestManyAttemptsAtOnceEndInOneUnlock(t *testing.T) {
 	require.Len(t, unlocks(t, explorer), 1)
 
 	contentType, body := apptest.Form(t, photo, apptest.Claim(lighthouse))
-	again, err := explorer.CreateAttemptWithBodyWithResponse(context.Background(), landmark.ID, contentType, body)
+	again, err := explorer.CreateAttemptWithBodyWithResponse(context.Background(), landmark.ID, nil, contentType, body)
 	require.NoError(t, err)
 	p := apptest.Problem(t, http.StatusConflict, again.HTTPResponse, again.Body)
 	require.Equal(t, "/problems/already_unlocked", p.Type)
@@ -255,7 +255,7 @@ func TestAttemptForm(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			contentType, body := apptest.Form(t, test.photo, test.fields)
-			made, err := explorer.CreateAttemptWithBodyWithResponse(context.Background(), landmark.ID, contentType, body)
+			made, err := explorer.CreateAttemptWithBodyWithResponse(context.Background(), landmark.ID, nil, contentType, body)
 			require.NoError(t, err)
 			p := apptest.Problem(t, test.status, made.HTTPResponse, made.Body)
 			if test.problem != "" {
@@ -273,7 +273,7 @@ func TestAttemptForm(t *testing.T) {
 	t.Run("takes every field", func(t *testing.T) {
 		t.Parallel()
 		contentType, body := apptest.Form(t, photo, with(map[string]string{"accuracy_meters": "12.5", "captured_at": "2026-11-01T10:30:00+01:00"}))
-		made, err := explorer.CreateAttemptWithBodyWithResponse(context.Background(), landmark.ID, contentType, body)
+		made, err := explorer.CreateAttemptWithBodyWithResponse(context.Background(), landmark.ID, nil, contentType, body)
 		require.NoError(t, err)
 		require.NotNil(t, made.JSON202, string(made.Body))
 		require.InDelta(t, 12.5, made.JSON202.AccuracyMeters.MustGet(), 0)
@@ -283,7 +283,7 @@ func TestAttemptForm(t *testing.T) {
 	t.Run("refuses a landmark that is not there", func(t *testing.T) {
 		t.Parallel()
 		contentType, body := apptest.Form(t, photo, with(nil))
-		made, err := explorer.CreateAttemptWithBodyWithResponse(context.Background(), uuid.New(), contentType, body)
+		made, err := explorer.CreateAttemptWithBodyWithResponse(context.Background(), uuid.New(), nil, contentType, body)
 		require.NoError(t, err)
 		apptest.Problem(t, http.StatusNotFound, made.HTTPResponse, made.Body)
 	})

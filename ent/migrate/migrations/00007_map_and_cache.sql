@@ -19,7 +19,7 @@ BEGIN
     RETURN;
   END IF;
   gathered := concat_ws(' ', nullif(gathered, ''), array_to_string(words, ' '));
-  IF length(gathered) > 16384 THEN
+  IF '*' = ANY(words) OR length(gathered) > 16384 THEN
     gathered := '*';
   END IF;
   PERFORM set_config('picaspot.touched', gathered, true);
@@ -39,11 +39,19 @@ $$;
 -- +goose StatementBegin
 CREATE FUNCTION touch_landmarks() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
+  many CONSTANT int := 1000;
   words text[];
 BEGIN
   IF TG_OP = 'INSERT' THEN
+    IF (SELECT count(*) FROM (SELECT FROM new_rows LIMIT many) rows) = many THEN
+      PERFORM touch(ARRAY['*']);
+      RETURN NULL;
+    END IF;
     SELECT array_agg(DISTINCT 'c' || map_cell(location::geometry)) || array_agg('l' || id) INTO words
     FROM new_rows WHERE deleted_at IS NULL;
+  ELSIF (SELECT count(*) FROM (SELECT FROM old_rows LIMIT many) rows) = many THEN
+    PERFORM touch(ARRAY['*']);
+    RETURN NULL;
   ELSIF TG_OP = 'DELETE' THEN
     SELECT array_agg(DISTINCT 'c' || map_cell(location::geometry)) || array_agg('l' || id) INTO words
     FROM old_rows WHERE deleted_at IS NULL;
@@ -69,10 +77,18 @@ CREATE TRIGGER "landmarks_touch_delete" AFTER DELETE ON "landmarks" REFERENCING 
 -- +goose StatementBegin
 CREATE FUNCTION touch_areas() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
+  many CONSTANT int := 1000;
   words text[];
 BEGIN
   IF TG_OP = 'INSERT' THEN
+    IF (SELECT count(*) FROM (SELECT FROM new_rows LIMIT many) rows) = many THEN
+      PERFORM touch(ARRAY['*']);
+      RETURN NULL;
+    END IF;
     SELECT array_agg('a' || id) INTO words FROM new_rows WHERE deleted_at IS NULL;
+  ELSIF (SELECT count(*) FROM (SELECT FROM old_rows LIMIT many) rows) = many THEN
+    PERFORM touch(ARRAY['*']);
+    RETURN NULL;
   ELSIF TG_OP = 'DELETE' THEN
     SELECT array_agg('a' || id) INTO words FROM old_rows WHERE deleted_at IS NULL;
   ELSE

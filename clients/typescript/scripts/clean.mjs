@@ -1,0 +1,6 @@
+// Removes the folders that are named, so that nothing of an earlier build stays.
+import { rmSync } from 'node:fs'
+
+for (const folder of process.argv.slice(2)) {
+  rmSync(new URL(`../${folder}`, import.meta.url), { recursive: true, force: true })
+}

@@ -1,0 +1,27 @@
+export {
+  type AttemptSource,
+  type AttemptUpload,
+  type PollOptions,
+  pollAttempt,
+  uploadAttempt,
+  type WaitOptions,
+  waitForAttempt,
+} from './attempts.js'
+export type { NativeFile } from './body.js'
+export { type ClientConfig, type Credentials, createPicaspotClient, type PicaspotClient } from './client.js'
+export { PicaspotError, PicaspotNetworkError } from './errors.js'
+export { type Changed, type ConditionalPath, getIfChanged, ifMatch } from './etag.js'
+export type { ProblemCode } from './generated/problems.js'
+export type * from './generated/schema.js'
+export {
+  type CursorPage,
+  type Item,
+  type PaginatedPath,
+  type PaginateOptions,
+  paginate,
+  paginatePages,
+} from './paginate.js'
+export type { RetryOptions } from './retry.js'
+export { memoryStore, type TokenStore, type Tokens } from './session.js'
+export type { Fetch, Progress } from './transport.js'
+export type { CallOptions, Method, Operation, PathFor, Result, Success } from './types.js'

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/picaspot/picaspot/internal/bench"
+)
+
+// document is the report.
+func document(s settings, tables []table) string {
+	var b strings.Builder
+	b.WriteString("# Performance\n\nMade by `make bench BENCH=\"-rows 10000,1000000,10000000 -write docs/performance.md\"`.\n\n")
+	fmt.Fprintf(&b, "%d processors shared by PostgreSQL, Redis, the server and the load, which asks over %d connections; %d rounds of %s each, "+
+		"those that are compared in turn; medians. *By hand* is what somebody would write with net/http and pgx: the same statement and the same JSON, "+
+		"and nothing around it. Everything else goes through the complete chain: limits, session, policy, validation, access log, metrics.\n",
+		runtime.NumCPU(), s.connections, s.rounds, s.duration)
+	for _, t := range tables {
+		fmt.Fprintf(&b, "\n## %s landmarks\n\n", grouped(t.rows))
+		fmt.Fprintf(&b, "Some %.0f of them lie within the kilometre that nearby is asked for.\n\n", t.hits)
+		b.WriteString("| | req/s | p50 | p99 | bytes | allocations | compared | goal |\n| --- | ---: | ---: | ---: | ---: | ---: | --- | ---: |\n")
+		for _, r := range t.measured {
+			m := r.median()
+			compared, goal := "", ""
+			if len(r.ratios) > 0 {
+				compared = fmt.Sprintf("%.2f × %s", median(r.ratios), r.beside)
+			}
+			if r.goal > 0 {
+				goal = fmt.Sprintf("%g", r.goal)
+			}
+			fmt.Fprintf(&b, "| %s | %.0f | %s | %s | %d | %.0f | %s | %s |\n", r.name, m.PerSec, ms(m.P50), ms(m.P99), m.Bytes, median(r.allocations), compared, goal)
+		}
+		fmt.Fprintf(&b, "\nResident memory of the process, in which all of the servers above run: %d MB at the end, %d MB at its peak.\n", t.rss>>20, t.hwm>>20)
+	}
+	b.WriteString("\nWalkers are 100 people who walk in 25 cities and ask every 25 m. What each part of the chain costs tells `go test -run - -bench .\n" +
+		"./internal/app ./internal/middleware ./internal/operation ./internal/cache ./internal/geo`.\n")
+	return b.String()
+}
+
+func (r row) median() bench.Result {
+	sorted := slices.SortedFunc(slices.Values(r.results), func(a, b bench.Result) int { return int(a.PerSec - b.PerSec) })
+	return sorted[len(sorted)/2]
+}
+
+func median(values []float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	return sorted[len(sorted)/2]
+}
+
+func ms(d time.Duration) string { return fmt.Sprintf("%.2f ms", float64(d.Microseconds())/1000) }
+
+// grouped writes a number with commas.
+func grouped(n int) string {
+	text := fmt.Sprint(n)
+	for i := len(text) - 3; i > 0; i -= 3 {
+		text = text[:i] + "," + text[i:]
+	}
+	return text
+}

@@ -1,0 +1,206 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/picaspot/picaspot/internal/account"
+	"github.com/picaspot/picaspot/internal/app"
+	"github.com/picaspot/picaspot/internal/authz"
+	"github.com/picaspot/picaspot/internal/bench"
+	"github.com/picaspot/picaspot/internal/config"
+	"github.com/picaspot/picaspot/internal/geo"
+	"github.com/picaspot/picaspot/internal/store"
+)
+
+const password = "seven maples by the quay"
+
+// world is a database full of landmarks, and servers on it.
+type world struct {
+	settings
+	rows int
+	// chain is the application, cold the same without copies, plain what somebody
+	// would write by hand.
+	chain, cold, plain *httptest.Server
+	app                *app.App
+	token              string
+	spots              []geo.Point
+	ids                []uuid.UUID
+	area               uuid.UUID
+	closers            []func()
+}
+
+func (w *world) close() {
+	for i := len(w.closers) - 1; i >= 0; i-- {
+		w.closers[i]()
+	}
+}
+
+// spotsWanted is how many places are asked around, walkers how many people walk from
+// such a place, and steps how often each asks on the way.
+const (
+	spotsWanted = 500
+	idsWanted   = 300_000
+	walkers     = 100
+	walkCities  = 25
+	steps       = 40
+	stepMeters  = 25
+)
+
+func newWorld(ctx context.Context, s settings, databaseURL, redisURL string, rows int) (_ *world, err error) {
+	w := &world{settings: s, rows: rows}
+	defer func() {
+		if err != nil {
+			w.close()
+		}
+	}()
+	photos, err := os.MkdirTemp("", "picaspot-bench-")
+	if err != nil {
+		return nil, err
+	}
+	w.closers = append(w.closers, func() { _ = os.RemoveAll(photos) }) // A folder of the system's own.
+	if err := store.Migrate(ctx, databaseURL); err != nil {
+		return nil, err
+	}
+	open := func(memory int) (*app.App, error) {
+		c := config.Config{
+			HTTPAddr: "127.0.0.1:0", PublicURL: "http://localhost", DatabaseURL: databaseURL, DatabaseMaxConns: int32(s.connections), //nolint:gosec // A small number.
+			StatementTimeout: time.Minute, RedisURL: redisURL, CacheMemory: memory,
+			StorageURL: "file://" + filepath.ToSlash(photos), SMTPURL: "smtp://127.0.0.1:1", MailFrom: "bench@picaspot.example",
+			SecretKey: strings.Repeat("bench secret ", 4), AccessTokenTTL: time.Hour, TrashRetention: time.Hour, ShutdownTimeout: time.Second,
+			SessionTTL: time.Hour, SessionIdleTTL: time.Hour, RememberedTTL: time.Hour, RememberedIdleTTL: time.Hour, Workers: 1,
+			// One user behind one address asks for all; it is counted all the same.
+			RateLimits: []string{
+				"read:address=1000000/1s", "read:account=1000000/1s", "write:address=1000000/1s", "write:account=1000000/1s",
+				"login:address=1000000/1s", "login:account=1000000/1s",
+			},
+		}
+		if err := c.Complete(); err != nil {
+			return nil, err
+		}
+		a, err := app.New(ctx, c)
+		if err == nil {
+			w.closers = append(w.closers, a.Close)
+		}
+		return a, err
+	}
+	if w.app, err = open(defaultMemory); err != nil {
+		return nil, err
+	}
+	user, err := w.app.Accounts.Create(ctx, account.Registration{Username: "bench", Email: "bench@picaspot.example", Password: password}, authz.DefaultRole)
+	if err != nil {
+		return nil, err
+	}
+	login, err := w.app.Accounts.Login(ctx, account.Credentials{Identifier: "bench", Password: password})
+	if err != nil {
+		return nil, err
+	}
+	w.token = login.AccessToken
+	begun := time.Now()
+	if err := bench.Generate(ctx, w.app.Store.Pool, rows, user.ID, user.ID); err != nil {
+		return nil, err
+	}
+	fmt.Fprintf(os.Stderr, "%d landmarks after %s\n", rows, time.Since(begun).Round(time.Second))
+	if w.spots, err = bench.Spots(ctx, w.app.Store.Pool, spotsWanted); err != nil {
+		return nil, err
+	}
+	if w.ids, err = bench.IDs(ctx, w.app.Store.Pool, min(rows, idsWanted)); err != nil {
+		return nil, err
+	}
+	if err := w.app.Store.Pool.QueryRow(ctx, "SELECT area_id FROM landmarks WHERE id = $1", w.ids[0]).Scan(&w.area); err != nil {
+		return nil, err
+	}
+	withoutCopies, err := open(0)
+	if err != nil {
+		return nil, err
+	}
+	serve := func(h http.Handler) *httptest.Server {
+		server := httptest.NewServer(h)
+		w.closers = append(w.closers, server.Close)
+		return server
+	}
+	w.chain, w.cold = serve(w.app.Handler), serve(withoutCopies.Handler)
+	fixed, err := w.get(ctx, w.chain, "/api/v1/landmarks/"+w.ids[0].String())
+	if err != nil {
+		return nil, err
+	}
+	w.plain = serve(bench.Plain(w.app.Store.Pool, user.ID, fixed))
+	return w, nil
+}
+
+// defaultMemory is the default of PICASPOT_CACHE_MEMORY.
+const defaultMemory = 32
+
+// get asks one server once.
+func (w *world) get(ctx context.Context, server *httptest.Server, path string) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Authorization", "Bearer "+w.token)
+	response, err := server.Client().Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err == nil && response.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: status %d: %.300s", path, response.StatusCode, body)
+	}
+	return body, err
+}
+
+func nearbyPath(at geo.Point) string {
+	return fmt.Sprintf("/api/v1/landmarks/nearby?latitude=%.6f&longitude=%.6f&radius_meters=1000&size=50", at.Latitude, at.Longitude)
+}
+
+// walks are the paths of people who walk in cities, in the order in which they ask.
+func (w *world) walks() []string {
+	r := rand.New(rand.NewPCG(7, 7)) //nolint:gosec // The same walks each time.
+	var paths []string
+	for walker := range walkers {
+		at := w.spots[walker%min(walkCities, len(w.spots))]
+		bearing := 2 * math.Pi * r.Float64()
+		for range steps {
+			paths = append(paths, nearbyPath(at))
+			bearing += r.Float64() - 0.5
+			at.Latitude += stepMeters / 111_320.0 * math.Cos(bearing)
+			at.Longitude += stepMeters / 111_320.0 * math.Sin(bearing) / math.Cos(at.Latitude*math.Pi/180)
+		}
+	}
+	return paths
+}
+
+// sameAnswers holds against each other what two servers say.
+func (w *world) sameAnswers(ctx context.Context, a, b *httptest.Server, paths []string) error {
+	for _, path := range paths[:min(20, len(paths))] {
+		var both [2]any
+		for i, server := range []*httptest.Server{a, b} {
+			body, err := w.get(ctx, server, path)
+			if err != nil {
+				return err
+			}
+			if err := json.Unmarshal(body, &both[i]); err != nil {
+				return err
+			}
+		}
+		first, _ := json.Marshal(both[0])  //nolint:errchkjson // It was JSON before.
+		second, _ := json.Marshal(both[1]) //nolint:errchkjson // As above.
+		if string(first) != string(second) {
+			return fmt.Errorf("two answers to %s:\n%.600s\n%.600s", path, first, second)
+		}
+	}
+	return nil
+}
