@@ -48,6 +48,7 @@ import (
 	"github.com/picaspot/picaspot/internal/session"
 	"github.com/picaspot/picaspot/internal/storage"
 	"github.com/picaspot/picaspot/internal/store"
+	"github.com/picaspot/picaspot/internal/tile"
 	"github.com/picaspot/picaspot/internal/token"
 	"github.com/picaspot/picaspot/internal/trash"
 	"github.com/picaspot/picaspot/internal/unlock"
@@ -63,6 +64,7 @@ type App struct {
 	Keys        *keyring.Keyring
 	Areas       *area.Service
 	Landmarks   *landmark.Service
+	Tiles       *tile.Service
 	Unlocks     *unlock.Service
 	Moderation  *moderation.Service
 	Trash       *trash.Service
@@ -181,6 +183,7 @@ func New(ctx context.Context, c config.Config, pages ...Page) (_ *App, err error
 	a.Landmarks = landmark.NewService(landmark.Parts{
 		Store: a.Store, Authz: authorizer, Pictures: pictures, Cursors: cursors, Cache: a.cache, Render: httpapi.RenderLandmark,
 	})
+	a.Tiles = tile.NewService(a.Store)
 	a.Unlocks = unlock.NewService(a.Store, a.storage, decoder, pictures, cursors, verification)
 	a.Moderation = moderation.NewService(moderation.Parts{
 		Store: a.Store, Authz: authorizer, Accounts: a.Accounts, Areas: a.Areas, Landmarks: a.Landmarks, Cursors: cursors,
@@ -189,7 +192,7 @@ func New(ctx context.Context, c config.Config, pages ...Page) (_ *App, err error
 	a.Audit = auditlog.NewService(a.Store, cursors, c.AuditRetention)
 	a.Idempotency = idempotency.NewService(a.Store, c.Secret())
 	a.jobs, err = jobs.NewRunner(jobs.Parts{
-		Store: a.Store, Storage: a.storage, Accounts: a.Accounts, Unlocks: a.Unlocks, Trash: a.Trash, Audit: a.Audit, Idempotency: a.Idempotency,
+		Store: a.Store, Storage: a.storage, Accounts: a.Accounts, Unlocks: a.Unlocks, Tiles: a.Tiles, Trash: a.Trash, Audit: a.Audit, Idempotency: a.Idempotency,
 	}, jobs.Config{Parallel: c.Workers})
 	if err != nil {
 		return nil, err
@@ -226,7 +229,7 @@ func (a *App) handler(table *operation.Table, pages []Page) (http.Handler, error
 		return nil, err
 	}
 	server := &httpapi.Server{
-		Accounts: a.Accounts, Roles: a.Roles, Policy: a.Policy, Operations: table.ByPermission(), Areas: a.Areas, Landmarks: a.Landmarks, Unlocks: a.Unlocks,
+		Accounts: a.Accounts, Roles: a.Roles, Policy: a.Policy, Operations: table.ByPermission(), Areas: a.Areas, Landmarks: a.Landmarks, Tiles: a.Tiles, Unlocks: a.Unlocks,
 		Moderation: a.Moderation, Trash: a.Trash, Audit: a.Audit, Keys: a.Keys, Readiness: a.readiness, Docs: docs,
 	}
 	a.operations.Cache, a.operations.Wants = a.cache, server.Wants()
@@ -380,6 +383,14 @@ func (a *App) watch(ctx context.Context) (stop func()) {
 	watching.Go(func() { a.Policy.Watch(ctx) })
 	if a.redis != nil {
 		watching.Go(func() { a.redis.Monitor(ctx) })
+	}
+	if a.cache != nil {
+		watching.Go(func() { a.cache.Watch(ctx, landmark.Popular) })
+		watching.Go(func() {
+			if err := a.Landmarks.Warm(ctx); err != nil {
+				slog.InfoContext(ctx, "no copies made ahead", "error", err)
+			}
+		})
 	}
 	return func() {
 		cancel()

@@ -23,8 +23,10 @@ var defaultLimits = ratelimit.Limits{
 	"password": {Address: rate(120, 15*time.Minute), Account: rate(20, 15*time.Minute)},
 	"export":   {Address: rate(60, time.Hour), Account: rate(10, time.Hour)},
 	"read":     {Address: rate(6000, time.Minute), Account: rate(1200, time.Minute)},
-	"write":    {Address: rate(1200, time.Minute), Account: rate(300, time.Minute)},
-	"upload":   {Address: rate(600, time.Minute), Account: rate(60, time.Minute)},
+	// A map asks for a dozen tiles at a time, twice.
+	"tile":   {Address: rate(30_000, time.Minute), Account: rate(6000, time.Minute)},
+	"write":  {Address: rate(1200, time.Minute), Account: rate(300, time.Minute)},
+	"upload": {Address: rate(600, time.Minute), Account: rate(60, time.Minute)},
 }
 
 func rate(requests int, period time.Duration) ratelimit.Rate {

@@ -44,7 +44,7 @@ func LockTree(ctx context.Context, tx *store.Tx, lock TreeLock) error {
 }
 
 // Descendants returns the ids of a living area and of all living areas beneath
-// it. Served by area_parent_name.
+// it. Served by area_parent_area_id_created_at_id.
 func Descendants(ctx context.Context, client *ent.Client, id uuid.UUID) ([]uuid.UUID, error) {
 	return ids(ctx, client, `-- name: area_descendants
 WITH RECURSIVE tree AS (

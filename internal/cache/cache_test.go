@@ -311,6 +311,30 @@ func TestPopular(t *testing.T) {
 	require.False(t, none.Note(keys))
 }
 
+func TestAProcessThatStartsHasThePopularReady(t *testing.T) {
+	t.Parallel()
+	url := testenv.Redis(t)
+	a, _ := replica(t, url)
+	w := &world{}
+	for range 2 {
+		mustRead(t, w, a, 1)
+		mustRead(t, w, a, 2)
+	}
+	require.NoError(t, a.TellPopular(t.Context(), number.Name))
+	b, conn := replica(t, url)
+	require.False(t, b.Popular([]string{word(1)}))
+	var asked []string
+	require.NoError(t, cache.Warm(t.Context(), b, number, func(_ context.Context, keys []string) ([]int64, error) {
+		asked = append(asked, keys...)
+		return make([]int64, len(keys)), nil
+	}))
+	require.Empty(t, asked, "they were in Redis")
+	require.True(t, b.Popular([]string{word(1), word(2)}))
+	require.NoError(t, conn.Del(t.Context(), "popular:number").Err())
+	require.NoError(t, cache.Warm(t.Context(), b, number, func(context.Context, []string) ([]int64, error) { return nil, errors.New("nothing to load") }))
+	require.NoError(t, cache.Warm[int64](t.Context(), nil, number, nil))
+}
+
 func TestNoCacheAsksTheDatabase(t *testing.T) {
 	t.Parallel()
 	w := &world{}
@@ -478,6 +502,50 @@ func TestNoReadSeesWhatWasBefore(t *testing.T) {
 			t.Logf("%d reads, %d queries", reads.Load(), w.asked.Load())
 		})
 	}
+}
+
+// TestWhatMovesIsInOnePlace reads two keys while something moves from one to the
+// other: it is in one of them, in every answer.
+func TestWhatMovesIsInOnePlace(t *testing.T) {
+	t.Parallel()
+	url := testenv.Redis(t)
+	a, _ := replica(t, url)
+	b, _ := replica(t, url)
+	replicas := []*cache.Cache{a, b}
+	words := []string{"c1", "c2"}
+	var mu sync.Mutex
+	state := []int64{1, 0}
+	ctx, stop := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	for r := range 6 {
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				values, err := cache.GetAll(context.Background(), replicas[r%2], number, words, words, func(_ context.Context, missing []int) ([]int64, error) {
+					mu.Lock()
+					defer mu.Unlock()
+					var loaded []int64
+					for _, i := range missing {
+						loaded = append(loaded, state[i])
+					}
+					return loaded, nil
+				})
+				if err != nil || values[0]+values[1] != 1 {
+					t.Errorf("%v, %v", values, err)
+					stop()
+				}
+			}
+		})
+	}
+	for n := range 300 {
+		ended := replicas[n%2].Committing(ctx, words)
+		mu.Lock()
+		state[0], state[1] = state[1], state[0]
+		mu.Unlock()
+		ended(ctx)
+		time.Sleep(time.Duration(rand.IntN(3)) * time.Millisecond)
+	}
+	stop()
+	wg.Wait()
 }
 
 func BenchmarkGet(b *testing.B) {

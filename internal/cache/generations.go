@@ -88,13 +88,21 @@ func (c *Cache) queue(ctx context.Context, pipe redis.Pipeliner, words []string)
 }
 
 // generations returns for each word what a copy has to be of, or "" when nothing
-// may be kept.
+// may be kept. What the request's question brought will do.
 func (c *Cache) generations(ctx context.Context, words []string) []string {
+	if c == nil {
+		return make([]string, len(words))
+	}
+	return c.settled(ctx, words, QuestionFrom(ctx).pick(words))
+}
+
+// settled is [Cache.generations] with the answers for everything and the words; nil
+// are to be asked for.
+func (c *Cache) settled(ctx context.Context, words, answers []string) []string {
 	settled := make([]string, len(words))
-	if c == nil || c.redis.Away() {
+	if c.redis.Away() {
 		return settled
 	}
-	answers := QuestionFrom(ctx).pick(words)
 	if answers == nil {
 		pipe := c.redis.Pipeline()
 		q := Question{words: words, replies: c.queue(ctx, pipe, words)}

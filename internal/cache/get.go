@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 )
 
@@ -46,6 +47,7 @@ func Get[V any](ctx context.Context, c *Cache, kind *Kind[V], key, word string, 
 
 // GetAll is [Get] for several keys, each with its word. load is asked once for all
 // that are missing, by their places in keys, and returns their values in that order.
+// The values are of one state of the database, as those of one query are.
 func GetAll[V any](
 	ctx context.Context, c *Cache, kind *Kind[V], keys, words []string, load func(ctx context.Context, missing []int) ([]V, error),
 ) ([]V, error) {
@@ -80,7 +82,21 @@ func GetAll[V any](
 	if len(missing) == 0 {
 		return values, nil
 	}
-	return values, fill(ctx, c, kind, keys, generations, missing, values, load)
+	alone, err := fill(ctx, c, kind, keys, generations, missing, values, load)
+	if err != nil || alone || len(keys) == 1 || slices.Equal(generations, c.settled(ctx, words, nil)) && !slices.Contains(generations, "") {
+		return values, err
+	}
+	// Some are from before a change that others are from after: what moved from one to
+	// the other could be in both, or in neither. One query sees one state.
+	return load(ctx, places(len(keys)))
+}
+
+func places(n int) []int {
+	all := make([]int, n)
+	for i := range all {
+		all[i] = i
+	}
+	return all
 }
 
 func copyKey(kind, key, generation string) string {
@@ -157,15 +173,16 @@ type seat struct {
 	flight *flight
 }
 
-// fill loads what is missing, or waits for those who load it already, and keeps it.
+// fill loads what is missing, or waits for those who load it already, and keeps it. It
+// reports whether one query brought all the values.
 func fill[V any](
 	ctx context.Context, c *Cache, kind *Kind[V], keys, generations []string, missing []int, values []V,
 	load func(ctx context.Context, missing []int) ([]V, error),
-) error {
+) (alone bool, err error) {
 	if c == nil {
 		loaded, err := load(ctx, missing)
 		copy(values, loaded) // All of them were missing.
-		return err
+		return true, err
 	}
 	c.metrics.miss(kind.Name, len(missing))
 	var mine, others []seat
@@ -191,17 +208,17 @@ func fill[V any](
 	}
 	if len(mine) > 0 {
 		if err := lead(ctx, c, kind, keys, generations, mine, values, load); err != nil {
-			return err
+			return false, err
 		}
 	}
 	for _, s := range others {
 		value, err := s.flight.wait(ctx)
 		if err != nil {
-			return err
+			return false, err
 		}
 		values[s.place] = value.(V) //nolint:forcetypeassert,errcheck // The flight's name has the kind's.
 	}
-	return nil
+	return len(mine) == len(keys), nil
 }
 
 // errAbandoned is what those who wait get when the load that they wait for panics.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -51,7 +52,7 @@ func cellWord(c geo.Cell) string {
 const placeBytes = 16 + 16 + 8 + 8 + 1 + 4
 
 var cellKind = &cache.Kind[*cell]{
-	Name: "cell",
+	Name: Popular,
 	Encode: func(c *cell) []byte {
 		data := make([]byte, 0, 4+len(c.places)*placeBytes+len(c.bodies))
 		data = binary.LittleEndian.AppendUint32(data, uint32(len(c.places))) //nolint:gosec // As many as one query returns.
@@ -148,4 +149,23 @@ func (s *Service) loadCells(ctx context.Context, cells []geo.Cell) ([]*cell, err
 		return nil, fmt.Errorf("cells of the map: %w", err)
 	}
 	return loaded, nil
+}
+
+// Popular is the kind of copies that [Service.Warm] makes.
+const Popular = "cell"
+
+// Warm makes copies of the cells that are asked for most, for a process that has just
+// started.
+func (s *Service) Warm(ctx context.Context) error {
+	return cache.Warm(ctx, s.cache, cellKind, func(ctx context.Context, words []string) ([]*cell, error) {
+		cells := make([]geo.Cell, len(words))
+		for i, word := range words {
+			number, err := strconv.ParseInt(strings.TrimPrefix(word, "c"), 10, 32)
+			if err != nil {
+				return nil, fmt.Errorf("the cell %q: %w", word, err)
+			}
+			cells[i] = geo.Cell(number)
+		}
+		return s.loadCells(ctx, cells)
+	})
 }
