@@ -702,6 +702,17 @@ type ClientInterface interface {
 	// Corresponds with POST /api/v1/landmarks (the `CreateLandmark` operationId).
 	CreateLandmark(ctx context.Context, params *CreateLandmarkParams, body CreateLandmarkJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ExportLandmarks Export landmarks as GeoJSON
+	//
+	// The landmarks that the filters of the list leave, all of them, the oldest first, as a GeoJSON
+	// FeatureCollection (RFC 7946) that is streamed, so it may be of any length. A landmark that is
+	// there all the while is in it once, as it was at some moment meanwhile; the export is no snapshot
+	// of a single moment. If the server fails on the way it cuts the connection: what arrived is no
+	// complete document then, and no valid one. `picaspot import` and every GIS read it.
+	//
+	// Corresponds with GET /api/v1/landmarks.geojson (the `ExportLandmarks` operationId).
+	ExportLandmarks(ctx context.Context, params *ExportLandmarksParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListNearbyLandmarks Landmarks near a point
 	//
 	// Landmarks within the radius, nearest first, each with its distance on the WGS 84 ellipsoid
@@ -1037,6 +1048,37 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /api/v1/reports (the `CreateReport` operationId).
 	CreateReport(ctx context.Context, params *CreateReportParams, body CreateReportJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetLandmarkTile Get a tile of landmarks
+	//
+	// A Mapbox Vector Tile 2.1 in Web Mercator, extent 4096, numbered from the north west (XYZ). A
+	// grid divides each tile into eight times eight cells, each of which is a tile itself, three
+	// zooms deeper. Up to zoom 13 a cell shows a single landmark or a cluster; from zoom 14 on it
+	// shows up to 32 landmarks, or a cluster. There are two layers, and one that is empty is left
+	// out; a tile that shows nothing has no bytes. All features are points, and none stands in
+	// two tiles.
+	// - `landmarks`: `id` (the landmark's), `name`, `difficulty` (1 to 5), `is_verified`, `area_id`.
+	// - `clusters`: `id` (the cell as `z/x/y`, the same in every tile), `count` (of its landmarks) and
+	//   `bbox` (the cell as `west,south,east,north` in degrees, to zoom in on, or to list the
+	//   landmarks with `GET /api/v1/landmarks?bbox=`). The point is the middle of its landmarks.
+	//
+	// Ids are properties, since vector tiles know numbers only: MapLibre takes them with
+	// `promoteId: id`. What lies beyond 85.05 degrees stands on the map's edge. The tile is the same
+	// for everybody, and shows each change that was acknowledged before the request; what the caller
+	// has unlocked is told by `GET /api/v1/tiles/unlocks/{z}/{x}/{y}`. `ETag` is of the content: a
+	// client may keep tiles, and asks with `If-None-Match` whether they still hold.
+	//
+	// Corresponds with GET /api/v1/tiles/landmarks/{z}/{x}/{y} (the `GetLandmarkTile` operationId).
+	GetLandmarkTile(ctx context.Context, z TileZ, x TileX, y TileY, params *GetLandmarkTileParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetUnlockTile Get what the caller has unlocked in a tile
+	//
+	// What goes on top of `GET /api/v1/tiles/landmarks/{z}/{x}/{y}`: which of the landmarks that the
+	// tile shows by themselves the caller has unlocked, and how many there are in each cell of its
+	// grid, for its clusters. In MapLibre each becomes a `setFeatureState` under the same id.
+	//
+	// Corresponds with GET /api/v1/tiles/unlocks/{z}/{x}/{y} (the `GetUnlockTile` operationId).
+	GetUnlockTile(ctx context.Context, z TileZ, x TileX, y TileY, params *GetUnlockTileParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListUnlocks List unlocks
 	//
@@ -2403,6 +2445,27 @@ func (c *Client) CreateLandmark(ctx context.Context, params *CreateLandmarkParam
 	return c.Client.Do(req)
 }
 
+// ExportLandmarks Export landmarks as GeoJSON
+//
+// The landmarks that the filters of the list leave, all of them, the oldest first, as a GeoJSON
+// FeatureCollection (RFC 7946) that is streamed, so it may be of any length. A landmark that is
+// there all the while is in it once, as it was at some moment meanwhile; the export is no snapshot
+// of a single moment. If the server fails on the way it cuts the connection: what arrived is no
+// complete document then, and no valid one. `picaspot import` and every GIS read it.
+//
+// Corresponds with GET /api/v1/landmarks.geojson (the `ExportLandmarks` operationId).
+func (c *Client) ExportLandmarks(ctx context.Context, params *ExportLandmarksParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExportLandmarksRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListNearbyLandmarks Landmarks near a point
 //
 // Landmarks within the radius, nearest first, each with its distance on the WGS 84 ellipsoid
@@ -3109,6 +3172,57 @@ func (c *Client) CreateReportWithBody(ctx context.Context, params *CreateReportP
 // Corresponds with POST /api/v1/reports (the `CreateReport` operationId).
 func (c *Client) CreateReport(ctx context.Context, params *CreateReportParams, body CreateReportJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewCreateReportRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetLandmarkTile Get a tile of landmarks
+//
+// A Mapbox Vector Tile 2.1 in Web Mercator, extent 4096, numbered from the north west (XYZ). A
+// grid divides each tile into eight times eight cells, each of which is a tile itself, three
+// zooms deeper. Up to zoom 13 a cell shows a single landmark or a cluster; from zoom 14 on it
+// shows up to 32 landmarks, or a cluster. There are two layers, and one that is empty is left
+// out; a tile that shows nothing has no bytes. All features are points, and none stands in
+// two tiles.
+//   - `landmarks`: `id` (the landmark's), `name`, `difficulty` (1 to 5), `is_verified`, `area_id`.
+//   - `clusters`: `id` (the cell as `z/x/y`, the same in every tile), `count` (of its landmarks) and
+//     `bbox` (the cell as `west,south,east,north` in degrees, to zoom in on, or to list the
+//     landmarks with `GET /api/v1/landmarks?bbox=`). The point is the middle of its landmarks.
+//
+// Ids are properties, since vector tiles know numbers only: MapLibre takes them with
+// `promoteId: id`. What lies beyond 85.05 degrees stands on the map's edge. The tile is the same
+// for everybody, and shows each change that was acknowledged before the request; what the caller
+// has unlocked is told by `GET /api/v1/tiles/unlocks/{z}/{x}/{y}`. `ETag` is of the content: a
+// client may keep tiles, and asks with `If-None-Match` whether they still hold.
+//
+// Corresponds with GET /api/v1/tiles/landmarks/{z}/{x}/{y} (the `GetLandmarkTile` operationId).
+func (c *Client) GetLandmarkTile(ctx context.Context, z TileZ, x TileX, y TileY, params *GetLandmarkTileParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetLandmarkTileRequest(c.Server, z, x, y, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetUnlockTile Get what the caller has unlocked in a tile
+//
+// What goes on top of `GET /api/v1/tiles/landmarks/{z}/{x}/{y}`: which of the landmarks that the
+// tile shows by themselves the caller has unlocked, and how many there are in each cell of its
+// grid, for its clusters. In MapLibre each becomes a `setFeatureState` under the same id.
+//
+// Corresponds with GET /api/v1/tiles/unlocks/{z}/{x}/{y} (the `GetUnlockTile` operationId).
+func (c *Client) GetUnlockTile(ctx context.Context, z TileZ, x TileX, y TileY, params *GetUnlockTileParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetUnlockTileRequest(c.Server, z, x, y, params)
 	if err != nil {
 		return nil, err
 	}
@@ -6760,6 +6874,132 @@ func NewCreateLandmarkRequestWithBody(server string, params *CreateLandmarkParam
 	return req, nil
 }
 
+// NewExportLandmarksRequest constructs an http.Request for the ExportLandmarks method
+func NewExportLandmarksRequest(server string, params *ExportLandmarksParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/landmarks.geojson")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.AreaID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "area_id", *params.AreaID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.IncludeDescendants != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include_descendants", *params.IncludeDescendants, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Difficulty != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "difficulty", *params.Difficulty, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.IsVerified != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "is_verified", *params.IsVerified, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.CreatedBy != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "created_by", *params.CreatedBy, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Bbox != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "bbox", *params.Bbox, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Search != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "search", *params.Search, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewListNearbyLandmarksRequest constructs an http.Request for the ListNearbyLandmarks method
 func NewListNearbyLandmarksRequest(server string, params *ListNearbyLandmarksParams) (*http.Request, error) {
 	var err error
@@ -8222,6 +8462,132 @@ func NewCreateReportRequestWithBody(server string, params *CreateReportParams, c
 	return req, nil
 }
 
+// NewGetLandmarkTileRequest constructs an http.Request for the GetLandmarkTile method
+func NewGetLandmarkTileRequest(server string, z TileZ, x TileX, y TileY, params *GetLandmarkTileParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "z", z, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "integer", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "x", x, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "integer", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam2 string
+
+	pathParam2, err = runtime.StyleParamWithOptions("simple", false, "y", y, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "integer", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/tiles/landmarks/%s/%s/%s", pathParam0, pathParam1, pathParam2)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetUnlockTileRequest constructs an http.Request for the GetUnlockTile method
+func NewGetUnlockTileRequest(server string, z TileZ, x TileX, y TileY, params *GetUnlockTileParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "z", z, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "integer", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "x", x, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "integer", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam2 string
+
+	pathParam2, err = runtime.StyleParamWithOptions("simple", false, "y", y, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "integer", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/tiles/unlocks/%s/%s/%s", pathParam0, pathParam1, pathParam2)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewListUnlocksRequest constructs an http.Request for the ListUnlocks method
 func NewListUnlocksRequest(server string, params *ListUnlocksParams) (*http.Request, error) {
 	var err error
@@ -9392,6 +9758,19 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /api/v1/landmarks (the `CreateLandmark` operationId).
 	CreateLandmarkWithResponse(ctx context.Context, params *CreateLandmarkParams, body CreateLandmarkJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateLandmarkResponse, error)
 
+	// ExportLandmarksWithResponse Export landmarks as GeoJSON
+	//
+	// The landmarks that the filters of the list leave, all of them, the oldest first, as a GeoJSON
+	// FeatureCollection (RFC 7946) that is streamed, so it may be of any length. A landmark that is
+	// there all the while is in it once, as it was at some moment meanwhile; the export is no snapshot
+	// of a single moment. If the server fails on the way it cuts the connection: what arrived is no
+	// complete document then, and no valid one. `picaspot import` and every GIS read it.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/landmarks.geojson (the `ExportLandmarks` operationId).
+	ExportLandmarksWithResponse(ctx context.Context, params *ExportLandmarksParams, reqEditors ...RequestEditorFn) (*ExportLandmarksResponse, error)
+
 	// ListNearbyLandmarksWithResponse Landmarks near a point
 	//
 	// Landmarks within the radius, nearest first, each with its distance on the WGS 84 ellipsoid
@@ -9753,6 +10132,41 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /api/v1/reports (the `CreateReport` operationId).
 	CreateReportWithResponse(ctx context.Context, params *CreateReportParams, body CreateReportJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateReportResponse, error)
+
+	// GetLandmarkTileWithResponse Get a tile of landmarks
+	//
+	// A Mapbox Vector Tile 2.1 in Web Mercator, extent 4096, numbered from the north west (XYZ). A
+	// grid divides each tile into eight times eight cells, each of which is a tile itself, three
+	// zooms deeper. Up to zoom 13 a cell shows a single landmark or a cluster; from zoom 14 on it
+	// shows up to 32 landmarks, or a cluster. There are two layers, and one that is empty is left
+	// out; a tile that shows nothing has no bytes. All features are points, and none stands in
+	// two tiles.
+	// - `landmarks`: `id` (the landmark's), `name`, `difficulty` (1 to 5), `is_verified`, `area_id`.
+	// - `clusters`: `id` (the cell as `z/x/y`, the same in every tile), `count` (of its landmarks) and
+	//   `bbox` (the cell as `west,south,east,north` in degrees, to zoom in on, or to list the
+	//   landmarks with `GET /api/v1/landmarks?bbox=`). The point is the middle of its landmarks.
+	//
+	// Ids are properties, since vector tiles know numbers only: MapLibre takes them with
+	// `promoteId: id`. What lies beyond 85.05 degrees stands on the map's edge. The tile is the same
+	// for everybody, and shows each change that was acknowledged before the request; what the caller
+	// has unlocked is told by `GET /api/v1/tiles/unlocks/{z}/{x}/{y}`. `ETag` is of the content: a
+	// client may keep tiles, and asks with `If-None-Match` whether they still hold.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/tiles/landmarks/{z}/{x}/{y} (the `GetLandmarkTile` operationId).
+	GetLandmarkTileWithResponse(ctx context.Context, z TileZ, x TileX, y TileY, params *GetLandmarkTileParams, reqEditors ...RequestEditorFn) (*GetLandmarkTileResponse, error)
+
+	// GetUnlockTileWithResponse Get what the caller has unlocked in a tile
+	//
+	// What goes on top of `GET /api/v1/tiles/landmarks/{z}/{x}/{y}`: which of the landmarks that the
+	// tile shows by themselves the caller has unlocked, and how many there are in each cell of its
+	// grid, for its clusters. In MapLibre each becomes a `setFeatureState` under the same id.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/tiles/unlocks/{z}/{x}/{y} (the `GetUnlockTile` operationId).
+	GetUnlockTileWithResponse(ctx context.Context, z TileZ, x TileX, y TileY, params *GetUnlockTileParams, reqEditors ...RequestEditorFn) (*GetUnlockTileResponse, error)
 
 	// ListUnlocksWithResponse List unlocks
 	//
@@ -16108,6 +16522,120 @@ func (r CreateLandmarkResponse) ContentType() string {
 	return ""
 }
 
+// ExportLandmarksResponse200Headers the declared response headers of an HTTP 200 response for ExportLandmarks
+type ExportLandmarksResponse200Headers struct {
+	CacheControl       *string
+	ContentDisposition *string
+}
+
+// ExportLandmarksResponse401Headers the declared response headers of an HTTP 401 response for ExportLandmarks
+type ExportLandmarksResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+// ExportLandmarksResponse429Headers the declared response headers of an HTTP 429 response for ExportLandmarks
+type ExportLandmarksResponse429Headers struct {
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *int
+}
+
+// ExportLandmarksResponse503Headers the declared response headers of an HTTP 503 response for ExportLandmarks
+type ExportLandmarksResponse503Headers struct {
+	RetryAfter *int
+}
+
+type ExportLandmarksResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationGeoJSON200 the response for an HTTP 200 `application/geo+json` response
+	ApplicationGeoJSON200 *LandmarkFeatureCollection
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *BadRequest
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *TooManyRequests
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *InternalServerError
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *ServiceUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ExportLandmarksResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ExportLandmarksResponse401Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *ExportLandmarksResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ExportLandmarksResponse503Headers
+}
+
+// GetApplicationGeoJSON200 returns the response for an HTTP 200 `application/geo+json` response
+func (r ExportLandmarksResponse) GetApplicationGeoJSON200() *LandmarkFeatureCollection {
+	return r.ApplicationGeoJSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ExportLandmarksResponse) GetApplicationProblemJSON400() *BadRequest {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ExportLandmarksResponse) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ExportLandmarksResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r ExportLandmarksResponse) GetApplicationProblemJSON429() *TooManyRequests {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ExportLandmarksResponse) GetApplicationProblemJSON500() *InternalServerError {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ExportLandmarksResponse) GetApplicationProblemJSON503() *ServiceUnavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ExportLandmarksResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ExportLandmarksResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ExportLandmarksResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ExportLandmarksResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListNearbyLandmarksResponse401Headers the declared response headers of an HTTP 401 response for ListNearbyLandmarks
 type ListNearbyLandmarksResponse401Headers struct {
 	WWWAuthenticate *string
@@ -19554,6 +20082,239 @@ func (r CreateReportResponse) ContentType() string {
 	return ""
 }
 
+// GetLandmarkTileResponse200Headers the declared response headers of an HTTP 200 response for GetLandmarkTile
+type GetLandmarkTileResponse200Headers struct {
+	ETag *string
+}
+
+// GetLandmarkTileResponse401Headers the declared response headers of an HTTP 401 response for GetLandmarkTile
+type GetLandmarkTileResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+// GetLandmarkTileResponse429Headers the declared response headers of an HTTP 429 response for GetLandmarkTile
+type GetLandmarkTileResponse429Headers struct {
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *int
+}
+
+// GetLandmarkTileResponse503Headers the declared response headers of an HTTP 503 response for GetLandmarkTile
+type GetLandmarkTileResponse503Headers struct {
+	RetryAfter *int
+}
+
+type GetLandmarkTileResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *BadRequest
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *NotFound
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *TooManyRequests
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *InternalServerError
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *ServiceUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetLandmarkTileResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetLandmarkTileResponse401Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *GetLandmarkTileResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *GetLandmarkTileResponse503Headers
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r GetLandmarkTileResponse) GetApplicationProblemJSON400() *BadRequest {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetLandmarkTileResponse) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetLandmarkTileResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetLandmarkTileResponse) GetApplicationProblemJSON404() *NotFound {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r GetLandmarkTileResponse) GetApplicationProblemJSON429() *TooManyRequests {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r GetLandmarkTileResponse) GetApplicationProblemJSON500() *InternalServerError {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetLandmarkTileResponse) GetApplicationProblemJSON503() *ServiceUnavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetLandmarkTileResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetLandmarkTileResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetLandmarkTileResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetLandmarkTileResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetUnlockTileResponse200Headers the declared response headers of an HTTP 200 response for GetUnlockTile
+type GetUnlockTileResponse200Headers struct {
+	ETag *string
+}
+
+// GetUnlockTileResponse401Headers the declared response headers of an HTTP 401 response for GetUnlockTile
+type GetUnlockTileResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+// GetUnlockTileResponse429Headers the declared response headers of an HTTP 429 response for GetUnlockTile
+type GetUnlockTileResponse429Headers struct {
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      *int
+}
+
+// GetUnlockTileResponse503Headers the declared response headers of an HTTP 503 response for GetUnlockTile
+type GetUnlockTileResponse503Headers struct {
+	RetryAfter *int
+}
+
+type GetUnlockTileResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *UnlockTile
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *BadRequest
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *NotFound
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *TooManyRequests
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *InternalServerError
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *ServiceUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetUnlockTileResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetUnlockTileResponse401Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *GetUnlockTileResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *GetUnlockTileResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetUnlockTileResponse) GetJSON200() *UnlockTile {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r GetUnlockTileResponse) GetApplicationProblemJSON400() *BadRequest {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetUnlockTileResponse) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetUnlockTileResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetUnlockTileResponse) GetApplicationProblemJSON404() *NotFound {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r GetUnlockTileResponse) GetApplicationProblemJSON429() *TooManyRequests {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r GetUnlockTileResponse) GetApplicationProblemJSON500() *InternalServerError {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetUnlockTileResponse) GetApplicationProblemJSON503() *ServiceUnavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetUnlockTileResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetUnlockTileResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetUnlockTileResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetUnlockTileResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListUnlocksResponse401Headers the declared response headers of an HTTP 401 response for ListUnlocks
 type ListUnlocksResponse401Headers struct {
 	WWWAuthenticate *string
@@ -21396,6 +22157,25 @@ func (c *ClientWithResponses) CreateLandmarkWithResponse(ctx context.Context, pa
 	return ParseCreateLandmarkResponse(rsp)
 }
 
+// ExportLandmarksWithResponse Export landmarks as GeoJSON
+//
+// The landmarks that the filters of the list leave, all of them, the oldest first, as a GeoJSON
+// FeatureCollection (RFC 7946) that is streamed, so it may be of any length. A landmark that is
+// there all the while is in it once, as it was at some moment meanwhile; the export is no snapshot
+// of a single moment. If the server fails on the way it cuts the connection: what arrived is no
+// complete document then, and no valid one. `picaspot import` and every GIS read it.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/landmarks.geojson (the `ExportLandmarks` operationId).
+func (c *ClientWithResponses) ExportLandmarksWithResponse(ctx context.Context, params *ExportLandmarksParams, reqEditors ...RequestEditorFn) (*ExportLandmarksResponse, error) {
+	rsp, err := c.ExportLandmarks(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseExportLandmarksResponse(rsp)
+}
+
 // ListNearbyLandmarksWithResponse Landmarks near a point
 //
 // Landmarks within the radius, nearest first, each with its distance on the WGS 84 ellipsoid
@@ -21984,6 +22764,53 @@ func (c *ClientWithResponses) CreateReportWithResponse(ctx context.Context, para
 		return nil, err
 	}
 	return ParseCreateReportResponse(rsp)
+}
+
+// GetLandmarkTileWithResponse Get a tile of landmarks
+//
+// A Mapbox Vector Tile 2.1 in Web Mercator, extent 4096, numbered from the north west (XYZ). A
+// grid divides each tile into eight times eight cells, each of which is a tile itself, three
+// zooms deeper. Up to zoom 13 a cell shows a single landmark or a cluster; from zoom 14 on it
+// shows up to 32 landmarks, or a cluster. There are two layers, and one that is empty is left
+// out; a tile that shows nothing has no bytes. All features are points, and none stands in
+// two tiles.
+//   - `landmarks`: `id` (the landmark's), `name`, `difficulty` (1 to 5), `is_verified`, `area_id`.
+//   - `clusters`: `id` (the cell as `z/x/y`, the same in every tile), `count` (of its landmarks) and
+//     `bbox` (the cell as `west,south,east,north` in degrees, to zoom in on, or to list the
+//     landmarks with `GET /api/v1/landmarks?bbox=`). The point is the middle of its landmarks.
+//
+// Ids are properties, since vector tiles know numbers only: MapLibre takes them with
+// `promoteId: id`. What lies beyond 85.05 degrees stands on the map's edge. The tile is the same
+// for everybody, and shows each change that was acknowledged before the request; what the caller
+// has unlocked is told by `GET /api/v1/tiles/unlocks/{z}/{x}/{y}`. `ETag` is of the content: a
+// client may keep tiles, and asks with `If-None-Match` whether they still hold.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/tiles/landmarks/{z}/{x}/{y} (the `GetLandmarkTile` operationId).
+func (c *ClientWithResponses) GetLandmarkTileWithResponse(ctx context.Context, z TileZ, x TileX, y TileY, params *GetLandmarkTileParams, reqEditors ...RequestEditorFn) (*GetLandmarkTileResponse, error) {
+	rsp, err := c.GetLandmarkTile(ctx, z, x, y, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetLandmarkTileResponse(rsp)
+}
+
+// GetUnlockTileWithResponse Get what the caller has unlocked in a tile
+//
+// What goes on top of `GET /api/v1/tiles/landmarks/{z}/{x}/{y}`: which of the landmarks that the
+// tile shows by themselves the caller has unlocked, and how many there are in each cell of its
+// grid, for its clusters. In MapLibre each becomes a `setFeatureState` under the same id.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/tiles/unlocks/{z}/{x}/{y} (the `GetUnlockTile` operationId).
+func (c *ClientWithResponses) GetUnlockTileWithResponse(ctx context.Context, z TileZ, x TileX, y TileY, params *GetUnlockTileParams, reqEditors ...RequestEditorFn) (*GetUnlockTileResponse, error) {
+	rsp, err := c.GetUnlockTile(ctx, z, x, y, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetUnlockTileResponse(rsp)
 }
 
 // ListUnlocksWithResponse List unlocks
@@ -29077,6 +29904,138 @@ func ParseCreateLandmarkResponse(rsp *http.Response) (*CreateLandmarkResponse, e
 	return response, nil
 }
 
+// ParseExportLandmarksResponse parses an HTTP response from a ExportLandmarksWithResponse call
+func ParseExportLandmarksResponse(rsp *http.Response) (*ExportLandmarksResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ExportLandmarksResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest LandmarkFeatureCollection
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationGeoJSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyRequests
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalServerError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ServiceUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ExportLandmarksResponse200Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = &value
+		}
+		if values := rsp.Header.Values("Content-Disposition"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Disposition", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentDisposition = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers ExportLandmarksResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 429:
+		var headers ExportLandmarksResponse429Headers
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers ExportLandmarksResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseListNearbyLandmarksResponse parses an HTTP response from a ListNearbyLandmarksWithResponse call
 func ParseListNearbyLandmarksResponse(rsp *http.Response) (*ListNearbyLandmarksResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -32873,6 +33832,269 @@ func ParseCreateReportResponse(rsp *http.Response) (*CreateReportResponse, error
 		response.Headers429 = &headers
 	case rsp.StatusCode == 503:
 		var headers CreateReportResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetLandmarkTileResponse parses an HTTP response from a GetLandmarkTileWithResponse call
+func ParseGetLandmarkTileResponse(rsp *http.Response) (*GetLandmarkTileResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetLandmarkTileResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyRequests
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalServerError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ServiceUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetLandmarkTileResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers GetLandmarkTileResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 429:
+		var headers GetLandmarkTileResponse429Headers
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers GetLandmarkTileResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetUnlockTileResponse parses an HTTP response from a GetUnlockTileWithResponse call
+func ParseGetUnlockTileResponse(rsp *http.Response) (*GetUnlockTileResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetUnlockTileResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest UnlockTile
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyRequests
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalServerError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ServiceUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetUnlockTileResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers GetUnlockTileResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 429:
+		var headers GetUnlockTileResponse429Headers
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers GetUnlockTileResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {

@@ -99,6 +99,51 @@ func (e HealthStatus) Valid() bool {
 	}
 }
 
+// Defines values for LandmarkFeatureType.
+const (
+	LandmarkFeatureTypeFeature LandmarkFeatureType = "Feature"
+)
+
+// Valid indicates whether the value is a known member of the LandmarkFeatureType enum.
+func (e LandmarkFeatureType) Valid() bool {
+	switch e {
+	case LandmarkFeatureTypeFeature:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for LandmarkFeatureCollectionType.
+const (
+	LandmarkFeatureCollectionTypeFeatureCollection LandmarkFeatureCollectionType = "FeatureCollection"
+)
+
+// Valid indicates whether the value is a known member of the LandmarkFeatureCollectionType enum.
+func (e LandmarkFeatureCollectionType) Valid() bool {
+	switch e {
+	case LandmarkFeatureCollectionTypeFeatureCollection:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PointGeometryType.
+const (
+	PointGeometryTypePoint PointGeometryType = "Point"
+)
+
+// Valid indicates whether the value is a known member of the PointGeometryType enum.
+func (e PointGeometryType) Valid() bool {
+	switch e {
+	case PointGeometryTypePoint:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for PolicyCheckEntityType.
 const (
 	PolicyCheckEntityTypeArea     PolicyCheckEntityType = "area"
@@ -1262,6 +1307,26 @@ type LandmarkCreate struct {
 	UnlockRadiusMeters *float64                    `json:"unlock_radius_meters,omitempty"`
 }
 
+// LandmarkFeature A landmark as a GeoJSON Feature.
+type LandmarkFeature struct {
+	Geometry   PointGeometry       `json:"geometry"`
+	ID         openapi_types.UUID  `json:"id"`
+	Properties LandmarkProperties  `json:"properties"`
+	Type       LandmarkFeatureType `json:"type"`
+}
+
+// LandmarkFeatureType defines model for LandmarkFeature.Type.
+type LandmarkFeatureType string
+
+// LandmarkFeatureCollection A GeoJSON FeatureCollection (RFC 7946).
+type LandmarkFeatureCollection struct {
+	Features []LandmarkFeature             `json:"features"`
+	Type     LandmarkFeatureCollectionType `json:"type"`
+}
+
+// LandmarkFeatureCollectionType defines model for LandmarkFeatureCollection.Type.
+type LandmarkFeatureCollectionType string
+
 // LandmarkList defines model for LandmarkList.
 type LandmarkList struct {
 	Items []Landmark `json:"items"`
@@ -1277,6 +1342,24 @@ type LandmarkList struct {
 
 	// TotalIsLowerBound True when a search has more matches than `total`, which were not counted; absent otherwise.
 	TotalIsLowerBound *bool `json:"total_is_lower_bound,omitempty"`
+}
+
+// LandmarkProperties defines model for LandmarkProperties.
+type LandmarkProperties struct {
+	// Area The name of the area.
+	Area               string                      `json:"area"`
+	AreaID             openapi_types.UUID          `json:"area_id"`
+	CreatedAt          time.Time                   `json:"created_at"`
+	CreatedBy          openapi_types.UUID          `json:"created_by"`
+	Description        string                      `json:"description"`
+	Difficulty         int                         `json:"difficulty"`
+	Hint               string                      `json:"hint"`
+	IsVerified         bool                        `json:"is_verified"`
+	Name               string                      `json:"name"`
+	PhotoLocation      nullable.Nullable[Position] `json:"photo_location"`
+	PhotoRadiusMeters  float64                     `json:"photo_radius_meters"`
+	UnlockRadiusMeters float64                     `json:"unlock_radius_meters"`
+	UpdatedAt          time.Time                   `json:"updated_at"`
 }
 
 // LandmarkUpdate defines model for LandmarkUpdate.
@@ -1507,6 +1590,16 @@ type PermissionList struct {
 	// TotalIsLowerBound True when a search has more matches than `total`, which were not counted; absent otherwise.
 	TotalIsLowerBound *bool `json:"total_is_lower_bound,omitempty"`
 }
+
+// PointGeometry defines model for PointGeometry.
+type PointGeometry struct {
+	// Coordinates Longitude, latitude.
+	Coordinates []float64         `json:"coordinates"`
+	Type        PointGeometryType `json:"type"`
+}
+
+// PointGeometryType defines model for PointGeometry.Type.
+type PointGeometryType string
 
 // PolicyCheck Either `role` or `user_id` is needed; `entity_type` and `entity_id` go together, and with `user_id`.
 type PolicyCheck struct {
@@ -1954,6 +2047,15 @@ type Unlock struct {
 	UserID         openapi_types.UUID                    `json:"user_id"`
 }
 
+// UnlockCell defines model for UnlockCell.
+type UnlockCell struct {
+	// ID The cell as `z/x/y`: the id of the cluster that stands for it, if there is one.
+	ID string `json:"id"`
+
+	// Unlocked How many of its landmarks the caller has unlocked.
+	Unlocked int `json:"unlocked"`
+}
+
 // UnlockList defines model for UnlockList.
 type UnlockList struct {
 	Items []Unlock `json:"items"`
@@ -1969,6 +2071,16 @@ type UnlockList struct {
 
 	// TotalIsLowerBound True when a search has more matches than `total`, which were not counted; absent otherwise.
 	TotalIsLowerBound *bool `json:"total_is_lower_bound,omitempty"`
+}
+
+// UnlockTile defines model for UnlockTile.
+type UnlockTile struct {
+	// Cells All cells in which there are some, row by row from the north west.
+	Cells []UnlockCell `json:"cells"`
+
+	// LandmarkIds The landmarks, sorted. Cells that have more of them than the tile shows by themselves are
+	// left out: they are clusters there.
+	LandmarkIds []openapi_types.UUID `json:"landmark_ids"`
 }
 
 // UnlockUpdate defines model for UnlockUpdate.
@@ -2076,6 +2188,15 @@ type Size = int
 
 // SortOrder defines model for SortOrder.
 type SortOrder string
+
+// TileX Example: 2147
+type TileX = int
+
+// TileY Example: 1307
+type TileY = int
+
+// TileZ Example: 12
+type TileZ = int
 
 // UnlockID defines model for UnlockID.
 type UnlockID = openapi_types.UUID
@@ -2638,6 +2759,31 @@ type CreateLandmarkParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// ExportLandmarksParams defines parameters for ExportLandmarks.
+type ExportLandmarksParams struct {
+	// AreaID Only those in this area.
+	AreaID *openapi_types.UUID `form:"area_id,omitempty" json:"area_id,omitempty"`
+
+	// IncludeDescendants Also those in the areas beneath `area_id`.
+	IncludeDescendants *bool `form:"include_descendants,omitempty" json:"include_descendants,omitempty"`
+
+	// Difficulty Only this difficulty.
+	Difficulty *int `form:"difficulty,omitempty" json:"difficulty,omitempty"`
+
+	// IsVerified Only verified or only unverified landmarks.
+	IsVerified *bool `form:"is_verified,omitempty" json:"is_verified,omitempty"`
+
+	// CreatedBy Only what this user created.
+	CreatedBy *openapi_types.UUID `form:"created_by,omitempty" json:"created_by,omitempty"`
+
+	// Bbox Only within the box `west,south,east,north` in degrees (RFC 7946, section 5). West may be
+	// greater than east: the box then crosses the antimeridian.
+	Bbox *string `form:"bbox,omitempty" json:"bbox,omitempty"`
+
+	// Search Only what has these words, as they are typed or mistyped.
+	Search *Search `form:"search,omitempty" json:"search,omitempty"`
+}
+
 // ListNearbyLandmarksParams defines parameters for ListNearbyLandmarks.
 type ListNearbyLandmarksParams struct {
 	// Latitude Latitude of the point, WGS 84 decimal degrees.
@@ -2794,6 +2940,18 @@ type CreateReportParams struct {
 	// IdempotencyKey A key of the client's own for this request, as a random UUID: 1 to 255 visible ASCII
 	// characters, also in double quotes. Sent again under it, the request creates nothing more.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// GetLandmarkTileParams defines parameters for GetLandmarkTile.
+type GetLandmarkTileParams struct {
+	// IfNoneMatch The `ETag` of the version that the client has; the answer is 304 when it is still current.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// GetUnlockTileParams defines parameters for GetUnlockTile.
+type GetUnlockTileParams struct {
+	// IfNoneMatch The `ETag` of the version that the client has; the answer is 304 when it is still current.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // ListUnlocksParams defines parameters for ListUnlocks.
@@ -3092,6 +3250,9 @@ type ServerInterface interface {
 	// CreateLandmark Create a landmark
 	// (POST /api/v1/landmarks)
 	CreateLandmark(w http.ResponseWriter, r *http.Request, params CreateLandmarkParams)
+	// ExportLandmarks Export landmarks as GeoJSON
+	// (GET /api/v1/landmarks.geojson)
+	ExportLandmarks(w http.ResponseWriter, r *http.Request, params ExportLandmarksParams)
 	// ListNearbyLandmarks Landmarks near a point
 	// (GET /api/v1/landmarks/nearby)
 	ListNearbyLandmarks(w http.ResponseWriter, r *http.Request, params ListNearbyLandmarksParams)
@@ -3173,6 +3334,12 @@ type ServerInterface interface {
 	// CreateReport Report something
 	// (POST /api/v1/reports)
 	CreateReport(w http.ResponseWriter, r *http.Request, params CreateReportParams)
+	// GetLandmarkTile Get a tile of landmarks
+	// (GET /api/v1/tiles/landmarks/{z}/{x}/{y})
+	GetLandmarkTile(w http.ResponseWriter, r *http.Request, z TileZ, x TileX, y TileY, params GetLandmarkTileParams)
+	// GetUnlockTile Get what the caller has unlocked in a tile
+	// (GET /api/v1/tiles/unlocks/{z}/{x}/{y})
+	GetUnlockTile(w http.ResponseWriter, r *http.Request, z TileZ, x TileX, y TileY, params GetUnlockTileParams)
 	// ListUnlocks List unlocks
 	// (GET /api/v1/unlocks)
 	ListUnlocks(w http.ResponseWriter, r *http.Request, params ListUnlocksParams)
@@ -6110,6 +6277,120 @@ func (siw *ServerInterfaceWrapper) CreateLandmark(w http.ResponseWriter, r *http
 	handler.ServeHTTP(w, r)
 }
 
+// ExportLandmarks operation middleware
+func (siw *ServerInterfaceWrapper) ExportLandmarks(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ExportLandmarksParams
+
+	// Read once: the template that this one replaces reads it for each parameter.
+	queryValues := r.URL.Query()
+
+	// ------------- Optional query parameter "area_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "area_id", queryValues, &params.AreaID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "area_id"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "area_id", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "include_descendants" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include_descendants", queryValues, &params.IncludeDescendants, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "include_descendants"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "include_descendants", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "difficulty" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "difficulty", queryValues, &params.Difficulty, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "difficulty"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "difficulty", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "is_verified" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "is_verified", queryValues, &params.IsVerified, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "is_verified"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "is_verified", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "created_by" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "created_by", queryValues, &params.CreatedBy, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "created_by"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "created_by", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "bbox" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "bbox", queryValues, &params.Bbox, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "bbox"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "bbox", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "search" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "search", queryValues, &params.Search, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "search"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "search", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ExportLandmarks(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ListNearbyLandmarks operation middleware
 func (siw *ServerInterfaceWrapper) ListNearbyLandmarks(w http.ResponseWriter, r *http.Request) {
 
@@ -7226,6 +7507,142 @@ func (siw *ServerInterfaceWrapper) CreateReport(w http.ResponseWriter, r *http.R
 	handler.ServeHTTP(w, r)
 }
 
+// GetLandmarkTile operation middleware
+func (siw *ServerInterfaceWrapper) GetLandmarkTile(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "z" -------------
+	var z TileZ
+
+	err = runtime.BindStyledParameterWithOptions("simple", "z", r.PathValue("z"), &z, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "z", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "x" -------------
+	var x TileX
+
+	err = runtime.BindStyledParameterWithOptions("simple", "x", r.PathValue("x"), &x, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "x", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "y" -------------
+	var y TileY
+
+	err = runtime.BindStyledParameterWithOptions("simple", "y", r.PathValue("y"), &y, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "y", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetLandmarkTileParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-None-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-None-Match", Err: err})
+			return
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetLandmarkTile(w, r, z, x, y, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetUnlockTile operation middleware
+func (siw *ServerInterfaceWrapper) GetUnlockTile(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "z" -------------
+	var z TileZ
+
+	err = runtime.BindStyledParameterWithOptions("simple", "z", r.PathValue("z"), &z, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "z", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "x" -------------
+	var x TileX
+
+	err = runtime.BindStyledParameterWithOptions("simple", "x", r.PathValue("x"), &x, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "x", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "y" -------------
+	var y TileY
+
+	err = runtime.BindStyledParameterWithOptions("simple", "y", r.PathValue("y"), &y, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "y", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetUnlockTileParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-None-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-None-Match", Err: err})
+			return
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetUnlockTile(w, r, z, x, y, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ListUnlocks operation middleware
 func (siw *ServerInterfaceWrapper) ListUnlocks(w http.ResponseWriter, r *http.Request) {
 
@@ -7744,6 +8161,9 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/api/v1/landmarks/{landmark_id}/image", wrapper.PutLandmarkImage)
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/api/v1/landmarks/{landmark_id}/verification", wrapper.UnverifyLandmark)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/v1/landmarks/{landmark_id}/verification", wrapper.VerifyLandmark)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/v1/landmarks.geojson", wrapper.ExportLandmarks)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/v1/tiles/landmarks/{z}/{x}/{y}", wrapper.GetLandmarkTile)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/v1/tiles/unlocks/{z}/{x}/{y}", wrapper.GetUnlockTile)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/v1/landmarks/{landmark_id}/attempts", wrapper.CreateAttempt)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/v1/attempts", wrapper.ListAttempts)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/v1/attempts/{attempt_id}", wrapper.GetAttempt)
@@ -16492,6 +16912,153 @@ func (response CreateLandmark503ApplicationProblemPlusJSONResponse) VisitCreateL
 	return err
 }
 
+type ExportLandmarksRequestObject struct {
+	Params ExportLandmarksParams
+}
+
+type ExportLandmarksResponseObject interface {
+	VisitExportLandmarksResponse(w http.ResponseWriter) error
+}
+
+type ExportLandmarks200ResponseHeaders struct {
+	CacheControl       *string
+	ContentDisposition *string
+}
+
+type ExportLandmarks200ApplicationGeoPlusJSONResponse struct {
+	Body    LandmarkFeatureCollection
+	Headers ExportLandmarks200ResponseHeaders
+}
+
+func (response ExportLandmarks200ApplicationGeoPlusJSONResponse) VisitExportLandmarksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/geo+json")
+	if response.Headers.CacheControl != nil {
+		w.Header().Set("Cache-Control", fmt.Sprint(*response.Headers.CacheControl))
+	}
+	if response.Headers.ContentDisposition != nil {
+		w.Header().Set("Content-Disposition", fmt.Sprint(*response.Headers.ContentDisposition))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportLandmarks400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ExportLandmarks400ApplicationProblemPlusJSONResponse) VisitExportLandmarksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportLandmarks401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response ExportLandmarks401ApplicationProblemPlusJSONResponse) VisitExportLandmarksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportLandmarks403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ExportLandmarks403ApplicationProblemPlusJSONResponse) VisitExportLandmarksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportLandmarks429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response ExportLandmarks429ApplicationProblemPlusJSONResponse) VisitExportLandmarksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportLandmarks500ApplicationProblemPlusJSONResponse struct {
+	InternalServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ExportLandmarks500ApplicationProblemPlusJSONResponse) VisitExportLandmarksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportLandmarks503ApplicationProblemPlusJSONResponse struct {
+	ServiceUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ExportLandmarks503ApplicationProblemPlusJSONResponse) VisitExportLandmarksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListNearbyLandmarksRequestObject struct {
 	Params ListNearbyLandmarksParams
 }
@@ -21351,6 +21918,348 @@ func (response CreateReport503ApplicationProblemPlusJSONResponse) VisitCreateRep
 	return err
 }
 
+type GetLandmarkTileRequestObject struct {
+	Z      TileZ `json:"z"`
+	X      TileX `json:"x"`
+	Y      TileY `json:"y"`
+	Params GetLandmarkTileParams
+}
+
+type GetLandmarkTileResponseObject interface {
+	VisitGetLandmarkTileResponse(w http.ResponseWriter) error
+}
+
+type GetLandmarkTile200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetLandmarkTile200ApplicationVndMapboxVectorTileResponse struct {
+	Body          io.Reader
+	Headers       GetLandmarkTile200ResponseHeaders
+	ContentLength int64
+}
+
+func (response GetLandmarkTile200ApplicationVndMapboxVectorTileResponse) VisitGetLandmarkTileResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/vnd.mapbox-vector-tile")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetLandmarkTile304Response = NotModifiedResponse
+
+func (response GetLandmarkTile304Response) VisitGetLandmarkTileResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetLandmarkTile400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response GetLandmarkTile400ApplicationProblemPlusJSONResponse) VisitGetLandmarkTileResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLandmarkTile401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response GetLandmarkTile401ApplicationProblemPlusJSONResponse) VisitGetLandmarkTileResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLandmarkTile403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GetLandmarkTile403ApplicationProblemPlusJSONResponse) VisitGetLandmarkTileResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLandmarkTile404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response GetLandmarkTile404ApplicationProblemPlusJSONResponse) VisitGetLandmarkTileResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLandmarkTile429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response GetLandmarkTile429ApplicationProblemPlusJSONResponse) VisitGetLandmarkTileResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLandmarkTile500ApplicationProblemPlusJSONResponse struct {
+	InternalServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response GetLandmarkTile500ApplicationProblemPlusJSONResponse) VisitGetLandmarkTileResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLandmarkTile503ApplicationProblemPlusJSONResponse struct {
+	ServiceUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetLandmarkTile503ApplicationProblemPlusJSONResponse) VisitGetLandmarkTileResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetUnlockTileRequestObject struct {
+	Z      TileZ `json:"z"`
+	X      TileX `json:"x"`
+	Y      TileY `json:"y"`
+	Params GetUnlockTileParams
+}
+
+type GetUnlockTileResponseObject interface {
+	VisitGetUnlockTileResponse(w http.ResponseWriter) error
+}
+
+type GetUnlockTile200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetUnlockTile200JSONResponse struct {
+	Body    UnlockTile
+	Headers GetUnlockTile200ResponseHeaders
+}
+
+func (response GetUnlockTile200JSONResponse) VisitGetUnlockTileResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetUnlockTile304Response = NotModifiedResponse
+
+func (response GetUnlockTile304Response) VisitGetUnlockTileResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetUnlockTile400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response GetUnlockTile400ApplicationProblemPlusJSONResponse) VisitGetUnlockTileResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetUnlockTile401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response GetUnlockTile401ApplicationProblemPlusJSONResponse) VisitGetUnlockTileResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetUnlockTile403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GetUnlockTile403ApplicationProblemPlusJSONResponse) VisitGetUnlockTileResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetUnlockTile404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response GetUnlockTile404ApplicationProblemPlusJSONResponse) VisitGetUnlockTileResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetUnlockTile429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response GetUnlockTile429ApplicationProblemPlusJSONResponse) VisitGetUnlockTileResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetUnlockTile500ApplicationProblemPlusJSONResponse struct {
+	InternalServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response GetUnlockTile500ApplicationProblemPlusJSONResponse) VisitGetUnlockTileResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetUnlockTile503ApplicationProblemPlusJSONResponse struct {
+	ServiceUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetUnlockTile503ApplicationProblemPlusJSONResponse) VisitGetUnlockTileResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListUnlocksRequestObject struct {
 	Params ListUnlocksParams
 }
@@ -22484,6 +23393,9 @@ type StrictServerInterface interface {
 	// CreateLandmark Create a landmark
 	// (POST /api/v1/landmarks)
 	CreateLandmark(ctx context.Context, request CreateLandmarkRequestObject) (CreateLandmarkResponseObject, error)
+	// ExportLandmarks Export landmarks as GeoJSON
+	// (GET /api/v1/landmarks.geojson)
+	ExportLandmarks(ctx context.Context, request ExportLandmarksRequestObject) (ExportLandmarksResponseObject, error)
 	// ListNearbyLandmarks Landmarks near a point
 	// (GET /api/v1/landmarks/nearby)
 	ListNearbyLandmarks(ctx context.Context, request ListNearbyLandmarksRequestObject) (ListNearbyLandmarksResponseObject, error)
@@ -22565,6 +23477,12 @@ type StrictServerInterface interface {
 	// CreateReport Report something
 	// (POST /api/v1/reports)
 	CreateReport(ctx context.Context, request CreateReportRequestObject) (CreateReportResponseObject, error)
+	// GetLandmarkTile Get a tile of landmarks
+	// (GET /api/v1/tiles/landmarks/{z}/{x}/{y})
+	GetLandmarkTile(ctx context.Context, request GetLandmarkTileRequestObject) (GetLandmarkTileResponseObject, error)
+	// GetUnlockTile Get what the caller has unlocked in a tile
+	// (GET /api/v1/tiles/unlocks/{z}/{x}/{y})
+	GetUnlockTile(ctx context.Context, request GetUnlockTileRequestObject) (GetUnlockTileResponseObject, error)
 	// ListUnlocks List unlocks
 	// (GET /api/v1/unlocks)
 	ListUnlocks(ctx context.Context, request ListUnlocksRequestObject) (ListUnlocksResponseObject, error)
@@ -24098,6 +25016,32 @@ func (sh *strictHandler) CreateLandmark(w http.ResponseWriter, r *http.Request, 
 	}
 }
 
+// ExportLandmarks operation middleware
+func (sh *strictHandler) ExportLandmarks(w http.ResponseWriter, r *http.Request, params ExportLandmarksParams) {
+	var request ExportLandmarksRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ExportLandmarks(ctx, request.(ExportLandmarksRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExportLandmarks")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ExportLandmarksResponseObject); ok {
+		if err := validResponse.VisitExportLandmarksResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // ListNearbyLandmarks operation middleware
 func (sh *strictHandler) ListNearbyLandmarks(w http.ResponseWriter, r *http.Request, params ListNearbyLandmarksParams) {
 	var request ListNearbyLandmarksRequestObject
@@ -24870,6 +25814,64 @@ func (sh *strictHandler) CreateReport(w http.ResponseWriter, r *http.Request, pa
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(CreateReportResponseObject); ok {
 		if err := validResponse.VisitCreateReportResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetLandmarkTile operation middleware
+func (sh *strictHandler) GetLandmarkTile(w http.ResponseWriter, r *http.Request, z TileZ, x TileX, y TileY, params GetLandmarkTileParams) {
+	var request GetLandmarkTileRequestObject
+
+	request.Z = z
+	request.X = x
+	request.Y = y
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetLandmarkTile(ctx, request.(GetLandmarkTileRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetLandmarkTile")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetLandmarkTileResponseObject); ok {
+		if err := validResponse.VisitGetLandmarkTileResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetUnlockTile operation middleware
+func (sh *strictHandler) GetUnlockTile(w http.ResponseWriter, r *http.Request, z TileZ, x TileX, y TileY, params GetUnlockTileParams) {
+	var request GetUnlockTileRequestObject
+
+	request.Z = z
+	request.X = x
+	request.Y = y
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetUnlockTile(ctx, request.(GetUnlockTileRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetUnlockTile")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetUnlockTileResponseObject); ok {
+		if err := validResponse.VisitGetUnlockTileResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

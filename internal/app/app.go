@@ -230,7 +230,7 @@ func (a *App) handler(table *operation.Table, pages []Page) (http.Handler, error
 	}
 	server := &httpapi.Server{
 		Accounts: a.Accounts, Roles: a.Roles, Policy: a.Policy, Operations: table.ByPermission(), Areas: a.Areas, Landmarks: a.Landmarks, Tiles: a.Tiles, Unlocks: a.Unlocks,
-		Moderation: a.Moderation, Trash: a.Trash, Audit: a.Audit, Keys: a.Keys, Readiness: a.readiness, Docs: docs,
+		Moderation: a.Moderation, Trash: a.Trash, Audit: a.Audit, Keys: a.Keys, Readiness: a.readiness, Docs: docs, Cache: a.cache,
 	}
 	a.operations.Cache, a.operations.Wants = a.cache, server.Wants()
 	router := operation.NewRouter(table, a.operations)

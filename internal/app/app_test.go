@@ -121,7 +121,10 @@ func TestDev(t *testing.T) {
 		require.Equal(t, http.StatusOK, response.StatusCode)
 		response, metrics := get("http://" + c.OpsAddr + "/metrics")
 		require.Equal(t, http.StatusOK, response.StatusCode)
-		for _, line := range []string{"picaspot_policy_version 1\n", "picaspot_policy_stale 0\n", "picaspot_redis_away 0\n", "picaspot_database_connections_max 8\n"} {
+		for _, line := range []string{"picaspot_policy_version 1\n", "picaspot_policy_stale 0\n", "picaspot_redis_away 0\n", "picaspot_database_pool_connections_max 8\n",
+			`picaspot_http_requests_total{method="GET",operation="listLandmarks",status="200"} 1` + "\n",
+			`picaspot_http_requests_total{method="GET",operation="page",status="400"} 3` + "\n",
+			`picaspot_database_query_duration_seconds_count{query="audit_insert"}`, "picaspot_jobs_reachable 1\n", "picaspot_redis_pool_connections "} {
 			require.Contains(t, string(metrics), line)
 		}
 		response, _ = get("http://" + c.HTTPAddr + "/metrics")

@@ -60,7 +60,7 @@ func WithPhotoMaxAge(age time.Duration) Option {
 var unlimited = []string{
 	"register:address=off", "login:address=off", "login:account=off", "otp:account=off", "refresh:address=off", "token:address=off",
 	"mail:address=off", "mail:account=off", "password:address=off", "password:account=off", "export:address=off",
-	"export:account=off", "read:address=off", "read:account=off", "write:address=off", "write:account=off",
+	"export:account=off", "read:address=off", "read:account=off", "tile:address=off", "tile:account=off", "write:address=off", "write:account=off",
 	"upload:address=off", "upload:account=off",
 }
 

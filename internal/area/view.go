@@ -11,6 +11,9 @@ import (
 
 var views = view.Kind("area")
 
+// AnyWord is what stands for all areas in the cache's generations.
+const AnyWord = "areas"
+
 // Word is what stands for an area in the cache's generations.
 func Word(id uuid.UUID) string { return "a" + id.String() }
 

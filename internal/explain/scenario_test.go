@@ -89,9 +89,11 @@ func lists(t *testing.T, w *world) {
 
 func search(t *testing.T, w *world) {
 	for _, path := range []string{
-		"/api/v1/landmarks?search=landmark+7-1", "/api/v1/landmarks?search=landmark", "/api/v1/landmarks?search=landmark&sort_by=created_at",
-		"/api/v1/landmarks?search=landmark&sort_by=created_at&page=100", "/api/v1/landmarks?search=landmrak+story", "/api/v1/areas?search=quiet+area+17",
-		"/api/v1/areas?search=quite", "/api/v1/landmarks?difficulty=3",
+		// One, many, many in another order, more than there are, one that is mistyped.
+		"/api/v1/landmarks?search=harbour+of+city+7,+number+1", "/api/v1/landmarks?search=harbour",
+		"/api/v1/landmarks?search=harbour&sort_by=created_at", "/api/v1/landmarks?search=harbour&sort_by=created_at&page=1000&size=100",
+		"/api/v1/landmarks?search=harbuor+nummber", "/api/v1/areas?search=quiet+area+17", "/api/v1/areas?search=quite+arae",
+		"/api/v1/landmarks?difficulty=3",
 	} {
 		w.call(t, w.explorer, http.StatusOK, http.MethodGet, path, "")
 	}
@@ -150,7 +152,7 @@ func changeLandmarks(t *testing.T, w *world) {
 		require.Equal(t, status, response.StatusCode)
 	}
 	keyed(http.StatusBadRequest, `{}`)
-	keyed(http.StatusConflict, `{"name": "quiet area 17"}`)
+	keyed(http.StatusConflict, `{"name": "bench area 1"}`)
 	keyed(http.StatusCreated, `{"name": "Once"}`)
 	keyed(http.StatusCreated, `{"name": "Once"}`)
 }
@@ -199,8 +201,9 @@ func importFile(t *testing.T, w *world) {
 // trash deletes, restores and purges a branch with landmarks, and an account that
 // has attempts and unlocks.
 func trash(t *testing.T, w *world) {
-	branch := w.id(t, `SELECT id FROM areas a WHERE deleted_at IS NULL AND EXISTS (SELECT FROM areas c WHERE c.parent_area_id = a.id AND c.deleted_at IS NULL)
-		AND NOT EXISTS (SELECT FROM areas c JOIN areas d ON d.parent_area_id = c.id WHERE c.parent_area_id = a.id) ORDER BY name LIMIT 1`)
+	branch := w.id(t, `SELECT id FROM areas a WHERE deleted_at IS NULL
+		AND EXISTS (SELECT FROM areas c JOIN landmarks l ON l.area_id = c.id WHERE c.parent_area_id = a.id AND c.deleted_at IS NULL AND l.deleted_at IS NULL)
+		ORDER BY name DESC LIMIT 1`)
 	area := "/api/v1/admin/areas/" + branch.String()
 	w.call(t, w.admin, http.StatusNoContent, http.MethodDelete, "/api/v1/areas/"+branch.String(), "")
 	w.call(t, w.admin, http.StatusOK, http.MethodPost, area+"/restore", "")

@@ -40,8 +40,8 @@ var fill = []string{
 	`SET session_replication_role = replica`,
 	`SET statement_timeout = 0`,
 	`SELECT setseed(0.42)`,
-	`INSERT INTO users (id, created_at, updated_at, username, email, password_hash, password_changed_at, role, deleted_at, deletion_id)
-SELECT gen_random_uuid(), at, at, 'explorer-' || i, 'explorer-' || i || '@example.org', '', at,
+	`INSERT INTO users (id, created_at, updated_at, username, email, email_verified_at, password_hash, password_changed_at, role, deleted_at, deletion_id)
+SELECT gen_random_uuid(), at, at, 'explorer-' || i, 'explorer-' || i || '@example.org', at, '', at,
   CASE WHEN i % 500 = 0 THEN 'moderator' ELSE 'user' END, CASE WHEN i % 50 = 0 THEN deleted END, CASE WHEN i % 50 = 0 THEN gen_random_uuid() END
 FROM (SELECT i, now() - i * interval '10 minutes' AS at, now() - i * interval '30 seconds' AS deleted FROM generate_series(1, 40000) i) numbers`,
 	`INSERT INTO areas (id, created_at, updated_at, name, created_by)
@@ -67,9 +67,9 @@ SELECT id, sha256(n::text::bytea), gen_random_uuid(), at, '', '', at + interval 
 	`INSERT INTO reports (id, created_at, updated_at, subject_type, subject_id, reason, status, reporter_id)
 SELECT gen_random_uuid(), at, at, 'landmark', landmark_id, 'other', CASE WHEN n % 200 = 0 THEN 'open' ELSE 'resolved' END, user_id FROM visits WHERE n % 10 = 0`,
 	`INSERT INTO audit_logs (id, created_at, actor_id, action, entity_type, entity_id, changes, request_id)
-SELECT gen_random_uuid(), at, user_id, CASE WHEN n % 20 = 0 THEN 'login' ELSE 'update' END,
+SELECT gen_random_uuid(), at, user_id, CASE n % 20 WHEN 0 THEN 'login' WHEN 2 THEN 'permission_denied' ELSE 'update' END,
   CASE WHEN n % 20 = 0 THEN 'user' ELSE 'landmark' END, CASE WHEN n % 20 = 0 THEN user_id ELSE landmark_id END, '{}', n::text
-FROM (SELECT user_id, landmark_id, n, date_trunc('month', now()) + n * interval '1 second' AS at FROM visits) changes`,
+FROM (SELECT user_id, landmark_id, n, date_trunc('month', now()) + n * interval '1 second' AS at FROM visits WHERE n % 2 = 0) changes`,
 	`INSERT INTO audit_links (chain, seq, audit_id, audit_created_at, hash)
 SELECT n % 16, 1 + n / 16, id, created_at, '' FROM (SELECT id, created_at, row_number() OVER (ORDER BY created_at, id) - 1 AS n FROM audit_logs WHERE request_id <> '') rows
 ON CONFLICT DO NOTHING`,
@@ -83,6 +83,8 @@ WHERE areas.id = numbered.id AND parents.n = numbered.n / 10 AND numbered.n >= 1
 	`UPDATE landmarks SET deleted_at = a.deleted_at, deletion_id = a.deletion_id FROM areas a WHERE a.id = area_id AND a.deleted_at IS NOT NULL`,
 	`UPDATE landmarks SET deleted_at = created_at, deletion_id = gen_random_uuid() WHERE deleted_at IS NULL AND id IN (SELECT landmark_id FROM visits WHERE n % 100 = 99)`,
 	`UPDATE landmarks SET external_id = 'external-' || id, is_verified = n % 3 > 0 FROM visits WHERE landmark_id = id AND n % 10 = 0`,
+	`INSERT INTO search_vocabulary (word) SELECT DISTINCT translate(substr(md5(i::text), 1, 4 + i % 6), '0123456789', 'ghijklmnop') FROM generate_series(1, 50000) i`,
+	`INSERT INTO row_totals (table_name, key, n) SELECT 'other', jsonb_build_object('n', i), i FROM generate_series(1, 5000) i`,
 	`INSERT INTO river_job (state, kind, args, queue, max_attempts, finalized_at)
 SELECT 'completed', 'mail', '{}', 'default', 25, now() FROM generate_series(1, 50000)`,
 	`SET session_replication_role = origin`,
@@ -103,7 +105,9 @@ func newWorld(t *testing.T) *world {
 		_, err := conn.Exec(ctx, statement)
 		require.NoError(t, err, statement)
 	}
-	w.spots, err = bench.Spots(ctx, s.Store.Pool, 3)
+	rows, err := conn.Query(ctx, `SELECT location FROM landmarks WHERE name LIKE '% of city _, number 1' ORDER BY name LIMIT 3`)
+	require.NoError(t, err)
+	w.spots, err = pgx.CollectRows(rows, pgx.RowTo[geo.Point])
 	require.NoError(t, err)
 	return w
 }

@@ -16,17 +16,24 @@ import (
 // ListAreas implements GET /api/v1/areas.
 func (s *Server) ListAreas(ctx context.Context, request api.ListAreasRequestObject) (api.ListAreasResponseObject, error) {
 	p := request.Params
-	list, err := s.Areas.List(ctx, area.Filter{
-		IsVerified: p.IsVerified, ParentID: p.ParentAreaID, CreatedBy: p.CreatedBy, Search: deref(p.Search, ""),
-	}, params(p.Page, p.Size, p.Cursor, p.SortBy, p.SortOrder))
-	if err != nil {
-		return nil, err
+	list := func(ctx context.Context) (api.ListAreas200JSONResponse, error) {
+		list, err := s.Areas.List(ctx, area.Filter{
+			IsVerified: p.IsVerified, ParentID: p.ParentAreaID, CreatedBy: p.CreatedBy, Search: deref(p.Search, ""),
+		}, params(p.Page, p.Size, p.Cursor, p.SortBy, p.SortOrder))
+		if err != nil {
+			return api.ListAreas200JSONResponse{}, err
+		}
+		info := toAPIPageInfo(list)
+		return api.ListAreas200JSONResponse{
+			Items: convert(ctx, list.Items(), toAPIArea), NextCursor: info.NextCursor,
+			Total: info.Total, TotalIsLowerBound: info.TotalIsLowerBound, Page: info.Page, Size: info.Size, Pages: info.Pages,
+		}, nil
 	}
-	info := toAPIPageInfo(list)
-	return api.ListAreas200JSONResponse{
-		Items: convert(ctx, list.Items(), toAPIArea), NextCursor: info.NextCursor,
-		Total: info.Total, TotalIsLowerBound: info.TotalIsLowerBound, Page: info.Page, Size: info.Size, Pages: info.Pages,
-	}, nil
+	// What everybody starts with: everything that is verified.
+	if deref(p.IsVerified, false) && p.CreatedBy == nil && p.Search == nil {
+		return copied(ctx, s, area.AnyWord, p, list)
+	}
+	return list(ctx)
 }
 
 // ListNearbyAreas implements GET /api/v1/areas/nearby.

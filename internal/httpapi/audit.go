@@ -4,11 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
-	"time"
 
 	"github.com/picaspot/picaspot/api"
 	"github.com/picaspot/picaspot/internal/auditlog"
@@ -51,66 +48,34 @@ func (s *Server) ExportAuditLogs(ctx context.Context, request api.ExportAuditLog
 	return auditExport{ctx: ctx, each: each}, nil
 }
 
-// exportPatience is how long a client of an export may take for a batch of entries.
-const exportPatience = time.Minute
-
-// auditExport is the answer of an export, which the generated response could give as
-// a reader only, and without saying that it broke off.
+// auditExport is the answer of an export.
 type auditExport struct {
 	ctx  context.Context // The request's, for an answer that is still made while it is sent.
 	each func(context.Context, func([]auditlog.Entry) error) error
 }
 
-// VisitExportAuditLogsResponse sends the entries, a batch at a time. When it fails on
-// the way the connection is cut, so that nobody takes the part for the whole.
+// VisitExportAuditLogsResponse sends the entries, a batch at a time.
 func (e auditExport) VisitExportAuditLogsResponse(w http.ResponseWriter) error {
-	out := http.NewResponseController(w)
-	begun := false
-	begin := func() {
-		if begun {
-			return
-		}
-		begun = true
-		h := w.Header()
-		h.Set("Content-Type", "application/x-ndjson")
-		h.Set("Cache-Control", noStore)
-		h.Set("Content-Disposition", `attachment; filename="picaspot-audit-`+time.Now().UTC().Format(time.DateOnly)+`.ndjson"`)
-		w.WriteHeader(http.StatusOK)
+	answer := stream{
+		ctx: e.ctx, what: "audit export", contentType: "application/x-ndjson", filename: datedName("audit", ".ndjson"),
 	}
-	var lines bytes.Buffer
-	encoder := json.NewEncoder(&lines)
-	err := e.each(e.ctx, func(entries []auditlog.Entry) error {
-		lines.Reset()
-		for _, entry := range entries {
-			item, err := toAPIAuditEntry(e.ctx, entry)
-			if err != nil {
-				return err
+	return answer.write(w, func(send func([]byte) error) error {
+		var lines bytes.Buffer
+		encoder := json.NewEncoder(&lines)
+		return e.each(e.ctx, func(entries []auditlog.Entry) error {
+			lines.Reset()
+			for _, entry := range entries {
+				item, err := toAPIAuditEntry(e.ctx, entry)
+				if err != nil {
+					return err
+				}
+				if err := encoder.Encode(item); err != nil {
+					return fmt.Errorf("audit entry %s: %w", entry.ID, err)
+				}
 			}
-			if err := encoder.Encode(item); err != nil {
-				return fmt.Errorf("audit entry %s: %w", entry.ID, err)
-			}
-		}
-		begin()
-		// The server's own deadline is that of a whole answer.
-		if err := out.SetWriteDeadline(time.Now().Add(exportPatience)); err != nil && !errors.Is(err, http.ErrNotSupported) {
-			return err
-		}
-		if _, err := lines.WriteTo(w); err != nil {
-			return err
-		}
-		return out.Flush()
+			return send(lines.Bytes())
+		})
 	})
-	if err == nil {
-		begin()
-		return nil
-	}
-	if !begun {
-		return err
-	}
-	if e.ctx.Err() == nil {
-		slog.ErrorContext(e.ctx, "audit export broke off", "error", err)
-	}
-	panic(http.ErrAbortHandler)
 }
 
 func toAPIAuditEntry(ctx context.Context, e auditlog.Entry) (api.AuditEntry, error) {

@@ -13,6 +13,7 @@ import (
 	"github.com/picaspot/picaspot/internal/area"
 	"github.com/picaspot/picaspot/internal/auditlog"
 	"github.com/picaspot/picaspot/internal/authz"
+	"github.com/picaspot/picaspot/internal/cache"
 	"github.com/picaspot/picaspot/internal/fault"
 	"github.com/picaspot/picaspot/internal/keyring"
 	"github.com/picaspot/picaspot/internal/landmark"
@@ -23,6 +24,7 @@ import (
 	"github.com/picaspot/picaspot/internal/problem"
 	"github.com/picaspot/picaspot/internal/role"
 	"github.com/picaspot/picaspot/internal/store"
+	"github.com/picaspot/picaspot/internal/tile"
 	"github.com/picaspot/picaspot/internal/trash"
 	"github.com/picaspot/picaspot/internal/unlock"
 	"github.com/picaspot/picaspot/internal/version"
@@ -35,6 +37,7 @@ type Server struct {
 	Policy     *livepolicy.Service
 	Areas      *area.Service
 	Landmarks  *landmark.Service
+	Tiles      *tile.Service
 	Unlocks    *unlock.Service
 	Moderation *moderation.Service
 	Trash      *trash.Service
@@ -42,6 +45,8 @@ type Server struct {
 	Keys       *keyring.Keyring
 	Readiness  *Readiness
 	Docs       *Docs
+	// Cache has copies of lists; nil keeps none.
+	Cache *cache.Cache
 	// Operations are those that ask for a permission, by their operationId.
 	Operations map[authz.Permission][]string
 }

@@ -14,25 +14,28 @@ import (
 // ListLandmarks implements GET /api/v1/landmarks.
 func (s *Server) ListLandmarks(ctx context.Context, request api.ListLandmarksRequestObject) (api.ListLandmarksResponseObject, error) {
 	p := request.Params
-	filter := landmark.Filter{
-		AreaID: p.AreaID, Difficulty: p.Difficulty, IsVerified: p.IsVerified, CreatedBy: p.CreatedBy, Search: deref(p.Search, ""),
-	}
-	if p.Bbox != nil {
-		box, err := geo.ParseBBox(*p.Bbox)
-		if err != nil {
-			return nil, invalidRequest([]fault.Field{{Parameter: "bbox", Code: "format", Message: err.Error()}})
-		}
-		filter.BBox = &box
-	}
-	list, err := s.Landmarks.List(ctx, filter, params(p.Page, p.Size, p.Cursor, p.SortBy, p.SortOrder))
+	box, err := fromAPIBBox(p.Bbox)
 	if err != nil {
 		return nil, err
 	}
-	info := toAPIPageInfo(list)
-	return api.ListLandmarks200JSONResponse{
-		Items: convert(ctx, list.Items(), toAPILandmark), NextCursor: info.NextCursor,
-		Total: info.Total, TotalIsLowerBound: info.TotalIsLowerBound, Page: info.Page, Size: info.Size, Pages: info.Pages,
-	}, nil
+	list := func(ctx context.Context) (api.ListLandmarks200JSONResponse, error) {
+		list, err := s.Landmarks.List(ctx, landmark.Filter{
+			AreaID: p.AreaID, Difficulty: p.Difficulty, IsVerified: p.IsVerified, CreatedBy: p.CreatedBy, BBox: box, Search: deref(p.Search, ""),
+		}, params(p.Page, p.Size, p.Cursor, p.SortBy, p.SortOrder))
+		if err != nil {
+			return api.ListLandmarks200JSONResponse{}, err
+		}
+		info := toAPIPageInfo(list)
+		return api.ListLandmarks200JSONResponse{
+			Items: convert(ctx, list.Items(), toAPILandmark), NextCursor: info.NextCursor,
+			Total: info.Total, TotalIsLowerBound: info.TotalIsLowerBound, Page: info.Page, Size: info.Size, Pages: info.Pages,
+		}, nil
+	}
+	// What everybody starts with: everything that is verified.
+	if deref(p.IsVerified, false) && p.CreatedBy == nil && p.Bbox == nil && p.Search == nil {
+		return copied(ctx, s, landmark.AnyWord, p, list)
+	}
+	return list(ctx)
 }
 
 // ListNearbyLandmarks implements GET /api/v1/landmarks/nearby.
@@ -219,4 +222,16 @@ func fromAPIPosition(p api.Position) (*geo.Point, error) {
 		return nil, err
 	}
 	return &at, nil
+}
+
+// fromAPIBBox reads a box; nil is none.
+func fromAPIBBox(text *string) (*geo.BBox, error) {
+	if text == nil {
+		return nil, nil //nolint:nilnil // There is none.
+	}
+	box, err := geo.ParseBBox(*text)
+	if err != nil {
+		return nil, invalidRequest([]fault.Field{{Parameter: "bbox", Code: "format", Message: err.Error()}})
+	}
+	return &box, nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/picaspot/picaspot/api"
 	"github.com/picaspot/picaspot/ent"
 	"github.com/picaspot/picaspot/internal/area"
+	"github.com/picaspot/picaspot/internal/cache"
 	"github.com/picaspot/picaspot/internal/geo"
 	"github.com/picaspot/picaspot/internal/landmark"
 	"github.com/picaspot/picaspot/internal/operation"
@@ -46,6 +47,38 @@ func (a written) VisitGetLandmarkResponse(w http.ResponseWriter) error { return 
 
 // VisitGetAreaResponse implements [api.GetAreaResponseObject].
 func (a written) VisitGetAreaResponse(w http.ResponseWriter) error { return a.write(w) }
+
+// writtenList is a page of a list that stands there as JSON already.
+type writtenList []byte
+
+// VisitListLandmarksResponse implements [api.ListLandmarksResponseObject].
+func (a writtenList) VisitListLandmarksResponse(w http.ResponseWriter) error { return writeJSON(w, a) }
+
+// VisitListAreasResponse implements [api.ListAreasResponseObject].
+func (a writtenList) VisitListAreasResponse(w http.ResponseWriter) error { return writeJSON(w, a) }
+
+var lists = cache.Bytes("list")
+
+// copied answers from a copy of the page that parameters ask for, as long as nothing of
+// what the word stands for changes.
+func copied[L any](ctx context.Context, s *Server, word string, params any, list func(context.Context) (L, error)) (writtenList, error) {
+	write := func(ctx context.Context) ([]byte, error) {
+		page, err := list(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return json.Marshal(page)
+	}
+	text, err := json.Marshal(params)
+	if err != nil {
+		return nil, err
+	}
+	key := word + string(text)
+	if hasZone(ctx) || !s.Cache.Note([]string{key}) {
+		return write(ctx)
+	}
+	return cache.Get(ctx, s.Cache, lists, key, word, write)
+}
 
 var jsonType = []string{"application/json"}
 
@@ -131,8 +164,10 @@ func (p nearbyPage) VisitListNearbyLandmarksResponse(w http.ResponseWriter) erro
 // from requests that nobody has validated yet.
 func (s *Server) Wants() map[string]operation.Wants {
 	return map[string]operation.Wants{
-		"GetLandmark": func(r *http.Request, _ uuid.UUID) []string { return idWords(r.PathValue("landmark_id"), landmark.Word) },
-		"GetArea":     func(r *http.Request, _ uuid.UUID) []string { return idWords(r.PathValue("area_id"), area.Word) },
+		"GetLandmark":   func(r *http.Request, _ uuid.UUID) []string { return idWords(r.PathValue("landmark_id"), landmark.Word) },
+		"ListLandmarks": func(*http.Request, uuid.UUID) []string { return []string{landmark.AnyWord} },
+		"ListAreas":     func(*http.Request, uuid.UUID) []string { return []string{area.AnyWord} },
+		"GetArea":       func(r *http.Request, _ uuid.UUID) []string { return idWords(r.PathValue("area_id"), area.Word) },
 		"ListNearbyLandmarks": func(r *http.Request, user uuid.UUID) []string {
 			in, ok := nearbyIn(r)
 			if !ok {

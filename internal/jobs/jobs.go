@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/riverqueue/river/rivertype"
@@ -21,8 +22,10 @@ import (
 	"github.com/picaspot/picaspot/internal/auditlog"
 	"github.com/picaspot/picaspot/internal/idempotency"
 	"github.com/picaspot/picaspot/internal/mail"
+	"github.com/picaspot/picaspot/internal/search"
 	"github.com/picaspot/picaspot/internal/storage"
 	"github.com/picaspot/picaspot/internal/store"
+	"github.com/picaspot/picaspot/internal/tile"
 	"github.com/picaspot/picaspot/internal/trash"
 	"github.com/picaspot/picaspot/internal/unlock"
 )
@@ -37,6 +40,11 @@ const (
 	purgeTimeout = 15 * time.Minute
 	// cleanUpInterval is how often what has expired is removed.
 	cleanUpInterval = time.Hour
+	// countInterval is how often what tiles have to count themselves is counted.
+	countInterval = time.Minute
+	// forgetInterval is how often words that no name has are forgotten. It is no longer
+	// than River keeps a job that was done.
+	forgetInterval = 24 * time.Hour
 	// monthsInterval is how often the months of the audit log are looked after.
 	monthsInterval = 24 * time.Hour
 )
@@ -58,6 +66,7 @@ type Parts struct {
 	Storage     *storage.Store
 	Accounts    *account.Service
 	Unlocks     *unlock.Service
+	Tiles       *tile.Service
 	Trash       *trash.Service
 	Audit       *auditlog.Service
 	Idempotency *idempotency.Service
@@ -73,7 +82,9 @@ func NewRunner(p Parts, c Config) (*Runner, error) {
 	river.AddWorker(workers, &removalWorker{storage: p.Storage})
 	river.AddWorker(workers, &purgeWorker{trash: p.Trash})
 	river.AddWorker(workers, &auditWorker{audit: p.Audit})
+	river.AddWorker(workers, &countWorker{tiles: p.Tiles})
 	river.AddWorker(workers, &keyWorker{idempotency: p.Idempotency})
+	river.AddWorker(workers, &forgetWorker{pool: p.Store.Pool})
 	client, err := river.NewClient(riverpgxv5.New(p.Store.Pool), &river.Config{
 		Queues:  map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: c.Parallel}},
 		Workers: workers,
@@ -87,6 +98,13 @@ func NewRunner(p Parts, c Config) (*Runner, error) {
 			river.NewPeriodicJob(river.PeriodicInterval(cleanUpInterval), func() (river.JobArgs, *river.InsertOpts) {
 				return idempotency.CleanUpArgs{}, nil
 			}, &river.PeriodicJobOpts{ID: idempotency.CleanUpArgs{}.Kind()}),
+			river.NewPeriodicJob(river.PeriodicInterval(countInterval), func() (river.JobArgs, *river.InsertOpts) {
+				return tile.CountArgs{}, nil
+			}, &river.PeriodicJobOpts{ID: tile.CountArgs{}.Kind()}),
+			// Once a day, whenever the process was started.
+			river.NewPeriodicJob(river.PeriodicInterval(cleanUpInterval), func() (river.JobArgs, *river.InsertOpts) {
+				return search.ForgetArgs{}, &river.InsertOpts{UniqueOpts: river.UniqueOpts{ByPeriod: forgetInterval}}
+			}, &river.PeriodicJobOpts{ID: search.ForgetArgs{}.Kind()}),
 			// At the start too: an installation that never runs for a day needs its months as well.
 			river.NewPeriodicJob(river.PeriodicInterval(monthsInterval), func() (river.JobArgs, *river.InsertOpts) {
 				return auditlog.MaintainArgs{}, nil
@@ -277,4 +295,31 @@ func (*keyWorker) Timeout(*river.Job[idempotency.CleanUpArgs]) time.Duration { r
 // Work implements river.Worker.
 func (w *keyWorker) Work(ctx context.Context, _ *river.Job[idempotency.CleanUpArgs]) error {
 	return w.idempotency.CleanUp(ctx)
+}
+
+type countWorker struct {
+	river.WorkerDefaults[tile.CountArgs]
+	tiles *tile.Service
+}
+
+// Timeout covers some million changes, as of an import; what is left is for the next
+// time.
+func (*countWorker) Timeout(*river.Job[tile.CountArgs]) time.Duration { return jobTimeout }
+
+// Work implements river.Worker.
+func (w *countWorker) Work(ctx context.Context, _ *river.Job[tile.CountArgs]) error {
+	return w.tiles.Count(ctx)
+}
+
+type forgetWorker struct {
+	river.WorkerDefaults[search.ForgetArgs]
+	pool *pgxpool.Pool
+}
+
+// Timeout covers the names of some ten million rows.
+func (*forgetWorker) Timeout(*river.Job[search.ForgetArgs]) time.Duration { return purgeTimeout }
+
+// Work implements river.Worker.
+func (w *forgetWorker) Work(ctx context.Context, _ *river.Job[search.ForgetArgs]) error {
+	return search.Forget(ctx, w.pool)
 }

@@ -15,6 +15,9 @@ import (
 
 var views = view.Kind("landmark")
 
+// AnyWord is what stands for all landmarks in the cache's generations.
+const AnyWord = "landmarks"
+
 // Word is what stands for a landmark in the cache's generations.
 func Word(id uuid.UUID) string { return "l" + id.String() }
 

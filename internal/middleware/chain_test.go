@@ -9,9 +9,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
 	"github.com/picaspot/picaspot/api"
+	"github.com/picaspot/picaspot/internal/metrics"
 	"github.com/picaspot/picaspot/internal/middleware"
 )
 
@@ -32,7 +34,8 @@ func around(h http.HandlerFunc) http.Handler {
 	handler = must(middleware.CORS([]string{app}))(handler)
 	handler = must(middleware.TrustedHosts([]string{"example.com", "127.0.0.1"}))(handler)
 	handler = middleware.SecurityHeaders("https://example.com")(handler)
-	return middleware.Identify(nil)(middleware.AccessLog(middleware.Recover(handler)))
+	measure := middleware.Measure(metrics.NewHTTP(prometheus.NewRegistry(), nil), 0)
+	return middleware.Identify(nil)(middleware.AccessLog(measure(middleware.Recover(handler))))
 }
 
 // requireProblem asserts that an answer is a problem of a type.

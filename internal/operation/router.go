@@ -193,15 +193,19 @@ const (
 	streamTimeout    = time.Hour
 )
 
-// streamType is what answers of any length are sent as.
-const streamType = "application/x-ndjson"
+// streamTypes are what answers of any length are sent as.
+var streamTypes = []string{"application/x-ndjson", "application/geo+json"}
 
 func (op *Operation) timeout() time.Duration {
 	if op.body != nil && op.body.isUpload {
 		return uploadTimeout
 	}
-	if ok := op.route.Operation.Responses.Status(http.StatusOK); ok != nil && ok.Value.Content[streamType] != nil {
-		return streamTimeout
+	if ok := op.route.Operation.Responses.Status(http.StatusOK); ok != nil {
+		for _, streamed := range streamTypes {
+			if ok.Value.Content[streamed] != nil {
+				return streamTimeout
+			}
+		}
 	}
 	return operationTimeout
 }
