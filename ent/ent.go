@@ -25,6 +25,8 @@ import (
 	"github.com/picaspot/picaspot/ent/signingkey"
 	"github.com/picaspot/picaspot/ent/unlock"
 	"github.com/picaspot/picaspot/ent/user"
+	"github.com/picaspot/picaspot/ent/webhook"
+	"github.com/picaspot/picaspot/ent/webhookdelivery"
 )
 
 // ent aliases to avoid import conflicts in user's code.
@@ -85,19 +87,21 @@ var (
 func checkColumn(t, c string) error {
 	initCheck.Do(func() {
 		columnCheck = sql.NewColumnCheck(map[string]func(string) bool{
-			area.Table:          area.ValidColumn,
-			attempt.Table:       attempt.ValidColumn,
-			authenticator.Table: authenticator.ValidColumn,
-			landmark.Table:      landmark.ValidColumn,
-			mailtoken.Table:     mailtoken.ValidColumn,
-			policyversion.Table: policyversion.ValidColumn,
-			recoverycode.Table:  recoverycode.ValidColumn,
-			report.Table:        report.ValidColumn,
-			role.Table:          role.ValidColumn,
-			session.Table:       session.ValidColumn,
-			signingkey.Table:    signingkey.ValidColumn,
-			unlock.Table:        unlock.ValidColumn,
-			user.Table:          user.ValidColumn,
+			area.Table:            area.ValidColumn,
+			attempt.Table:         attempt.ValidColumn,
+			authenticator.Table:   authenticator.ValidColumn,
+			landmark.Table:        landmark.ValidColumn,
+			mailtoken.Table:       mailtoken.ValidColumn,
+			policyversion.Table:   policyversion.ValidColumn,
+			recoverycode.Table:    recoverycode.ValidColumn,
+			report.Table:          report.ValidColumn,
+			role.Table:            role.ValidColumn,
+			session.Table:         session.ValidColumn,
+			signingkey.Table:      signingkey.ValidColumn,
+			unlock.Table:          unlock.ValidColumn,
+			user.Table:            user.ValidColumn,
+			webhook.Table:         webhook.ValidColumn,
+			webhookdelivery.Table: webhookdelivery.ValidColumn,
 		})
 	})
 	return columnCheck(t, c)

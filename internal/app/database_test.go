@@ -17,7 +17,7 @@ import (
 func TestNoFreeConnection(t *testing.T) {
 	t.Parallel()
 	s := apptest.NewWithoutWorkers(t, func(c *config.Config) {
-		c.DatabaseMaxConns, c.DatabaseAcquireTimeout = 2, 50*time.Millisecond
+		c.DatabaseMaxConns, c.DatabaseAcquireTimeout = 2, time.Second
 	})
 	user := s.User()
 	read := func() *api.ListAreasResponse {

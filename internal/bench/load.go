@@ -10,6 +10,7 @@ import (
 	"net"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -94,7 +95,8 @@ func (l Load) user(ctx context.Context, c int, started time.Time, latencies *[]t
 			return err
 		}
 		if status != l.Status {
-			return fmt.Errorf("status %d for %.200s", status, request)
+			line, _, _ := strings.Cut(request, "\r\n")
+			return fmt.Errorf("status %d for %s", status, line)
 		}
 		*latencies = append(*latencies, time.Since(begin))
 		*size += int64(n)

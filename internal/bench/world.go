@@ -89,6 +89,8 @@ func Generate(ctx context.Context, pool *pgxpool.Pool, rows int, creator, explor
 		exec(name, definition)
 	}
 	exec("unlocks", unlocksSQL, explorer, min(100, 200*unlocked/float64(rows)), unlocked)
+	// What workers would have done meanwhile.
+	exec("counts", "SELECT recount_landmarks()")
 	exec("statistics", "VACUUM ANALYZE")
 	exec("settings", "RESET ALL")
 	return err

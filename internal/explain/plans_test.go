@@ -44,6 +44,7 @@ var large = []string{"landmarks", "areas", "unlocks", "attempts", "users", "audi
 var readsAll = map[string]string{
 	"auditlog_count":    "a list of the whole log has a total; every filter has an index",
 	"auditlog_unlinked": "the verification reads the whole log",
+	"search_forget":     "a job looks for words that no name has any more",
 }
 
 // unplanned are the statements that the scenario can't send, and why.
@@ -147,13 +148,18 @@ func TestPlans(t *testing.T) {
 		requireNamedIndexes(t, statements, plans, p.indexes)
 	})
 	t.Run("the plans are the ones that were looked at", func(t *testing.T) {
-		got := render(plans)
+		got := "PostgreSQL " + p.version + "\n\n" + render(plans)
 		if *update {
 			require.NoError(t, os.MkdirAll("testdata", 0o750))
 			require.NoError(t, os.WriteFile(golden, []byte(got), 0o600))
 		}
 		want, err := os.ReadFile(golden)
 		require.NoError(t, err)
+		if first, _, _ := strings.Cut(string(want), "\n"); first != "PostgreSQL "+p.version {
+			// Of two indexes that cost the same, another version may take the other one.
+			t.Logf("the golden file is of %s, this is %s: the rules above held, the plans are not compared", first, p.version)
+			return
+		}
 		require.Equal(t, string(want), got, "read the difference; go test ./internal/explain -run TestPlans -update renews the file")
 	})
 }
@@ -214,7 +220,9 @@ func render(plans map[string][]plan) string {
 
 // planner explains statements on a connection whose settings are not the server's.
 type planner struct {
-	conn    *pgx.Conn
+	conn *pgx.Conn
+	// version is the major one of the server.
+	version string
 	indexes map[string]bool
 	// whole names the table or the index of which another one is a partition.
 	whole map[string]string
@@ -240,6 +248,7 @@ func newPlanner(t *testing.T, w *world) *planner {
 		require.NoError(t, err)
 	}
 	p := &planner{conn: conn, indexes: map[string]bool{}, whole: map[string]string{}, empty: map[string]bool{}}
+	require.NoError(t, conn.QueryRow(ctx, "SELECT current_setting('server_version_num')::int / 10000 || ''").Scan(&p.version))
 	rows, err := conn.Query(ctx, "SELECT indexname FROM pg_indexes WHERE schemaname = 'public'")
 	require.NoError(t, err)
 	names, err := pgx.CollectRows(rows, pgx.RowTo[string])

@@ -21,6 +21,7 @@ import (
 	"github.com/picaspot/picaspot/internal/importer"
 	"github.com/picaspot/picaspot/internal/metrics"
 	"github.com/picaspot/picaspot/internal/reqctx"
+	vocabulary "github.com/picaspot/picaspot/internal/search"
 	"github.com/picaspot/picaspot/internal/tile"
 )
 
@@ -101,7 +102,6 @@ func search(t *testing.T, w *world) {
 
 func tiles(t *testing.T, w *world) {
 	ctx, service := context.Background(), tile.NewService(w.Store)
-	require.NoError(t, service.Count(ctx))
 	for _, z := range []int{0, 4, 10, 14, 16} {
 		x, y := column(w.spots[0], z), row(w.spots[0], z)
 		at, faults := tile.New(z, x, y)
@@ -111,6 +111,7 @@ func tiles(t *testing.T, w *world) {
 		_, err = service.Unlocked(ctx, at, w.explorer.ID)
 		require.NoError(t, err)
 	}
+	require.NoError(t, service.Count(ctx))
 }
 
 // column and row number the tile of a zoom that a point lies in.
@@ -236,6 +237,7 @@ func upkeep(t *testing.T, w *world) {
 	ctx := context.Background()
 	require.NoError(t, w.Accounts.CleanUp(ctx))
 	require.NoError(t, w.Trash.PurgeExpired(ctx))
+	require.NoError(t, vocabulary.Forget(ctx, w.Store.Pool))
 	require.NoError(t, w.Idempotency.CleanUp(ctx))
 	require.Positive(t, testutil.CollectAndCount(metrics.NewJobs(w.Store.Pool)))
 	_, err := w.Store.Capacity(ctx)

@@ -54,8 +54,7 @@ func (g *Gate) Admit(ctx context.Context, class string, claims *token.Claims) (r
 	counted := g.limiter.Queue(ctx, pipe, keys...)
 	asked := g.sessions.Queue(ctx, pipe, claims.Subject, claims.SessionID)
 	cache.QuestionFrom(ctx).Queue(ctx, pipe)
-	// Each of them looks at its own replies.
-	_, _ = pipe.Exec(ctx)
+	g.redis.Together(pipe.Cmds())
 	limit, err := counted.Result(ctx)
 	if err != nil {
 		limit = g.limiter.Local(keys...)

@@ -2,6 +2,8 @@ package geo_test
 
 import (
 	"fmt"
+	"math"
+	"math/rand/v2"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -71,6 +73,28 @@ func TestBBoxContains(t *testing.T) {
 		{geo.BBox{West: -180, South: -1, East: -170, North: 1}, at(0, 180), true},
 	} {
 		require.Equal(t, c.want, c.box.Contains(c.p), "%v %v", c.box, c.p)
+	}
+}
+
+func TestBBoxParts(t *testing.T) {
+	t.Parallel()
+	random := rand.New(rand.NewPCG(1, 2))
+	pick := func(limit float64) float64 {
+		return []float64{-limit, limit, 0, -10, 10, math.Round((random.Float64()*2 - 1) * limit)}[random.IntN(6)]
+	}
+	require.Equal(t, []geo.BBox{geo.World}, geo.World.Parts())
+	for range 20_000 {
+		south, north := pick(90), pick(90)
+		box := geo.BBox{West: pick(180), South: min(south, north), East: pick(180), North: max(south, north)}
+		p := at(pick(90), pick(180))
+		parts := box.Parts()
+		require.LessOrEqual(t, len(parts), 2)
+		inside := false
+		for _, part := range parts {
+			require.False(t, part.CrossesAntimeridian(), box)
+			inside = inside || part.West <= p.Longitude && p.Longitude <= part.East && part.South <= p.Latitude && p.Latitude <= part.North
+		}
+		require.Equal(t, box.Contains(p), inside, "%v %v", box, p)
 	}
 }
 

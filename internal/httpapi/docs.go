@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"embed"
 	"encoding/base64"
 	"fmt"
 	"net/http"
@@ -12,22 +13,36 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/swaggest/swgui"
 	"github.com/swaggest/swgui/v5emb"
+	"github.com/vearutop/statigz"
 
+	"github.com/picaspot/picaspot/internal/apidoc"
 	"github.com/picaspot/picaspot/internal/operation"
 )
 
-const docsPath = "/docs"
+const (
+	docsPath      = "/docs"
+	referencePath = docsPath + "/reference"
+)
 
-// Docs is Swagger UI and the contract that it shows, served from the binary.
+// reference is Redoc's page and its code, as npm's redoc 2.5.4 has it, compressed.
+//
+//go:embed reference
+var reference embed.FS
+
+// referencePolicy allows Redoc its styles, which it writes as it goes, and its search,
+// which runs in a worker that it makes of a blob.
+const referencePolicy = "default-src 'none'; script-src 'self'; worker-src blob:; style-src 'self' 'unsafe-inline'; " +
+	"img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+// Docs is the contract and two ways to look at it, served from the binary: Swagger
+// UI, to try it, and Redoc, to read it.
 type Docs struct {
-	page   []byte
-	policy string
-	assets http.Handler
-	yaml   []byte
-	json   []byte
+	page     []byte
+	policy   string
+	assets   http.Handler
+	contract apidoc.Document
 }
 
 var inlineScript = regexp.MustCompile(`(?s)<script>(.*?)</script>`)
@@ -36,13 +51,9 @@ var inlineScript = regexp.MustCompile(`(?s)<script>(.*?)</script>`)
 // by their hashes, so that the content security policy needs no unsafe-inline
 // for code.
 func NewDocs(contract []byte) (*Docs, error) {
-	doc, err := openapi3.NewLoader().LoadFromData(contract)
+	document, err := apidoc.Render(contract)
 	if err != nil {
-		return nil, fmt.Errorf("read the contract: %w", err)
-	}
-	asJSON, err := doc.MarshalJSON()
-	if err != nil {
-		return nil, fmt.Errorf("contract as JSON: %w", err)
+		return nil, err
 	}
 	ui := v5emb.NewWithConfig(swgui.Config{
 		SettingsUI: map[string]string{
@@ -66,10 +77,9 @@ func NewDocs(contract []byte) (*Docs, error) {
 		fmt.Fprintf(&hashes, " 'sha256-%s'", base64.StdEncoding.EncodeToString(digest[:]))
 	}
 	return &Docs{
-		page:   page,
-		assets: ui,
-		yaml:   contract,
-		json:   asJSON,
+		page:     page,
+		assets:   ui,
+		contract: document,
 		policy: "default-src 'none'; script-src 'self'" + hashes.String() + "; style-src 'self' 'unsafe-inline'; " +
 			"img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
 	}, nil
@@ -110,5 +120,14 @@ func (d *Docs) mount(router *operation.Router) {
 		}
 		w.Header().Set("Cache-Control", "public, max-age=3600")
 		d.assets.ServeHTTP(w, r)
+	}))
+	assets := statigz.FileServer(reference, statigz.FSPrefix("reference"))
+	router.Handle("GET "+referencePath+"/", http.StripPrefix(referencePath, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "public, max-age=3600")
+		assets.ServeHTTP(w, r)
+	})))
+	router.Handle("GET "+referencePath, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Security-Policy", referencePolicy)
+		http.ServeFileFS(w, r, reference, "reference/page.html")
 	}))
 }

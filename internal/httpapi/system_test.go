@@ -13,9 +13,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"go.yaml.in/yaml/v3"
 
-	"github.com/picaspot/picaspot"
 	"github.com/picaspot/picaspot/api"
 	"github.com/picaspot/picaspot/internal/apptest"
 	"github.com/picaspot/picaspot/internal/httpapi"
@@ -109,27 +107,6 @@ func TestKeySetHasPublicKeysOnly(t *testing.T) {
 	require.True(t, kids[head.Kid], "the key that signs is published")
 }
 
-func TestContractIsServedAsItIsWritten(t *testing.T) {
-	t.Parallel()
-	s := apptest.NewWithoutWorkers(t)
-	response, body := send(t, s, request{method: "GET", path: "/openapi.yaml"})
-	require.Equal(t, http.StatusOK, response.StatusCode)
-	require.Equal(t, "application/yaml", response.Header.Get("Content-Type"))
-	require.Equal(t, string(picaspot.OpenAPI), string(body))
-
-	response, body = send(t, s, request{method: "GET", path: "/openapi.json"})
-	require.Equal(t, http.StatusOK, response.StatusCode)
-	require.Equal(t, "application/json", response.Header.Get("Content-Type"))
-	var written any
-	require.NoError(t, yaml.Unmarshal(picaspot.OpenAPI, &written))
-	want, err := json.Marshal(written)
-	require.NoError(t, err)
-	require.JSONEq(t, string(want), string(body))
-
-	_, err = httpapi.NewDocs([]byte("{"))
-	require.Error(t, err)
-}
-
 func TestDocs(t *testing.T) {
 	t.Parallel()
 	s := apptest.NewWithoutWorkers(t)
@@ -201,6 +178,7 @@ func TestEveryAnswerIsProtected(t *testing.T) {
 		"a page":          {method: "GET", path: "/verify-email"},
 		"the docs":        {method: "GET", path: "/docs"},
 		"an asset":        {method: "GET", path: "/docs/swagger-ui.css"},
+		"the reference":   {method: "GET", path: "/docs/reference"},
 		"a redirect":      {method: "GET", path: "/"},
 		"a bare head":     {method: "HEAD", path: "/healthz"},
 		"a faulty body":   {by: user, method: "POST", path: "/api/v1/areas", contentType: "application/json", body: "{"},

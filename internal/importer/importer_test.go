@@ -144,7 +144,7 @@ func TestCSV(t *testing.T) {
 		}())
 		require.Equal(t, []string{"it has no name", "the longitude \"x\" is not a number"}, rejected[0].Reasons)
 		require.Contains(t, rejected[1].Reasons[0], "2 fields")
-		require.Contains(t, rejected[2].Reasons[0], "control characters")
+		require.Contains(t, rejected[2].Reasons[0], "NUL characters")
 		require.Contains(t, rejected[3].Reasons[0], "200 characters")
 		require.Contains(t, rejected[4].Reasons[0], "UTF-8")
 	})

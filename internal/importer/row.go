@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/picaspot/picaspot/internal/geo"
@@ -95,8 +94,9 @@ func (m Mapping) row(line int, f fields, id string, at *geo.Point, reasons []str
 		switch {
 		case !utf8.ValidString(value):
 			reasons = append(reasons, what+" is not UTF-8; --encoding may help")
-		case strings.ContainsFunc(value, func(c rune) bool { return unicode.IsControl(c) && !strings.ContainsRune("\n\r\t", c) }):
-			reasons = append(reasons, what+" has control characters")
+		case strings.ContainsRune(value, 0):
+			// Other control characters are a matter of taste, and of what the API takes.
+			reasons = append(reasons, what+" has NUL characters")
 		case utf8.RuneCountInString(value) > limit:
 			reasons = append(reasons, fmt.Sprintf("%s has more than %d characters", what, limit))
 		}

@@ -154,7 +154,7 @@ picaspot_database_pool_connections_max 3
 
 func TestJobs(t *testing.T) {
 	t.Parallel()
-	s := open(t, store.Options{MaxConns: 1, AcquireTimeout: 20 * time.Millisecond})
+	s := open(t, store.Options{MaxConns: 1, AcquireTimeout: time.Second})
 	insert := func(state, queue string, n int) {
 		_, err := s.Pool.Exec(t.Context(), `INSERT INTO river_job (state, kind, args, queue, finalized_at, scheduled_at)
 			SELECT $1::text::river_job_state, 'mail', '{}', $2, CASE WHEN $1 IN ('discarded', 'completed') THEN now() END, now() - interval '1 hour'

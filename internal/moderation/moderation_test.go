@@ -251,7 +251,7 @@ func TestListOfReports(t *testing.T) {
 		report(t, second, api.ReportSubjectUser, first.ID),
 		report(t, first, api.ReportSubjectUser, second.ID),
 	}
-	reports[1] = resolve(t, moderator, reports[1].ID, api.ReportUpdate{Status: api.ReportUpdateStatusDismissed})
+	reports[1] = resolve(t, moderator, reports[1].ID, api.ReportUpdate{Status: api.ReportUpdateStatusDismissed, Note: new("It is fenced, señora.")})
 	ids := func(reports []api.Report) (ids []uuid.UUID) {
 		for _, r := range reports {
 			ids = append(ids, r.ID)
@@ -277,6 +277,9 @@ func TestListOfReports(t *testing.T) {
 			"by kind":         {api.ListReportsParams{SubjectType: new(api.ReportSubjectUser)}, pick(3, 4)},
 			"by subject":      {api.ListReportsParams{SubjectID: &harbour.ID}, pick(0, 1)},
 			"by reporter":     {api.ListReportsParams{ReporterID: &second.ID}, pick(1, 2, 3)},
+			"by a word":       {api.ListReportsParams{Search: new("SENOR")}, pick(1)},
+			"by no word":      {api.ListReportsParams{Search: new("...")}, nil},
+			"by other words":  {api.ListReportsParams{Search: new("fenced off")}, nil},
 			"by all of these": {api.ListReportsParams{Status: new(api.ReportStatusOpen), SubjectType: new(api.ReportSubjectArea), SubjectID: &harbour.ID, ReporterID: &first.ID}, pick(0)},
 		} {
 			got := list(t, moderator, test.params)

@@ -29,6 +29,8 @@ var places = List{
 		"points":     {Name: "points", Type: Integer, Order: Desc},
 		"distance":   {Name: "distance", Type: Float},
 		"id":         {Name: "id", Type: UUID},
+		"title":      {Name: "name", Type: Text, Through: "lower(%s)"},
+		"rating":     {Name: "points", Type: Integer, Then: []Column{{Name: "created_at", Type: Time}}},
 	},
 	Default: "created_at",
 }
@@ -82,6 +84,7 @@ func TestLimitAndOffset(t *testing.T) {
 func TestResolveNamesEveryFault(t *testing.T) {
 	t.Parallel()
 	feed := List{Name: "feed", SortBy: places.SortBy, Default: "created_at", CursorOnly: true}
+	ranked := List{Name: "ranked", SortBy: places.SortBy, Default: "created_at", Ranked: true}
 	for name, tc := range map[string]struct {
 		list   List
 		params Params
@@ -96,6 +99,8 @@ func TestResolveNamesEveryFault(t *testing.T) {
 		"unknown column":      {places, Params{SortBy: "password"}, []string{"sort_by unknown"}},
 		"unknown order":       {places, Params{SortOrder: "up"}, []string{"sort_order unknown"}},
 		"no pages":            {feed, Params{Page: 1}, []string{"page not_supported"}},
+		"never ranked":        {places, Params{SortBy: Relevance, Searched: true}, []string{"sort_by unknown"}},
+		"nothing to rank":     {ranked, Params{SortBy: Relevance}, []string{"sort_by needs_search"}},
 		"all at once": {
 			places, Params{Page: 2, Size: 500, Cursor: ptr(""), SortBy: "x", SortOrder: "y"},
 			[]string{"size out_of_range", "cursor page_and_cursor", "sort_by unknown", "sort_order unknown"},
@@ -117,6 +122,28 @@ func TestResolveNamesEveryFault(t *testing.T) {
 	q, err := feed.Resolve(Params{}, codec(t), nil)
 	require.NoError(t, err)
 	require.True(t, q.ByCursor(), "a list without page numbers starts by cursor")
+}
+
+func TestASearchIsSortedByRelevance(t *testing.T) {
+	t.Parallel()
+	ranked := List{Name: "ranked", SortBy: places.SortBy, Default: "created_at", Ranked: true}
+	for order, params := range map[string]Params{
+		"relevance DESC, id DESC":            {Searched: true},
+		"relevance ASC, id ASC":              {Searched: true, SortBy: Relevance, SortOrder: Asc},
+		"name ASC, id ASC":                   {Searched: true, SortBy: "name"},
+		"created_at DESC, id DESC":           {},
+		"distance DESC, id DESC":             {SortBy: "distance", SortOrder: Desc},
+		"lower(name) ASC, id ASC":            {SortBy: "title"},
+		"points ASC, created_at ASC, id ASC": {SortBy: "rating"},
+	} {
+		q, err := ranked.Resolve(params, codec(t), nil)
+		require.NoError(t, err)
+		require.Equal(t, order, q.OrderBy())
+		require.Equal(t, strings.HasPrefix(order, Relevance), q.ByRelevance())
+	}
+	q, err := places.Resolve(Params{Searched: true}, codec(t), nil)
+	require.NoError(t, err)
+	require.Equal(t, []string{"created_at", "id"}, q.Keys(), "a list that is not ranked keeps its order")
 }
 
 func TestFiltersThatCantBeWritten(t *testing.T) {
@@ -282,6 +309,18 @@ func TestPagesByNumber(t *testing.T) {
 	}
 }
 
+func TestATotalThatWasNotCountedOut(t *testing.T) {
+	t.Parallel()
+	for page, bounded := range map[int]bool{1: true, 2: false} {
+		q := resolve(t, Params{Page: page, Size: 10})
+		source := table(randomPlaces(15), q)
+		source.IsLowerBound = func() bool { return true }
+		result, err := Fetch(context.Background(), q, source)
+		require.NoError(t, err)
+		require.Equal(t, bounded, result.Offset.IsLowerBound, "page %d shows whether it is the last one", page)
+	}
+}
+
 func TestKeysetEndsWithoutCursor(t *testing.T) {
 	t.Parallel()
 	q := resolve(t, Params{Cursor: ptr(""), Size: 10})
@@ -330,6 +369,10 @@ func TestMap(t *testing.T) {
 		Result[string]{Keyset: &Keyset[string]{[]string{}, ptr("c")}},
 		Map(Result[int]{Keyset: &Keyset[int]{nil, ptr("c")}}, double))
 	require.Equal(t, Result[string]{}, Map(Result[int]{}, double))
+	even := func(n int) (string, bool) { return double(n), n%2 == 0 }
+	require.Equal(t,
+		Result[string]{Keyset: &Keyset[string]{[]string{"xx"}, ptr("c")}},
+		Choose(Result[int]{Keyset: &Keyset[int]{[]int{1, 2}, ptr("c")}}, even))
 }
 
 func TestSQL(t *testing.T) {
@@ -356,6 +399,16 @@ func TestSQL(t *testing.T) {
 			Params{SortBy: "name"}, []any{"x'; DROP TABLE areas", id},
 			`SELECT "id" FROM "areas" WHERE "areas"."is_verified" AND ("areas"."name", "areas"."id") > ($1, $2) ORDER BY "areas"."name" ASC, "areas"."id" ASC`,
 			"(name, id) > ($4, $5)",
+		},
+		"through a function": {
+			Params{SortBy: "title"}, []any{"Łódź", id},
+			`SELECT "id" FROM "areas" WHERE "areas"."is_verified" AND (lower("areas"."name"), "areas"."id") > (lower($1), $2) ORDER BY lower("areas"."name") ASC, "areas"."id" ASC`,
+			"(lower(name), id) > (lower($4), $5)",
+		},
+		"by three columns": {
+			Params{SortBy: "rating", SortOrder: Desc}, []any{int64(3), created, id},
+			`SELECT "id" FROM "areas" WHERE "areas"."is_verified" AND ("areas"."points", "areas"."created_at", "areas"."id") < ($1, $2, $3) ORDER BY "areas"."points" DESC, "areas"."created_at" DESC, "areas"."id" DESC`,
+			"(points, created_at, id) < ($4, $5, $6)",
 		},
 		"by id": {
 			Params{SortBy: "id"}, []any{id},

@@ -53,6 +53,7 @@ type Conn struct {
 	redis.UniversalClient
 	breaker *breaker
 	starts  *starts
+	batcher batcher
 }
 
 // Open returns a connection to the Redis at a URL in go-redis's form,

@@ -439,6 +439,11 @@ func TestRoleLists(t *testing.T) {
 			require.Equal(t, whole.Items, paged)
 			require.Equal(t, whole.Items, walked)
 		}
+		found := list(api.ListRolesParams{Search: new("-TÉAM"), Page: new(1), Size: new(1)})
+		require.Equal(t, "a-team", found.Items[0].Name)
+		require.Equal(t, 1, *found.Total)
+		require.Equal(t, 4, *list(api.ListRolesParams{Search: new("The "), Size: new(2)}).Total, "descriptions count")
+		require.Empty(t, list(api.ListRolesParams{Search: new("%")}).Items)
 		require.Equal(t, []int{1, 2, 0}, []int{mustGet(t, admin, "admin").MemberCount, mustGet(t, admin, "user").MemberCount, mustGet(t, admin, "curator").MemberCount})
 		wrong, err := admin.ListRolesWithResponse(ctx, &api.ListRolesParams{Cursor: new("x")})
 		require.NoError(t, err)

@@ -78,15 +78,25 @@ func Parse(ctx context.Context, db querier, text string) (Text, error) {
 	return t, nil
 }
 
-// unspaced are the scripts that the database indexes by pairs of characters.
-var unspaced = []*unicode.RangeTable{
-	unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Hangul, unicode.Thai, unicode.Lao, unicode.Tibetan, unicode.Myanmar,
-	unicode.Khmer,
+// unspaced are the characters that the database indexes by pairs, as search_vector has
+// them.
+var unspaced = &unicode.RangeTable{
+	R16: []unicode.Range16{
+		{Lo: 0x0E00, Hi: 0x109F, Stride: 1}, // Thai, Lao, Tibetan, Burmese
+		{Lo: 0x1780, Hi: 0x17FF, Stride: 1}, // Khmer
+		{Lo: 0x3005, Hi: 0x3007, Stride: 2},
+		{Lo: 0x3040, Hi: 0x30FF, Stride: 1}, // kana
+		{Lo: 0x31F0, Hi: 0x31FF, Stride: 1},
+		{Lo: 0x3400, Hi: 0x4DBF, Stride: 1}, // Han
+		{Lo: 0x4E00, Hi: 0x9FFF, Stride: 1},
+		{Lo: 0xAC00, Hi: 0xD7A3, Stride: 1}, // Hangul
+	},
+	R32: []unicode.Range32{{Lo: 0x20000, Hi: 0x3FFFF, Stride: 1}},
 }
 
 func isUnspaced(w string) bool {
 	r, _ := utf8.DecodeRuneInString(w)
-	return unicode.In(r, unspaced...)
+	return unicode.Is(unspaced, r)
 }
 
 func cut(s string, runes int) string {
@@ -121,7 +131,7 @@ func (t Text) loose() string {
 		}
 		alternatives := []string{w.term(w.open || letters >= prefixFrom)}
 		for _, c := range w.corrected {
-			alternatives = append(alternatives, word{text: c}.term(false))
+			alternatives = append(alternatives, word{text: c}.term(w.open))
 		}
 		terms = append(terms, "("+strings.Join(alternatives, " | ")+")")
 	}

@@ -105,7 +105,7 @@ func failure(err error) string {
 	case errors.Is(err, context.Canceled):
 		return "canceled"
 	default:
-		return "connection"
+		return "other"
 	}
 }
 

@@ -18,21 +18,31 @@ const (
 	countLock = 0x7069636100000004
 	// countBatch is how many changes one transaction counts.
 	countBatch = 50_000
+	// sweepFrom is how many changes that were counted, as those of an import, leave so
+	// much behind that readers should not wait for autovacuum.
+	sweepFrom = 10_000
 )
 
 // Count adds to the counts what is not counted yet, in batches. Tiles show the same
 // before and after it, and while it runs; it keeps them cheap. When another process is
 // at it already, it leaves the work to that one.
 func (s *Service) Count(ctx context.Context) error {
-	for {
-		counted, err := s.countOnce(ctx)
-		if err != nil {
+	all, counted := 0, countBatch
+	for counted == countBatch {
+		var err error
+		if counted, err = s.countOnce(ctx); err != nil {
 			return fmt.Errorf("count landmarks: %w", err)
 		}
-		if counted < countBatch {
-			return nil
-		}
+		all += counted
 	}
+	if all < sweepFrom {
+		return nil
+	}
+	// Who does not own the table gets a warning, and leaves it to autovacuum.
+	if _, err := s.store.Pool.Exec(ctx, "VACUUM landmark_cell_changes"); err != nil {
+		return fmt.Errorf("count landmarks: sweep: %w", err)
+	}
+	return nil
 }
 
 func (s *Service) countOnce(ctx context.Context) (counted int, err error) {

@@ -365,3 +365,30 @@ func TestUnlockTile(t *testing.T) {
 	require.Equal(t, http.StatusOK, again())
 	require.Equal(t, []uuid.UUID{a}, unlocked(t, explorer, street).LandmarkIds)
 }
+
+func TestEstimate(t *testing.T) {
+	t.Parallel()
+	s := apptest.NewWithoutWorkers(t)
+	creator := s.User()
+	fiji := geo.Point{Latitude: -17, Longitude: 179.9}
+	points := slices.Repeat([]geo.Point{here}, 100)
+	points = append(points, slices.Repeat([]geo.Point{fiji, {Latitude: -17, Longitude: -179.9}}, 10)...)
+	scatter(t, s, creator, s.Area(creator, "Harbour").ID, points)
+	require.NoError(t, s.Tiles.Count(t.Context()))
+	around := func(p geo.Point, degrees float64) geo.BBox {
+		return geo.BBox{West: p.Longitude - degrees, South: p.Latitude - degrees, East: p.Longitude + degrees, North: p.Latitude + degrees}
+	}
+	for want, boxes := range map[int][]geo.BBox{
+		120: {geo.World, {West: 0, South: -90, East: -1, North: 90}},
+		100: {around(here, 0.001), around(here, 0.5), around(here, 30)},
+		20:  {{West: 179, South: -18, East: -179, North: -16}, {West: 100, South: -80, East: -100, North: 10}},
+		10:  {around(fiji, 0.05), {West: 0, South: -90, East: 180, North: 0}},
+		0:   {around(geo.Point{}, 1), {West: 10, South: 53, East: 8, North: 53.5}},
+	} {
+		for _, box := range boxes {
+			got, err := tile.Estimate(t.Context(), s.Store, box)
+			require.NoError(t, err)
+			require.Equal(t, want, got, "%v", box)
+		}
+	}
+}

@@ -86,6 +86,11 @@ func TestList(t *testing.T) {
 			"between times":      {api.ListTrashParams{From: &start, To: &middle}, roots[4:]},
 			"by all of these":    {api.ListTrashParams{EntityType: ptr(api.TrashKindLandmark), DeletedBy: &b.admin.ID, From: &middle, To: ptr(time.Now().Add(time.Hour))}, roots[1:4]},
 			"to nothing":         {api.ListTrashParams{EntityType: ptr(api.TrashKindUnlock)}, nil},
+			"by a word":          {api.ListTrashParams{Search: ptr("OAK")}, roots[1:4]},
+			"by all its words":   {api.ListTrashParams{Search: ptr("1 oak")}, []uuid.UUID{roots[2]}},
+			"by a user's name":   {api.ListTrashParams{Search: &other.Username}, roots[:1]},
+			"by a word and more": {api.ListTrashParams{Search: ptr("anch"), EntityType: ptr(api.TrashKindLandmark), To: &middle}, roots[5:]},
+			"by no word":         {api.ListTrashParams{Search: ptr("!")}, nil},
 			"in the other order": {api.ListTrashParams{DeletedBy: &b.creator.ID, SortOrder: ptr(api.ListTrashParamsSortOrderAsc)}, []uuid.UUID{roots[5], roots[4]}},
 		} {
 			t.Run(name, func(t *testing.T) {

@@ -68,7 +68,7 @@ $$;
 CREATE FUNCTION name_key(name text) RETURNS text LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
 SET search_path FROM CURRENT AS $$
 BEGIN
-  RETURN left(search_fold(name), 200);
+  RETURN left(btrim(search_fold(name)), 200);
 END
 $$;
 -- +goose StatementEnd

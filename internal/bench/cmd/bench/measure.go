@@ -5,13 +5,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,7 +22,7 @@ import (
 // probe is one thing to measure.
 type probe struct {
 	name   string
-	server *httptest.Server
+	server *server
 	paths  []string
 	// method is GET, and status 200, unless they are said; body is that of a POST.
 	method string
@@ -96,14 +95,14 @@ func (w *world) measure(ctx context.Context) (table, error) {
 	}
 	err = w.app.Store.Pool.QueryRow(ctx, `SELECT avg(n) FROM (SELECT (SELECT count(*) FROM landmarks l WHERE l.deleted_at IS NULL AND ST_DWithin(l.location, s.location, 1000)) AS n
 		FROM (SELECT location FROM landmarks ORDER BY id LIMIT 100) s) x`).Scan(&t.hits)
-	t.rss, t.hwm = memory()
+	t.rss, t.hwm = w.chain.memory()
 	return t, err
 }
 
 // load puts a load on a probe's server, from a process of its own, so that what the
 // client allocates does not count.
 func (w *world) load(ctx context.Context, p probe, round int) (bench.Result, float64, error) {
-	u, err := url.Parse(p.server.URL)
+	u, err := url.Parse(p.server.url)
 	if err != nil {
 		return bench.Result{}, 0, err
 	}
@@ -135,20 +134,25 @@ func (w *world) load(ctx context.Context, p probe, round int) (bench.Result, flo
 	if err != nil {
 		return bench.Result{}, 0, err
 	}
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
+	before, err := p.server.mallocs(ctx)
+	if err != nil {
+		return bench.Result{}, 0, err
+	}
 	command := exec.CommandContext(ctx, executable, "-load")
 	command.Stdin, command.Stderr = bytes.NewReader(input), os.Stderr
 	output, err := command.Output()
 	if err != nil {
 		return bench.Result{}, 0, err
 	}
-	runtime.ReadMemStats(&after)
+	after, err := p.server.mallocs(ctx)
+	if err != nil {
+		return bench.Result{}, 0, err
+	}
 	var result bench.Result
 	if err := json.Unmarshal(output, &result); err != nil {
 		return bench.Result{}, 0, err
 	}
-	return result, float64(after.Mallocs-before.Mallocs) / float64(result.Requests), nil
+	return result, (after - before) / float64(result.Requests), nil
 }
 
 // cursorDepth is how many pages of 20 the deep cursor has gone.
@@ -208,6 +212,16 @@ func (w *world) probes(ctx context.Context) ([][]probe, error) {
 			{name: fmt.Sprintf("list, cursor %d pages deep", min(cursorDepth, w.rows/20-1)), server: w.chain, paths: []string{deep}, beside: "list, first cursor"},
 		},
 		{
+			{name: "search, two words", server: w.chain, paths: []string{"/api/v1/landmarks?search=harbour%20777&size=20"}},
+			{name: "search, mistyped", server: w.chain, paths: []string{"/api/v1/landmarks?search=catedral%20888&size=20"}},
+			{name: "search, a word of many", server: w.chain, paths: []string{"/api/v1/landmarks?search=lighthouse&size=20"}},
+		},
+		{
+			{name: "tile, zoom 4", server: w.chain, paths: w.tiles(4)},
+			{name: "tile, zoom 10", server: w.chain, paths: w.tiles(10)},
+			{name: "tile, zoom 14", server: w.chain, paths: w.tiles(14)},
+		},
+		{
 			{name: "create landmark", server: w.chain, paths: make1000("/api/v1/landmarks"), method: http.MethodPost, status: http.StatusCreated, body: w.newLandmark},
 			{name: "login", server: w.chain, paths: []string{"/api/v1/auth/login"}, method: http.MethodPost, body: func(int) string {
 				return `{"identifier":"bench","password":"` + password + `"}`
@@ -215,6 +229,19 @@ func (w *world) probes(ctx context.Context) ([][]probe, error) {
 		},
 	}
 	return groups, nil
+}
+
+// tiles are those of a zoom that spots lie in.
+func (w *world) tiles(zoom int) []string {
+	paths := make([]string, len(w.spots))
+	n := math.Exp2(float64(zoom))
+	for i, at := range w.spots {
+		latitude := at.Latitude * math.Pi / 180
+		x := int(n * (at.Longitude + 180) / 360)
+		y := int(n * (1 - math.Asinh(math.Tan(latitude))/math.Pi) / 2)
+		paths[i] = fmt.Sprintf("/api/v1/tiles/landmarks/%d/%d/%d", zoom, x, y)
+	}
+	return paths
 }
 
 func make1000(path string) []string {
@@ -228,12 +255,12 @@ func (w *world) newLandmark(i int) string {
 }
 
 func (w *world) etag(ctx context.Context, path string) (string, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, w.chain.URL+path, nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, w.chain.url+path, nil)
 	if err != nil {
 		return "", err
 	}
 	request.Header.Set("Authorization", "Bearer "+w.token)
-	response, err := w.chain.Client().Do(request)
+	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return "", err
 	}
@@ -259,27 +286,4 @@ func (w *world) deepCursor(ctx context.Context, pages int) (string, error) {
 	}
 	fmt.Fprintf(os.Stderr, "%d pages deep after %s\n", pages, time.Since(begun).Round(time.Millisecond))
 	return "/api/v1/landmarks?size=20&cursor=" + url.QueryEscape(cursor), nil
-}
-
-// memory is the process's resident memory now and at its peak, in bytes; 0 where
-// there is no /proc.
-func memory() (rss, peak int64) {
-	status, err := os.ReadFile("/proc/self/status")
-	if err != nil {
-		return 0, 0
-	}
-	for line := range strings.Lines(string(status)) {
-		fields := strings.Fields(line)
-		if len(fields) < 2 {
-			continue
-		}
-		kilobytes, _ := strconv.ParseInt(fields[1], 10, 64)
-		switch fields[0] {
-		case "VmRSS:":
-			rss = kilobytes << 10
-		case "VmHWM:":
-			peak = kilobytes << 10
-		}
-	}
-	return rss, peak
 }

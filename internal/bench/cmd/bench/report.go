@@ -33,7 +33,7 @@ func document(s settings, tables []table) string {
 			}
 			fmt.Fprintf(&b, "| %s | %.0f | %s | %s | %d | %.0f | %s | %s |\n", r.name, m.PerSec, ms(m.P50), ms(m.P99), m.Bytes, median(r.allocations), compared, goal)
 		}
-		fmt.Fprintf(&b, "\nResident memory of the process, in which all of the servers above run: %d MB at the end, %d MB at its peak.\n", t.rss>>20, t.hwm>>20)
+		fmt.Fprintf(&b, "\nResident memory of the server with copies: %d MB at the end, %d MB at its peak.\n", t.rss>>20, t.hwm>>20)
 	}
 	b.WriteString("\nWalkers are 100 people who walk in 25 cities and ask every 25 m. What each part of the chain costs tells `go test -run - -bench .\n" +
 		"./internal/app ./internal/middleware ./internal/operation ./internal/cache ./internal/geo`.\n")

@@ -33,7 +33,7 @@ type world struct {
 	rows int
 	// chain is the application, cold the same without copies, plain what somebody
 	// would write by hand.
-	chain, cold, plain *httptest.Server
+	chain, cold, plain *server
 	app                *app.App
 	token              string
 	spots              []geo.Point
@@ -46,6 +46,15 @@ func (w *world) close() {
 	for i := len(w.closers) - 1; i >= 0; i-- {
 		w.closers[i]()
 	}
+}
+
+// unlimited are limits that nobody reaches.
+func unlimited(classes ...string) []string {
+	var limits []string
+	for _, class := range classes {
+		limits = append(limits, class+":address=1000000/1s", class+":account=1000000/1s")
+	}
+	return limits
 }
 
 // spotsWanted is how many places are asked around, walkers how many people walk from
@@ -74,31 +83,22 @@ func newWorld(ctx context.Context, s settings, databaseURL, redisURL string, row
 	if err := store.Migrate(ctx, databaseURL); err != nil {
 		return nil, err
 	}
-	open := func(memory int) (*app.App, error) {
-		c := config.Config{
-			HTTPAddr: "127.0.0.1:0", PublicURL: "http://localhost", DatabaseURL: databaseURL, DatabaseMaxConns: int32(s.connections), //nolint:gosec // A small number.
-			StatementTimeout: time.Minute, RedisURL: redisURL, CacheMemory: memory,
-			StorageURL: "file://" + filepath.ToSlash(photos), SMTPURL: "smtp://127.0.0.1:1", MailFrom: "bench@picaspot.example",
-			SecretKey: strings.Repeat("bench secret ", 4), AccessTokenTTL: time.Hour, TrashRetention: time.Hour, ShutdownTimeout: time.Second,
-			SessionTTL: time.Hour, SessionIdleTTL: time.Hour, RememberedTTL: time.Hour, RememberedIdleTTL: time.Hour, Workers: 1,
-			// One user behind one address asks for all; it is counted all the same.
-			RateLimits: []string{
-				"read:address=1000000/1s", "read:account=1000000/1s", "write:address=1000000/1s", "write:account=1000000/1s",
-				"login:address=1000000/1s", "login:account=1000000/1s",
-			},
-		}
-		if err := c.Complete(); err != nil {
-			return nil, err
-		}
-		a, err := app.New(ctx, c)
-		if err == nil {
-			w.closers = append(w.closers, a.Close)
-		}
-		return a, err
+	c := config.Config{
+		HTTPAddr: "127.0.0.1:0", PublicURL: "http://localhost", DatabaseURL: databaseURL, DatabaseMaxConns: int32(s.connections), //nolint:gosec // A small number.
+		StatementTimeout: time.Minute, RedisURL: redisURL,
+		StorageURL: "file://" + filepath.ToSlash(photos), SMTPURL: "smtp://127.0.0.1:1", MailFrom: "bench@picaspot.example",
+		SecretKey: strings.Repeat("bench secret ", 4), AccessTokenTTL: time.Hour, TrashRetention: time.Hour, ShutdownTimeout: time.Second,
+		SessionTTL: time.Hour, SessionIdleTTL: time.Hour, RememberedTTL: time.Hour, RememberedIdleTTL: time.Hour, Workers: 1,
+		// One user behind one address asks for all; it is counted all the same.
+		RateLimits: unlimited("read", "write", "login", "tile"),
 	}
-	if w.app, err = open(defaultMemory); err != nil {
+	if err := c.Complete(); err != nil {
 		return nil, err
 	}
+	if w.app, err = app.New(ctx, c); err != nil {
+		return nil, err
+	}
+	w.closers = append(w.closers, w.app.Close)
 	user, err := w.app.Accounts.Create(ctx, account.Registration{Username: "bench", Email: "bench@picaspot.example", Password: password}, authz.DefaultRole)
 	if err != nil {
 		return nil, err
@@ -122,21 +122,29 @@ func newWorld(ctx context.Context, s settings, databaseURL, redisURL string, row
 	if err := w.app.Store.Pool.QueryRow(ctx, "SELECT area_id FROM landmarks WHERE id = $1", w.ids[0]).Scan(&w.area); err != nil {
 		return nil, err
 	}
-	withoutCopies, err := open(0)
+	binary, err := build(ctx)
 	if err != nil {
 		return nil, err
 	}
-	serve := func(h http.Handler) *httptest.Server {
-		server := httptest.NewServer(h)
-		w.closers = append(w.closers, server.Close)
-		return server
+	w.closers = append(w.closers, func() { _ = os.RemoveAll(filepath.Dir(binary)) }) // A folder of the system's own.
+	for _, start := range []struct {
+		server **server
+		memory int
+	}{{&w.chain, defaultMemory}, {&w.cold, 0}} {
+		started, err := startServer(ctx, binary, c, start.memory)
+		if err != nil {
+			return nil, err
+		}
+		w.closers = append(w.closers, started.stop)
+		*start.server = started
 	}
-	w.chain, w.cold = serve(w.app.Handler), serve(withoutCopies.Handler)
 	fixed, err := w.get(ctx, w.chain, "/api/v1/landmarks/"+w.ids[0].String())
 	if err != nil {
 		return nil, err
 	}
-	w.plain = serve(bench.Plain(w.app.Store.Pool, user.ID, fixed))
+	plain := httptest.NewServer(bench.Plain(w.app.Store.Pool, user.ID, fixed))
+	w.closers = append(w.closers, plain.Close)
+	w.plain = &server{url: plain.URL}
 	return w, nil
 }
 
@@ -144,13 +152,13 @@ func newWorld(ctx context.Context, s settings, databaseURL, redisURL string, row
 const defaultMemory = 32
 
 // get asks one server once.
-func (w *world) get(ctx context.Context, server *httptest.Server, path string) ([]byte, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL+path, nil)
+func (w *world) get(ctx context.Context, server *server, path string) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, server.url+path, nil)
 	if err != nil {
 		return nil, err
 	}
 	request.Header.Set("Authorization", "Bearer "+w.token)
-	response, err := server.Client().Do(request)
+	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return nil, err
 	}
@@ -184,10 +192,10 @@ func (w *world) walks() []string {
 }
 
 // sameAnswers holds against each other what two servers say.
-func (w *world) sameAnswers(ctx context.Context, a, b *httptest.Server, paths []string) error {
+func (w *world) sameAnswers(ctx context.Context, a, b *server, paths []string) error {
 	for _, path := range paths[:min(20, len(paths))] {
 		var both [2]any
-		for i, server := range []*httptest.Server{a, b} {
+		for i, server := range []*server{a, b} {
 			body, err := w.get(ctx, server, path)
 			if err != nil {
 				return err
