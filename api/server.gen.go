@@ -2450,8 +2450,8 @@ type ListTrashParams struct {
 	// To Only what was deleted before this time.
 	To *time.Time `form:"to,omitempty" json:"to,omitempty"`
 
-	// Search Only what has these words in its name, of which the last one may go on. An unlock has the name
-	// of its landmark.
+	// Search Only what has all of these words in its name, of which the last one may go on. An unlock has the
+	// name of its landmark.
 	Search *string `form:"search,omitempty" json:"search,omitempty"`
 
 	// SortBy What to sort by.
@@ -2904,7 +2904,7 @@ type ListReportsParams struct {
 	// ReporterID Only reports of this user.
 	ReporterID *openapi_types.UUID `form:"reporter_id,omitempty" json:"reporter_id,omitempty"`
 
-	// Search Only reports with these words in the comment or the note, of which the last one may go on.
+	// Search Only reports with all of these words in the comment or the note, of which the last one may go on.
 	Search *string `form:"search,omitempty" json:"search,omitempty"`
 
 	// SortBy What to sort by.

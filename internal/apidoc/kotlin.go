@@ -34,7 +34,7 @@ func (c *call) kotlin() (string, error) {
 			value := "photo"
 			if !c.isBinary(name) {
 				var err error
-				if value, err = kotlinField(c.op.OperationID, name, property, object[name]); err != nil {
+				if value, err = kotlinField(c.op.OperationID, name, property, object[name], "  "); err != nil {
 					return "", err
 				}
 			}
@@ -54,13 +54,13 @@ func (c *call) kotlin() (string, error) {
 	return start + parenthesised(arguments, "") + ")\n", nil
 }
 
-// kotlinField is the value of a field of a form; the type of its enum is named after
-// the operation.
-func kotlinField(operation, name string, schema *openapi3.SchemaRef, value any) (string, error) {
-	if len(schema.Value.Enum) > 0 && schema.Ref == "" {
-		return upperFirst(operation) + upperFirst(camel(name)) + "." + enumName(value), nil
+// kotlinField is the value of a field. An enum without a name is named after the field
+// and what has it, a schema or the operation of a form.
+func kotlinField(of, name string, schema *openapi3.SchemaRef, value any, indent string) (string, error) {
+	if len(schema.Value.Enum) > 0 && typeName(schema) == "" && value != nil {
+		return upperFirst(of) + upperFirst(camel(name)) + "." + enumName(value), nil
 	}
-	return kotlinValue(schema, value, "  ")
+	return kotlinValue(schema, value, indent)
 }
 
 // kotlinValue is a value of a schema in Kotlin, of the types that the client has.
@@ -104,7 +104,7 @@ func kotlinValue(ref *openapi3.SchemaRef, value any, indent string) (string, err
 			if property == nil {
 				return "", fmt.Errorf("%s has no field %s", name, field)
 			}
-			item, err := kotlinValue(property, value[field], indent+"  ")
+			item, err := kotlinField(name, field, property, value[field], indent+"  ")
 			if err != nil {
 				return "", fmt.Errorf("%s: %w", field, err)
 			}

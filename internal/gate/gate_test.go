@@ -232,7 +232,7 @@ func TestSessions(t *testing.T) {
 
 		late, cancel := context.WithDeadline(from(t.Context(), home), time.Now().Add(-time.Second))
 		defer cancel()
-		limit, _, err = b.Admit(late, "none", bob)
+		limit, _, err = b.Admit(late, "none", b.logIn(t))
 		require.True(t, limit.Allowed)
 		require.Equal(t, fault.Unavailable, fault.KindOf(err), "what the database says is told apart")
 	})

@@ -126,23 +126,27 @@ CREATE INDEX "search_vocabulary_similar" ON "search_vocabulary" USING gin ("word
 
 -- Words of four letters and more are worth correcting; numbers are not.
 -- +goose StatementBegin
-CREATE FUNCTION search_correctable(name text) RETURNS SETOF text LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+CREATE FUNCTION search_correctable(name text) RETURNS SETOF text LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE ROWS 3
 SET search_path FROM CURRENT AS $$
   SELECT word FROM unnest(tsvector_to_array(search_vector(name))) word WHERE char_length(word) BETWEEN 4 AND 40 AND word !~ '^[0-9]+$'
 $$;
 -- +goose StatementEnd
 
+-- Each word is looked up by itself, in search_vocabulary_word: a join could become one
+-- that reads the whole vocabulary, in the plan that a connection keeps for one row and
+-- for a thousand.
 -- +goose StatementBegin
 CREATE FUNCTION learn_words() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
   IF TG_OP = 'INSERT' THEN
     INSERT INTO search_vocabulary (word)
-    SELECT DISTINCT w.word FROM new_rows n, search_correctable(n.name) w (word)
-    WHERE NOT EXISTS (SELECT FROM search_vocabulary v WHERE v.word = w.word);
+    SELECT word FROM (SELECT DISTINCT w.word FROM new_rows n, search_correctable(n.name) w (word)) learned
+    WHERE (SELECT v.word FROM search_vocabulary v WHERE v.word = learned.word LIMIT 1) IS NULL;
   ELSE
     INSERT INTO search_vocabulary (word)
-    SELECT DISTINCT w.word FROM new_rows n JOIN old_rows o ON o.id = n.id AND o.name <> n.name, search_correctable(n.name) w (word)
-    WHERE NOT EXISTS (SELECT FROM search_vocabulary v WHERE v.word = w.word);
+    SELECT word FROM (
+      SELECT DISTINCT w.word FROM new_rows n JOIN old_rows o ON o.id = n.id AND o.name <> n.name, search_correctable(n.name) w (word)) learned
+    WHERE (SELECT v.word FROM search_vocabulary v WHERE v.word = learned.word LIMIT 1) IS NULL;
   END IF;
   RETURN NULL;
 END

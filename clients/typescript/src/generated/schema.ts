@@ -476,7 +476,8 @@ export interface paths {
         };
         /**
          * List areas
-         * @description All areas, newest first unless `sort_by` says otherwise.
+         * @description All areas, newest first unless `sort_by` says otherwise; with `search` those whose names and
+         *     descriptions have its words, the most relevant first.
          */
         get: operations["listAreas"];
         put?: never;
@@ -557,7 +558,9 @@ export interface paths {
         };
         /**
          * Landmarks of an area
-         * @description The landmarks that stand in an area, or in it and all its descendants.
+         * @description The landmarks that stand in an area, or in it and all its descendants, newest first unless
+         *     `sort_by` says otherwise; with `search` those whose names and descriptions have its words, the
+         *     most relevant first.
          */
         get: operations["listAreaLandmarks"];
         put?: never;
@@ -635,7 +638,8 @@ export interface paths {
         };
         /**
          * List landmarks
-         * @description All landmarks, newest first unless `sort_by` says otherwise.
+         * @description All landmarks, newest first unless `sort_by` says otherwise; with `search` those whose names and
+         *     descriptions have its words, the most relevant first.
          */
         get: operations["listLandmarks"];
         put?: never;
@@ -757,6 +761,101 @@ export interface paths {
          * @description Doing it twice changes nothing.
          */
         delete: operations["unverifyLandmark"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/landmarks.geojson": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Export landmarks as GeoJSON
+         * @description The landmarks that the filters of the list leave, all of them, the oldest first, as a GeoJSON
+         *     FeatureCollection (RFC 7946) that is streamed, so it may be of any length. A landmark that is
+         *     there all the while is in it once, as it was at some moment meanwhile; the export is no snapshot
+         *     of a single moment. If the server fails on the way it cuts the connection: what arrived is no
+         *     complete document then, and no valid one. `picaspot import` and every GIS read it.
+         */
+        get: operations["exportLandmarks"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tiles/landmarks/{z}/{x}/{y}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The zoom. */
+                z: components["parameters"]["TileZ"];
+                /** @description The column from the west, less than 2 to the power of `z`. */
+                x: components["parameters"]["TileX"];
+                /** @description The row from the north, less than 2 to the power of `z`. */
+                y: components["parameters"]["TileY"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Get a tile of landmarks
+         * @description A Mapbox Vector Tile 2.1 in Web Mercator, extent 4096, numbered from the north west (XYZ). A
+         *     grid divides each tile into eight times eight cells, each of which is a tile itself, three
+         *     zooms deeper. Up to zoom 13 a cell shows a single landmark or a cluster; from zoom 14 on it
+         *     shows up to 32 landmarks, or a cluster. There are two layers, and one that is empty is left
+         *     out; a tile that shows nothing has no bytes. All features are points, and none stands in
+         *     two tiles.
+         *     - `landmarks`: `id` (the landmark's), `name`, `difficulty` (1 to 5), `is_verified`, `area_id`.
+         *     - `clusters`: `id` (the cell as `z/x/y`, the same in every tile), `count` (of its landmarks) and
+         *       `bbox` (the cell as `west,south,east,north` in degrees, to zoom in on, or to list the
+         *       landmarks with `GET /api/v1/landmarks?bbox=`). The point is the middle of its landmarks.
+         *
+         *     Ids are properties, since vector tiles know numbers only: MapLibre takes them with
+         *     `promoteId: id`. What lies beyond 85.05 degrees stands on the map's edge. The tile is the same
+         *     for everybody, and shows each change that was acknowledged before the request; what the caller
+         *     has unlocked is told by `GET /api/v1/tiles/unlocks/{z}/{x}/{y}`. `ETag` is of the content: a
+         *     client may keep tiles, and asks with `If-None-Match` whether they still hold.
+         */
+        get: operations["getLandmarkTile"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tiles/unlocks/{z}/{x}/{y}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The zoom. */
+                z: components["parameters"]["TileZ"];
+                /** @description The column from the west, less than 2 to the power of `z`. */
+                x: components["parameters"]["TileX"];
+                /** @description The row from the north, less than 2 to the power of `z`. */
+                y: components["parameters"]["TileY"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Get what the caller has unlocked in a tile
+         * @description What goes on top of `GET /api/v1/tiles/landmarks/{z}/{x}/{y}`: which of the landmarks that the
+         *     tile shows by themselves the caller has unlocked, and how many there are in each cell of its
+         *     grid, for its clusters. In MapLibre each becomes a `setFeatureState` under the same id.
+         */
+        get: operations["getUnlockTile"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1187,7 +1286,10 @@ export interface paths {
             query?: never;
             header?: never;
             path: {
-                /** @description The role's name. */
+                /**
+                 * @description The role's name.
+                 * @example curator
+                 */
                 role: components["parameters"]["RoleName"];
             };
             cookie?: never;
@@ -1220,7 +1322,10 @@ export interface paths {
             query?: never;
             header?: never;
             path: {
-                /** @description The role's name. */
+                /**
+                 * @description The role's name.
+                 * @example curator
+                 */
                 role: components["parameters"]["RoleName"];
             };
             cookie?: never;
@@ -1331,7 +1436,10 @@ export interface paths {
             query?: never;
             header?: never;
             path: {
-                /** @description The version's number. */
+                /**
+                 * @description The version's number.
+                 * @example 1
+                 */
                 version: components["parameters"]["PolicyVersionNumber"];
             };
             cookie?: never;
@@ -1971,10 +2079,12 @@ export interface components {
             /** Format: double */
             longitude: number;
         } | null;
-        /** @description `total`, `page` and `pages` with `page`, `next_cursor` with `cursor`. */
+        /** @description `total`, `page`, `size` and `pages` with `page`, `next_cursor` with `cursor`. */
         PageInfo: {
             /** @description Items on all pages. */
             total?: number;
+            /** @description True when a search has more matches than `total`, which were not counted; absent otherwise. */
+            total_is_lower_bound?: boolean;
             page?: number;
             size?: number;
             pages?: number;
@@ -2114,6 +2224,64 @@ export interface components {
         };
         NearbyLandmarkList: components["schemas"]["PageInfo"] & {
             items: components["schemas"]["NearbyLandmark"][];
+        };
+        /** @description A GeoJSON FeatureCollection (RFC 7946). */
+        LandmarkFeatureCollection: {
+            /** @enum {string} */
+            type: "FeatureCollection";
+            features: components["schemas"]["LandmarkFeature"][];
+        };
+        /** @description A landmark as a GeoJSON Feature. */
+        LandmarkFeature: {
+            /** @enum {string} */
+            type: "Feature";
+            /** Format: uuid */
+            id: string;
+            geometry: components["schemas"]["PointGeometry"];
+            properties: components["schemas"]["LandmarkProperties"];
+        };
+        PointGeometry: {
+            /** @enum {string} */
+            type: "Point";
+            /** @description Longitude, latitude. */
+            coordinates: number[];
+        };
+        LandmarkProperties: {
+            name: string;
+            description: string;
+            hint: string;
+            difficulty: number;
+            /** @description The name of the area. */
+            area: string;
+            /** Format: uuid */
+            area_id: string;
+            /** Format: double */
+            unlock_radius_meters: number;
+            photo_location: components["schemas"]["Position"];
+            /** Format: double */
+            photo_radius_meters: number;
+            /** Format: uuid */
+            created_by: string;
+            is_verified: boolean;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            updated_at: string;
+        };
+        UnlockTile: {
+            /**
+             * @description The landmarks, sorted. Cells that have more of them than the tile shows by themselves are
+             *     left out: they are clusters there.
+             */
+            landmark_ids: string[];
+            /** @description All cells in which there are some, row by row from the north west. */
+            cells: components["schemas"]["UnlockCell"][];
+        };
+        UnlockCell: {
+            /** @description The cell as `z/x/y`: the id of the cluster that stands for it, if there is one. */
+            id: string;
+            /** @description How many of its landmarks the caller has unlocked. */
+            unlocked: number;
         };
         /** @enum {string} */
         AttemptStatus: "pending" | "succeeded" | "failed" | "needs_review";
@@ -2553,15 +2721,24 @@ export interface components {
         SessionID: string;
         /** @description The report's id. */
         ReportID: string;
-        /** @description The version's number. */
+        /**
+         * @description The version's number.
+         * @example 1
+         */
         PolicyVersionNumber: number;
         /** @description Why, for those who read the history. */
         PolicyComment: string;
-        /** @description The `ETag` of the version that was edited (RFC 9110, section 13.1.1). */
+        /**
+         * @description The `ETag` of the version that was edited (RFC 9110, section 13.1.1).
+         * @example "1"
+         */
         RequiredIfMatch: string;
         /** @description Ascending or descending. */
         AscendingOrder: "asc" | "desc";
-        /** @description The role's name. */
+        /**
+         * @description The role's name.
+         * @example curator
+         */
         RoleName: string;
         /** @description The refresh token of a browser that logged in with `cookie`. */
         RefreshCookie: string;
@@ -2569,6 +2746,12 @@ export interface components {
         SessionSortBy: "last_used_at" | "created_at";
         /** @description The area's id. */
         AreaID: string;
+        /** @description The zoom. */
+        TileZ: number;
+        /** @description The column from the west, less than 2 to the power of `z`. */
+        TileX: number;
+        /** @description The row from the north, less than 2 to the power of `z`. */
+        TileY: number;
         /** @description The landmark's id. */
         LandmarkID: string;
         /** @description The attempt's id. */
@@ -2598,8 +2781,16 @@ export interface components {
         Cursor: string;
         /** @description Ascending or descending; descending by default for times, ascending for the rest. */
         SortOrder: "asc" | "desc";
-        /** @description What to sort by. */
-        LandmarkSortBy: "created_at" | "updated_at" | "name" | "difficulty";
+        /**
+         * @description What to sort by; `relevance` with `search`, and `created_at` without, unless it is given. Names
+         *     are sorted regardless of case and accents, and those of the same difficulty by `created_at`.
+         */
+        LandmarkSortBy: "created_at" | "updated_at" | "name" | "difficulty" | "relevance";
+        /**
+         * @description Only what has these words, as they are typed or mistyped.
+         * @example lighthouse
+         */
+        Search: string;
         /** @description Tells addresses of different images apart, so that each may be cached for good. It selects nothing. */
         ImageVersion: string;
         /**
@@ -2712,6 +2903,12 @@ export type LandmarkUpdate = components['schemas']['LandmarkUpdate'];
 export type LandmarkList = components['schemas']['LandmarkList'];
 export type NearbyLandmark = components['schemas']['NearbyLandmark'];
 export type NearbyLandmarkList = components['schemas']['NearbyLandmarkList'];
+export type LandmarkFeatureCollection = components['schemas']['LandmarkFeatureCollection'];
+export type LandmarkFeature = components['schemas']['LandmarkFeature'];
+export type PointGeometry = components['schemas']['PointGeometry'];
+export type LandmarkProperties = components['schemas']['LandmarkProperties'];
+export type UnlockTile = components['schemas']['UnlockTile'];
+export type UnlockCell = components['schemas']['UnlockCell'];
 export type AttemptStatus = components['schemas']['AttemptStatus'];
 export type AttemptCreate = components['schemas']['AttemptCreate'];
 export type AttemptPhoto = components['schemas']['AttemptPhoto'];
@@ -3781,8 +3978,16 @@ export interface operations {
                 parent_area_id?: string;
                 /** @description Only what this user created. */
                 created_by?: string;
-                /** @description What to sort by. */
-                sort_by?: "created_at" | "updated_at" | "name";
+                /**
+                 * @description Only what has these words, as they are typed or mistyped.
+                 * @example lighthouse
+                 */
+                search?: components["parameters"]["Search"];
+                /**
+                 * @description What to sort by; `relevance` with `search`, and `created_at` without, unless it is given. Names
+                 *     are sorted regardless of case and accents.
+                 */
+                sort_by?: "created_at" | "updated_at" | "name" | "relevance";
                 /** @description Ascending or descending; descending by default for times, ascending for the rest. */
                 sort_order?: components["parameters"]["SortOrder"];
                 /** @description Number of the page, from 1. Not together with `cursor`. */
@@ -4120,7 +4325,19 @@ export interface operations {
             query?: {
                 /** @description Also those of the areas beneath. */
                 include_descendants?: boolean;
-                /** @description What to sort by. */
+                /** @description Only this difficulty. */
+                difficulty?: number;
+                /** @description Only verified or only unverified landmarks. */
+                is_verified?: boolean;
+                /**
+                 * @description Only what has these words, as they are typed or mistyped.
+                 * @example lighthouse
+                 */
+                search?: components["parameters"]["Search"];
+                /**
+                 * @description What to sort by; `relevance` with `search`, and `created_at` without, unless it is given. Names
+                 *     are sorted regardless of case and accents, and those of the same difficulty by `created_at`.
+                 */
                 sort_by?: components["parameters"]["LandmarkSortBy"];
                 /** @description Ascending or descending; descending by default for times, ascending for the rest. */
                 sort_order?: components["parameters"]["SortOrder"];
@@ -4404,7 +4621,15 @@ export interface operations {
                  *     greater than east: the box then crosses the antimeridian.
                  */
                 bbox?: string;
-                /** @description What to sort by. */
+                /**
+                 * @description Only what has these words, as they are typed or mistyped.
+                 * @example lighthouse
+                 */
+                search?: components["parameters"]["Search"];
+                /**
+                 * @description What to sort by; `relevance` with `search`, and `created_at` without, unless it is given. Names
+                 *     are sorted regardless of case and accents, and those of the same difficulty by `created_at`.
+                 */
                 sort_by?: components["parameters"]["LandmarkSortBy"];
                 /** @description Ascending or descending; descending by default for times, ascending for the rest. */
                 sort_order?: components["parameters"]["SortOrder"];
@@ -5011,6 +5236,183 @@ export interface operations {
             503: components["responses"]["ServiceUnavailable"];
         };
     };
+    exportLandmarks: {
+        parameters: {
+            query?: {
+                /** @description Only those in this area. */
+                area_id?: string;
+                /** @description Also those in the areas beneath `area_id`. */
+                include_descendants?: boolean;
+                /** @description Only this difficulty. */
+                difficulty?: number;
+                /** @description Only verified or only unverified landmarks. */
+                is_verified?: boolean;
+                /** @description Only what this user created. */
+                created_by?: string;
+                /**
+                 * @description Only within the box `west,south,east,north` in degrees (RFC 7946, section 5). West may be
+                 *     greater than east: the box then crosses the antimeridian.
+                 */
+                bbox?: string;
+                /**
+                 * @description Only what has these words, as they are typed or mistyped.
+                 * @example lighthouse
+                 */
+                search?: components["parameters"]["Search"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The landmarks. */
+            200: {
+                headers: {
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "Content-Disposition": components["headers"]["ContentDisposition"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "FeatureCollection",
+                     *       "features": [
+                     *         {
+                     *           "type": "Feature",
+                     *           "id": "01932c09-5a57-7a31-b3a0-6b6b0b7a6d21",
+                     *           "geometry": {
+                     *             "type": "Point",
+                     *             "coordinates": [
+                     *               8.7206,
+                     *               53.8671
+                     *             ]
+                     *           },
+                     *           "properties": {
+                     *             "name": "North Lighthouse",
+                     *             "description": "White with a red lantern.",
+                     *             "hint": "Look where the pier ends.",
+                     *             "difficulty": 2,
+                     *             "area": "Old Harbour",
+                     *             "area_id": "01932c07-209c-7f7e-8d0a-7e1b5f1f0c11",
+                     *             "unlock_radius_meters": 100,
+                     *             "photo_location": null,
+                     *             "photo_radius_meters": 50,
+                     *             "created_by": "01932c06-61f0-7c64-9c30-0e7a54ad5d10",
+                     *             "is_verified": true,
+                     *             "created_at": "2026-11-01T09:30:00Z",
+                     *             "updated_at": "2026-11-01T09:30:00Z"
+                     *           }
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/geo+json": components["schemas"]["LandmarkFeatureCollection"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    getLandmarkTile: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The `ETag` of the version that the client has; the answer is 304 when it is still current. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path: {
+                /** @description The zoom. */
+                z: components["parameters"]["TileZ"];
+                /** @description The column from the west, less than 2 to the power of `z`. */
+                x: components["parameters"]["TileX"];
+                /** @description The row from the north, less than 2 to the power of `z`. */
+                y: components["parameters"]["TileY"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The tile. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/vnd.mapbox-vector-tile": Blob;
+                };
+            };
+            304: components["responses"]["NotModified"];
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    getUnlockTile: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The `ETag` of the version that the client has; the answer is 304 when it is still current. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path: {
+                /** @description The zoom. */
+                z: components["parameters"]["TileZ"];
+                /** @description The column from the west, less than 2 to the power of `z`. */
+                x: components["parameters"]["TileX"];
+                /** @description The row from the north, less than 2 to the power of `z`. */
+                y: components["parameters"]["TileY"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What is unlocked. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "landmark_ids": [
+                     *         "01932c09-5a57-7a31-b3a0-6b6b0b7a6d21"
+                     *       ],
+                     *       "cells": [
+                     *         {
+                     *           "id": "15/17177/10463",
+                     *           "unlocked": 41
+                     *         },
+                     *         {
+                     *           "id": "15/17178/10463",
+                     *           "unlocked": 1
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["UnlockTile"];
+                };
+            };
+            304: components["responses"]["NotModified"];
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
     createAttempt: {
         parameters: {
             query?: never;
@@ -5032,6 +5434,7 @@ export interface operations {
             content: {
                 /**
                  * @example {
+                 *       "photo": "photo.jpg",
                  *       "latitude": 53.8671,
                  *       "longitude": 8.7206,
                  *       "accuracy_meters": 12,
@@ -5519,6 +5922,11 @@ export interface operations {
                 subject_id?: string;
                 /** @description Only reports of this user. */
                 reporter_id?: string;
+                /**
+                 * @description Only reports with these words in the comment or the note, of which the last one may go on.
+                 * @example wrong place
+                 */
+                search?: string;
                 /** @description What to sort by. */
                 sort_by?: "created_at" | "updated_at";
                 /** @description Ascending or descending. */
@@ -5652,7 +6060,11 @@ export interface operations {
                 role?: string;
                 /** @description Only accounts of this status. */
                 status?: components["schemas"]["UserStatus"];
-                /** @description Only accounts whose name or address contains this. */
+                /**
+                 * @description Only accounts whose name, shown or not, or address contains this, whatever its case and accents;
+                 *     of one or two characters, those with a word that begins so.
+                 * @example ada@
+                 */
                 search?: string;
                 /** @description What to sort by. */
                 sort_by?: "created_at" | "updated_at" | "username";
@@ -6036,6 +6448,12 @@ export interface operations {
                 from?: string;
                 /** @description Only what was deleted before this time. */
                 to?: string;
+                /**
+                 * @description Only what has these words in its name, of which the last one may go on. An unlock has the name
+                 *     of its landmark.
+                 * @example old harb
+                 */
+                search?: string;
                 /** @description What to sort by. */
                 sort_by?: "deleted_at";
                 /** @description Ascending or descending; descending by default for times, ascending for the rest. */
@@ -6098,6 +6516,11 @@ export interface operations {
     listRoles: {
         parameters: {
             query?: {
+                /**
+                 * @description Only roles whose name or description contains this, whatever its case and accents.
+                 * @example moder
+                 */
+                search?: string;
                 /** @description What to sort by. */
                 sort_by?: "name";
                 /** @description Ascending or descending. */
@@ -6243,7 +6666,10 @@ export interface operations {
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path: {
-                /** @description The role's name. */
+                /**
+                 * @description The role's name.
+                 * @example curator
+                 */
                 role: components["parameters"]["RoleName"];
             };
             cookie?: never;
@@ -6296,7 +6722,10 @@ export interface operations {
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
-                /** @description The role's name. */
+                /**
+                 * @description The role's name.
+                 * @example curator
+                 */
                 role: components["parameters"]["RoleName"];
             };
             cookie?: never;
@@ -6330,7 +6759,10 @@ export interface operations {
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
-                /** @description The role's name. */
+                /**
+                 * @description The role's name.
+                 * @example curator
+                 */
                 role: components["parameters"]["RoleName"];
             };
             cookie?: never;
@@ -6396,7 +6828,10 @@ export interface operations {
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
-                /** @description The role's name. */
+                /**
+                 * @description The role's name.
+                 * @example curator
+                 */
                 role: components["parameters"]["RoleName"];
             };
             cookie?: never;
@@ -6570,7 +7005,10 @@ export interface operations {
                 comment?: components["parameters"]["PolicyComment"];
             };
             header: {
-                /** @description The `ETag` of the version that was edited (RFC 9110, section 13.1.1). */
+                /**
+                 * @description The `ETag` of the version that was edited (RFC 9110, section 13.1.1).
+                 * @example "1"
+                 */
                 "If-Match": components["parameters"]["RequiredIfMatch"];
             };
             path?: never;
@@ -6737,7 +7175,10 @@ export interface operations {
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
-                /** @description The version's number. */
+                /**
+                 * @description The version's number.
+                 * @example 1
+                 */
                 version: components["parameters"]["PolicyVersionNumber"];
             };
             cookie?: never;
