@@ -6,7 +6,7 @@ TOOL := $(GO) tool -modfile=tools/go.mod
 COVERAGE_GOAL := 85
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run build test bench lint format generate check-generated migration ci clean
+.PHONY: help setup run build test bench lint format generate check-generated migration clients client-typescript client-kotlin ci clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,7 +28,7 @@ test: ## run all tests on a real PostgreSQL and Redis, with the race detector
 	$(TESTENV) $(GO) test -race -timeout 20m -covermode atomic -coverpkg ./... -coverprofile bin/coverage.out ./...
 	@./scripts/coverage.sh bin/coverage.out $(COVERAGE_GOAL)
 
-bench: ## measure nearby through the complete chain, beside a hand-written handler
+bench: ## measure the complete chain, beside handlers written by hand
 	@./scripts/setup.sh test
 	$(TESTENV) $(GO) run ./internal/bench/cmd/bench $(BENCH)
 
@@ -40,6 +40,18 @@ format: ## format the code
 
 generate: ## make the generated code from openapi.yaml and ent/schema
 	$(GO) generate ./api ./ent
+	cd clients/typescript && npm ci --no-audit --no-fund && npm run generate
+	cd clients/kotlin && ./generate.sh
+
+clients: client-typescript client-kotlin ## build the clients and test them against a server
+
+client-typescript: ## the TypeScript client: lint, freshness, build, tests
+	@./scripts/setup.sh clients
+	cd clients/typescript && npm ci --no-audit --no-fund && npm run lint && npm run check-generated && npm test
+
+client-kotlin: ## the Kotlin client: freshness, build, tests
+	@./scripts/setup.sh clients
+	cd clients/kotlin && ./generate.sh --check && mvn -B -ntp verify
 
 check-generated: ## fail when the generated code is not what generate makes
 	@./scripts/check-generated.sh
@@ -48,7 +60,7 @@ migration: ## write the next migration: make migration NAME=what_changes
 	@test -n "$(NAME)" || { echo "usage: make migration NAME=what_changes" >&2; exit 1; }
 	$(TESTENV) ./scripts/migration.sh $(NAME)
 
-ci: lint check-generated test ## what every change has to pass
+ci: lint check-generated test clients ## what every change has to pass
 
 clean: ## remove what was built; .data, which run keeps, stays
 	rm -rf bin

@@ -4,6 +4,7 @@
 #
 #   scripts/setup.sh run     Go, PostgreSQL with PostGIS
 #   scripts/setup.sh test    the same, and redis-server and a C compiler for the race detector
+#   scripts/setup.sh clients the same as run, and Node with npm, a JDK and Maven
 set -euo pipefail
 cd "$(dirname "$0")/.."
 purpose=${1:-run}
@@ -73,6 +74,12 @@ if [ "$purpose" = test ]; then
   command -v redis-server >/dev/null || missing+=(redis)
   command -v cc >/dev/null || command -v gcc >/dev/null || missing+=(cc)
 fi
+if [ "$purpose" = clients ]; then
+  # The clients are built with Node 20 or newer and a JDK of 17 or newer.
+  if ! command -v node >/dev/null || [ "$(node --version | sed 's/^v//; s/[.].*//')" -lt 20 ] || ! command -v npm >/dev/null; then missing+=(node); fi
+  command -v javac >/dev/null || missing+=(jdk)
+  command -v mvn >/dev/null || missing+=(maven)
+fi
 [ ${#missing[@]} = 0 ] && exit 0
 
 if command -v apt-get >/dev/null; then
@@ -94,6 +101,9 @@ if command -v apt-get >/dev/null; then
       ;;
     redis) packages+=(redis-server) ;;
     cc) packages+=(gcc libc6-dev) ;;
+    node) die "Node 20 or newer is needed: https://nodejs.org/" ;;
+    jdk) packages+=(default-jdk-headless) ;;
+    maven) packages+=(maven) ;;
     esac
   done
   install_debian "${packages[@]}"
@@ -104,11 +114,14 @@ elif [ "$(uname)" = Darwin ]; then
     postgis) packages+=(postgresql@17 postgis) ;;
     redis) packages+=(redis) ;;
     cc) die "a C compiler is needed: xcode-select --install" ;;
+    node) packages+=(node) ;;
+    jdk) packages+=(openjdk@21) ;;
+    maven) packages+=(maven) ;;
     esac
   done
   command -v brew >/dev/null || die "please install: ${packages[*]} (with Homebrew: brew install ${packages[*]})"
   say "installing: ${packages[*]}"
   brew install "${packages[@]}" >&2
 else
-  die "please install: PostgreSQL 15 or newer with PostGIS$([ "$purpose" = test ] && echo ', redis-server, a C compiler')"
+  die "please install: ${missing[*]} (PostgreSQL 15 or newer with PostGIS, redis-server, a C compiler, Node 20 or newer, a JDK 17 or newer, Maven are what this project may need)"
 fi

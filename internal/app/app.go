@@ -53,6 +53,7 @@ import (
 	"github.com/picaspot/picaspot/internal/trash"
 	"github.com/picaspot/picaspot/internal/unlock"
 	"github.com/picaspot/picaspot/internal/verify"
+	"github.com/picaspot/picaspot/internal/webhook"
 )
 
 // App is the built application.
@@ -70,6 +71,7 @@ type App struct {
 	Trash       *trash.Service
 	Audit       *auditlog.Service
 	Idempotency *idempotency.Service
+	Webhooks    *webhook.Service
 	// Handler answers requests, with everything that stands around them.
 	Handler http.Handler
 
@@ -191,8 +193,12 @@ func New(ctx context.Context, c config.Config, pages ...Page) (_ *App, err error
 	a.Trash = trash.NewService(a.Store, cursors, c.TrashRetention)
 	a.Audit = auditlog.NewService(a.Store, cursors, c.AuditRetention)
 	a.Idempotency = idempotency.NewService(a.Store, c.Secret())
+	a.Webhooks, err = webhook.NewService(a.Store, cursors, webhook.Config{Secret: c.Secret(), AllowPrivate: c.WebhookAllowPrivate})
+	if err != nil {
+		return nil, err
+	}
 	a.jobs, err = jobs.NewRunner(jobs.Parts{
-		Store: a.Store, Storage: a.storage, Accounts: a.Accounts, Unlocks: a.Unlocks, Tiles: a.Tiles, Trash: a.Trash, Audit: a.Audit, Idempotency: a.Idempotency,
+		Store: a.Store, Storage: a.storage, Accounts: a.Accounts, Unlocks: a.Unlocks, Tiles: a.Tiles, Trash: a.Trash, Audit: a.Audit, Idempotency: a.Idempotency, Webhooks: a.Webhooks,
 	}, jobs.Config{Parallel: c.Workers})
 	if err != nil {
 		return nil, err
@@ -230,7 +236,7 @@ func (a *App) handler(table *operation.Table, pages []Page) (http.Handler, error
 	}
 	server := &httpapi.Server{
 		Accounts: a.Accounts, Roles: a.Roles, Policy: a.Policy, Operations: table.ByPermission(), Areas: a.Areas, Landmarks: a.Landmarks, Tiles: a.Tiles, Unlocks: a.Unlocks,
-		Moderation: a.Moderation, Trash: a.Trash, Audit: a.Audit, Keys: a.Keys, Readiness: a.readiness, Docs: docs, Cache: a.cache,
+		Moderation: a.Moderation, Trash: a.Trash, Audit: a.Audit, Webhooks: a.Webhooks, Keys: a.Keys, Readiness: a.readiness, Docs: docs, Cache: a.cache,
 	}
 	a.operations.Cache, a.operations.Wants = a.cache, server.Wants()
 	router := operation.NewRouter(table, a.operations)

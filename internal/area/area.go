@@ -19,6 +19,7 @@ import (
 	"github.com/picaspot/picaspot/internal/picture"
 	"github.com/picaspot/picaspot/internal/store"
 	"github.com/picaspot/picaspot/internal/version"
+	"github.com/picaspot/picaspot/internal/webhook"
 	"github.com/picaspot/picaspot/internal/view"
 )
 
@@ -101,8 +102,10 @@ func (s *Service) Create(ctx context.Context, in Create) (*ent.Area, error) {
 		if in.ExternalID != "" {
 			builder.SetExternalID(in.ExternalID)
 		}
-		created, err = builder.Save(ctx)
-		return nameFault(err)
+		if created, err = builder.Save(ctx); err != nil {
+			return nameFault(err)
+		}
+		return webhook.Emit(ctx, tx, webhook.AreaCreated, webhook.OfArea(created))
 	})
 	if err != nil {
 		return nil, err
@@ -220,7 +223,10 @@ func (s *Service) changeTx(
 		return found, nil
 	}
 	changed, err := update.Save(ctx)
-	return changed, nameFault(err)
+	if err != nil {
+		return nil, nameFault(err)
+	}
+	return changed, webhook.Emit(ctx, tx, webhook.AreaUpdated, webhook.OfArea(changed))
 }
 
 // lock reads a living area for a change by the caller.
@@ -251,7 +257,8 @@ func (s *Service) DeleteTx(ctx context.Context, tx *store.Tx, id uuid.UUID, pre 
 	if err := LockTree(ctx, tx, Exclusive); err != nil {
 		return err
 	}
-	if _, err := s.lock(ctx, tx, id, pre); err != nil {
+	found, err := s.lock(ctx, tx, id, pre)
+	if err != nil {
 		return err
 	}
 	areas, err := Descendants(ctx, tx.Client, id)
@@ -273,7 +280,7 @@ func (s *Service) DeleteTx(ctx context.Context, tx *store.Tx, id uuid.UUID, pre 
 	if _, err := tx.Area.Delete().Where(entarea.IDIn(areas...)).Exec(ctx); err != nil {
 		return fmt.Errorf("delete areas: %w", err)
 	}
-	return nil
+	return webhook.Emit(ctx, tx, webhook.AreaDeleted, webhook.OfArea(found))
 }
 
 func cleanName(name string) (string, error) {

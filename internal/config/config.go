@@ -61,6 +61,8 @@ type Config struct {
 	TrashRetention time.Duration `name:"trash-retention" env:"PICASPOT_TRASH_RETENTION" default:"720h" help:"How long what was deleted can be restored; then it is removed for good."`
 	AuditRetention time.Duration `name:"audit-retention" env:"PICASPOT_AUDIT_RETENTION" default:"0" help:"Drops months of the audit log that ended longer ago; 0 keeps them for ever."`
 
+	WebhookAllowPrivate bool `name:"webhook-allow-private" env:"PICASPOT_WEBHOOK_ALLOW_PRIVATE" help:"Delivers webhooks to private addresses and over http:// too; for development, since admins reach the server's own network with it."`
+
 	Workers         int           `name:"workers" env:"PICASPOT_WORKERS" default:"4" help:"Jobs that one process runs at once."`
 	ShutdownTimeout time.Duration `name:"shutdown-timeout" env:"PICASPOT_SHUTDOWN_TIMEOUT" default:"20s" help:"How long requests and jobs may take to finish when the process stops."`
 

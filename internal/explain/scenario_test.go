@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
 
@@ -112,6 +113,8 @@ func tiles(t *testing.T, w *world) {
 		require.NoError(t, err)
 	}
 	require.NoError(t, service.Count(ctx))
+	_, err := w.Store.Pool.Exec(ctx, uncounted, pgx.QueryExecModeSimpleProtocol)
+	require.NoError(t, err)
 }
 
 // column and row number the tile of a zoom that a point lies in.

@@ -22,11 +22,24 @@ import (
 	"github.com/picaspot/picaspot/internal/httpapi"
 )
 
-// written is the contract as it stands in openapi.yaml.
+// operations calls f with each operation of a contract.
+func operations(doc map[string]any, f func(op map[string]any)) {
+	for _, item := range doc["paths"].(map[string]any) {
+		for _, op := range item.(map[string]any) {
+			if op, ok := op.(map[string]any); ok && op["operationId"] != nil {
+				f(op)
+			}
+		}
+	}
+}
+
+// written is the contract as it stands in openapi.yaml, descriptions without the end
+// of their last line.
 func written(t *testing.T) map[string]any {
 	t.Helper()
 	var doc map[string]any
 	require.NoError(t, yaml.Unmarshal(picaspot.OpenAPI, &doc))
+	operations(doc, func(op map[string]any) { op["description"] = strings.TrimRight(op["description"].(string), "\n") })
 	return doc
 }
 
@@ -35,17 +48,13 @@ func withoutAdditions(t *testing.T, doc map[string]any) map[string]any {
 	t.Helper()
 	info := doc["info"].(map[string]any)
 	info["description"], _, _ = strings.Cut(info["description"].(string), "\n## Code samples")
-	for _, item := range doc["paths"].(map[string]any) {
-		for _, op := range item.(map[string]any) {
-			if op, ok := op.(map[string]any); ok && op["operationId"] != nil {
-				require.Len(t, op["x-codeSamples"], 3, op["operationId"])
-				delete(op, "x-codeSamples")
-				before, _, found := strings.Cut(op["description"].(string), "\n\n**Access:** ")
-				require.True(t, found, op["operationId"])
-				op["description"] = before + "\n"
-			}
-		}
-	}
+	operations(doc, func(op map[string]any) {
+		require.Len(t, op["x-codeSamples"], 3, op["operationId"])
+		delete(op, "x-codeSamples")
+		before, _, found := strings.Cut(op["description"].(string), "\n\n**Access:** ")
+		require.True(t, found, op["operationId"])
+		op["description"] = before
+	})
 	return doc
 }
 

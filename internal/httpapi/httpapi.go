@@ -28,6 +28,7 @@ import (
 	"github.com/picaspot/picaspot/internal/trash"
 	"github.com/picaspot/picaspot/internal/unlock"
 	"github.com/picaspot/picaspot/internal/version"
+	"github.com/picaspot/picaspot/internal/webhook"
 )
 
 // Server has what the operations call.
@@ -42,6 +43,7 @@ type Server struct {
 	Moderation *moderation.Service
 	Trash      *trash.Service
 	Audit      *auditlog.Service
+	Webhooks   *webhook.Service
 	Keys       *keyring.Keyring
 	Readiness  *Readiness
 	Docs       *Docs

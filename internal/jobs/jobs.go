@@ -28,6 +28,7 @@ import (
 	"github.com/picaspot/picaspot/internal/tile"
 	"github.com/picaspot/picaspot/internal/trash"
 	"github.com/picaspot/picaspot/internal/unlock"
+	"github.com/picaspot/picaspot/internal/webhook"
 )
 
 // jobTimeout ends a job that runs longer. A job that runs for longer than
@@ -51,7 +52,7 @@ const (
 
 // Config of the workers.
 type Config struct {
-	// Parallel is how many jobs run at once.
+	// Parallel is how many jobs run at once, and how many deliveries of webhooks besides.
 	Parallel int
 }
 
@@ -70,6 +71,7 @@ type Parts struct {
 	Trash       *trash.Service
 	Audit       *auditlog.Service
 	Idempotency *idempotency.Service
+	Webhooks    *webhook.Service
 }
 
 // NewRunner makes a runner of all kinds of jobs.
@@ -85,8 +87,13 @@ func NewRunner(p Parts, c Config) (*Runner, error) {
 	river.AddWorker(workers, &countWorker{tiles: p.Tiles})
 	river.AddWorker(workers, &keyWorker{idempotency: p.Idempotency})
 	river.AddWorker(workers, &forgetWorker{pool: p.Store.Pool})
+	river.AddWorker(workers, &deliverWorker{webhooks: p.Webhooks})
+	river.AddWorker(workers, &deliveriesWorker{webhooks: p.Webhooks})
 	client, err := river.NewClient(riverpgxv5.New(p.Store.Pool), &river.Config{
-		Queues:  map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: c.Parallel}},
+		Queues: map[string]river.QueueConfig{
+			river.QueueDefault: {MaxWorkers: c.Parallel},
+			webhook.Queue:      {MaxWorkers: c.Parallel},
+		},
 		Workers: workers,
 		PeriodicJobs: []*river.PeriodicJob{
 			river.NewPeriodicJob(river.PeriodicInterval(cleanUpInterval), func() (river.JobArgs, *river.InsertOpts) {
@@ -98,6 +105,9 @@ func NewRunner(p Parts, c Config) (*Runner, error) {
 			river.NewPeriodicJob(river.PeriodicInterval(cleanUpInterval), func() (river.JobArgs, *river.InsertOpts) {
 				return idempotency.CleanUpArgs{}, nil
 			}, &river.PeriodicJobOpts{ID: idempotency.CleanUpArgs{}.Kind()}),
+			river.NewPeriodicJob(river.PeriodicInterval(cleanUpInterval), func() (river.JobArgs, *river.InsertOpts) {
+				return webhook.CleanUpArgs{}, nil
+			}, &river.PeriodicJobOpts{ID: webhook.CleanUpArgs{}.Kind()}),
 			river.NewPeriodicJob(river.PeriodicInterval(countInterval), func() (river.JobArgs, *river.InsertOpts) {
 				return tile.CountArgs{}, nil
 			}, &river.PeriodicJobOpts{ID: tile.CountArgs{}.Kind()}),

@@ -22,6 +22,7 @@ import (
 	"github.com/picaspot/picaspot/internal/picture"
 	"github.com/picaspot/picaspot/internal/store"
 	"github.com/picaspot/picaspot/internal/version"
+	"github.com/picaspot/picaspot/internal/webhook"
 	"github.com/picaspot/picaspot/internal/view"
 )
 
@@ -121,8 +122,10 @@ func (s *Service) Create(ctx context.Context, in Create) (*ent.Landmark, error) 
 		if in.ExternalID != "" {
 			builder.SetExternalID(in.ExternalID)
 		}
-		created, err = builder.Save(ctx)
-		return err
+		if created, err = builder.Save(ctx); err != nil {
+			return err
+		}
+		return webhook.Emit(ctx, tx, webhook.LandmarkCreated, webhook.OfLandmark(created))
 	})
 	if err != nil {
 		return nil, err
@@ -225,10 +228,14 @@ func (s *Service) Delete(ctx context.Context, id uuid.UUID, pre version.Precondi
 
 // DeleteTx is [Service.Delete] as a part of a transaction.
 func (s *Service) DeleteTx(ctx context.Context, tx *store.Tx, id uuid.UUID, pre version.Precondition) error {
-	if _, err := s.lock(ctx, tx, id, pre); err != nil {
+	found, err := s.lock(ctx, tx, id, pre)
+	if err != nil {
 		return err
 	}
-	return tx.Landmark.DeleteOneID(id).Exec(mixin.WithDeletion(ctx))
+	if err := tx.Landmark.DeleteOneID(id).Exec(mixin.WithDeletion(ctx)); err != nil {
+		return err
+	}
+	return webhook.Emit(ctx, tx, webhook.LandmarkDeleted, webhook.OfLandmark(found))
 }
 
 // change locks a living landmark, asks whether the caller may change it and
@@ -266,7 +273,10 @@ func (s *Service) changeTx(
 		return found, nil
 	}
 	changed, err := update.Save(ctx)
-	return changed, missing(err)
+	if err != nil {
+		return nil, missing(err)
+	}
+	return changed, webhook.Emit(ctx, tx, webhook.LandmarkUpdated, webhook.OfLandmark(changed))
 }
 
 // lock reads a living landmark for a change by the caller.

@@ -22,6 +22,7 @@ import (
 	"github.com/picaspot/picaspot/internal/landmark"
 	"github.com/picaspot/picaspot/internal/page"
 	"github.com/picaspot/picaspot/internal/store"
+	"github.com/picaspot/picaspot/internal/webhook"
 )
 
 var (
@@ -95,7 +96,10 @@ func (s *Service) Report(ctx context.Context, in Create) (*ent.Report, error) {
 		made, err = tx.Report.Create().
 			SetReporterID(caller.UserID).SetSubjectType(in.SubjectType).SetSubjectID(in.SubjectID).
 			SetReason(in.Reason).SetComment(in.Comment).Save(ctx)
-		return err
+		if err != nil {
+			return err
+		}
+		return webhook.Emit(ctx, tx, webhook.ReportCreated, webhook.OfReport(made))
 	})
 	if err != nil {
 		return nil, err

@@ -16,6 +16,7 @@ import (
 	"github.com/picaspot/picaspot/internal/fault"
 	"github.com/picaspot/picaspot/internal/store"
 	"github.com/picaspot/picaspot/internal/version"
+	"github.com/picaspot/picaspot/internal/webhook"
 )
 
 var (
@@ -109,6 +110,9 @@ func (s *Service) Resolve(ctx context.Context, id uuid.UUID, in Resolution, pre 
 			SetResolvedBy(caller.UserID).SetResolvedAt(now).Save(ctx)
 		if err != nil {
 			return fmt.Errorf("resolve the report: %w", err)
+		}
+		if err := webhook.Emit(ctx, tx, webhook.ReportResolved, webhook.OfReport(resolved)); err != nil {
+			return err
 		}
 		if in.Action != entreport.ActionDelete && in.Action != entreport.ActionSuspend {
 			return nil

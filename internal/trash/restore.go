@@ -16,6 +16,7 @@ import (
 	"github.com/picaspot/picaspot/internal/authz"
 	"github.com/picaspot/picaspot/internal/fault"
 	"github.com/picaspot/picaspot/internal/store"
+	"github.com/picaspot/picaspot/internal/webhook"
 )
 
 // batchSize bounds how many rows one statement restores or purges, and how many
@@ -102,7 +103,30 @@ func restore(ctx context.Context, tx *store.Tx, kind Kind, id uuid.UUID) (Restor
 		return Restoration{}, conflictFault(conflicts)
 	}
 	counts, err := bringBack(ctx, tx, found.deletionID)
-	return Restoration{DeletionID: found.deletionID, Counts: counts}, err
+	if err != nil {
+		return Restoration{}, err
+	}
+	return Restoration{DeletionID: found.deletionID, Counts: counts}, tell(ctx, tx, kind, id)
+}
+
+// tell emits that something is back.
+func tell(ctx context.Context, tx *store.Tx, kind Kind, id uuid.UUID) error {
+	switch kind {
+	case Area:
+		back, err := tx.Area.Get(ctx, id)
+		if err != nil {
+			return fmt.Errorf("read what was restored: %w", err)
+		}
+		return webhook.Emit(ctx, tx, webhook.AreaRestored, webhook.OfArea(back))
+	case Landmark:
+		back, err := tx.Landmark.Get(ctx, id)
+		if err != nil {
+			return fmt.Errorf("read what was restored: %w", err)
+		}
+		return webhook.Emit(ctx, tx, webhook.LandmarkRestored, webhook.OfLandmark(back))
+	default:
+		return nil
+	}
 }
 
 func wentAlong(kind Kind, root *Entry) fault.Field {

@@ -18,6 +18,7 @@ import (
 	"github.com/picaspot/picaspot/internal/photo"
 	"github.com/picaspot/picaspot/internal/store"
 	"github.com/picaspot/picaspot/internal/verify"
+	"github.com/picaspot/picaspot/internal/webhook"
 )
 
 // Decide verifies a pending attempt and records the verdict. It is the work of
@@ -108,8 +109,11 @@ func record(ctx context.Context, tx *store.Tx, attempt *ent.Attempt, verdict ver
 	if decided == 0 {
 		return stillThere(ctx, tx, attempt.ID)
 	}
-	if verdict.Status != verify.Succeeded {
-		return nil
+	err = webhook.Emit(ctx, tx, webhook.AttemptDecided, webhook.Attempt{
+		ID: attempt.ID, UserID: attempt.UserID, LandmarkID: attempt.LandmarkID, Status: string(verdict.Status),
+	})
+	if err != nil || verdict.Status != verify.Succeeded {
+		return err
 	}
 	err = tx.Unlock.Create().
 		SetUserID(attempt.UserID).SetLandmarkID(attempt.LandmarkID).SetAttemptID(attempt.ID).
@@ -118,11 +122,15 @@ func record(ctx context.Context, tx *store.Tx, attempt *ent.Attempt, verdict ver
 			sql.ConflictWhere(sql.IsNull(entunlock.FieldDeletedAt)),
 			sql.DoNothing(),
 		).Exec(ctx)
-	// Nothing to insert is how ent says that the unlock is there already.
-	if err != nil && !errors.Is(err, stdsql.ErrNoRows) {
+	switch {
+	case errors.Is(err, stdsql.ErrNoRows): // Nothing to insert is how ent says that the unlock is there already.
+		return nil
+	case err != nil:
 		return fmt.Errorf("record the unlock: %w", err)
 	}
-	return nil
+	return webhook.Emit(ctx, tx, webhook.UnlockCreated, webhook.Unlock{
+		UserID: attempt.UserID, LandmarkID: attempt.LandmarkID, AttemptID: attempt.ID,
+	})
 }
 
 // stillThere returns [errPurged] unless there is such an attempt.

@@ -1,8 +1,8 @@
 package io.picaspot.client
 
 import kotlinx.coroutines.flow.Flow
-import kotlinx.coroutines.flow.emitAll
 import kotlinx.coroutines.flow.asFlow
+import kotlinx.coroutines.flow.emitAll
 import kotlinx.coroutines.flow.flow
 import kotlinx.coroutines.flow.transform
 
@@ -38,12 +38,11 @@ public fun <T> paginate(cursor: String = "", list: suspend (cursor: String) -> A
     paginatePages(cursor, list).transform { emitAll(it.items.asFlow()) }
 
 /** As [paginate], page by page. */
-public fun <P : Page<*>> paginatePages(cursor: String = "", list: suspend (cursor: String) -> Answer<P>): Flow<P> =
-    flow {
-        var next: String? = cursor
-        while (next != null) {
-            val page = list(next).data
-            emit(page)
-            next = page.nextCursor
-        }
+public fun <P : Page<*>> paginatePages(cursor: String = "", list: suspend (cursor: String) -> Answer<P>): Flow<P> = flow {
+    var next: String? = cursor
+    while (next != null) {
+        val page = list(next).data
+        emit(page)
+        next = page.nextCursor
     }
+}

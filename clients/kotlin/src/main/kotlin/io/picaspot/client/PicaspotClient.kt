@@ -61,7 +61,9 @@ public class PicaspotClient private constructor(private val caller: Caller) : Ap
     public suspend fun logout(everywhere: Boolean = false) {
         val session = caller.session
         try {
-            if (session.exists()) if (everywhere) auth.logoutAll() else auth.logout()
+            if (session.exists()) {
+                if (everywhere) auth.logoutAll() else auth.logout()
+            }
         } catch (e: PicaspotException) {
             // What has ended already needs no end.
             if (!e.isRefusal) throw e

@@ -42,12 +42,22 @@ private class CountedBody(private val body: RequestBody, private val onProgress:
     }
 }
 
+/** Hands on what it gets in pieces, for bytes in memory come all at once. */
 private class CountedSink(sink: Sink, private val onSent: (Long) -> Unit) : ForwardingSink(sink) {
     private var sent = 0L
 
     override fun write(source: Buffer, byteCount: Long) {
-        super.write(source, byteCount)
-        sent += byteCount
-        onSent(sent)
+        var left = byteCount
+        while (left > 0) {
+            val piece = minOf(left, PIECE)
+            super.write(source, piece)
+            left -= piece
+            sent += piece
+            onSent(sent)
+        }
+    }
+
+    private companion object {
+        const val PIECE = 16_384L
     }
 }

@@ -176,7 +176,7 @@ class ErrorsTest {
         val recorder = Recorder()
         val client = client(recorder.okHttp)
         for (role in listOf("", ".", "..")) assertFailsWith<IllegalArgumentException> { client.admin.getRole(role) }
-        assertEquals(404, refusal { asRole("admin", client).admin.getRole("no/../role") }.status)
+        assertEquals(400, refusal { asRole("admin", client).admin.getRole("no/../role") }.status)
         assertEquals("/api/v1/admin/roles/no%2F..%2Frole", recorder.sent.last().path)
     }
 }

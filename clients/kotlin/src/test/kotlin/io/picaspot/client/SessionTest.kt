@@ -47,14 +47,11 @@ private class Resumed(val recorder: Recorder) {
     lateinit var account: Account
 }
 
-private suspend fun resumed(
-    accessToken: String? = null,
-    expiresAt: Long? = null,
-    recorder: Recorder = Recorder(),
-): Resumed = Resumed(recorder).apply {
-    account = newUser(PicaspotClient(TestServer.url, tokenStore))
-    tokenStore.spoil(accessToken, expiresAt)
-}
+private suspend fun resumed(accessToken: String? = null, expiresAt: Long? = null, recorder: Recorder = Recorder()): Resumed =
+    Resumed(recorder).apply {
+        account = newUser(PicaspotClient(TestServer.url, tokenStore))
+        tokenStore.spoil(accessToken, expiresAt)
+    }
 
 private suspend fun <T> many(times: Int, call: suspend () -> T): List<T> = coroutineScope { List(times) { async { call() } }.awaitAll() }
 

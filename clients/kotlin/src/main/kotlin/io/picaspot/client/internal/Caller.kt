@@ -94,10 +94,15 @@ internal suspend inline fun <reified T> Caller.call(operation: Operation): Answe
     val received = dispatch(operation)
     val body: Any? = when {
         received.status == Answer.NOT_MODIFIED -> null
+
         T::class == Unit::class -> Unit
+
         T::class == ByteArray::class -> received.body
+
         T::class == String::class -> received.text
+
         !received.isJSON -> throw received.foreign()
+
         else -> try {
             json.decodeFromString(serializer<T>(), received.text)
         } catch (e: IllegalArgumentException) {

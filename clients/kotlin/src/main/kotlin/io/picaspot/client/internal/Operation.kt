@@ -68,10 +68,12 @@ internal class Operation(private val method: String, private val path: String, v
         form = Form.MULTIPART
         when (value) {
             null -> {}
+
             is RequestBody -> {
                 parts.addFormDataPart(name, "file", value)
                 isReplayable = isReplayable && !value.isOneShot()
             }
+
             else -> parts.addFormDataPart(name, wire(value))
         }
     }
@@ -108,7 +110,9 @@ internal class Operation(private val method: String, private val path: String, v
 
     private fun payload(): RequestBody? = when (form) {
         Form.MULTIPART -> parts.build()
+
         Form.URL_ENCODED -> fields.build()
+
         // OkHttp demands a body of some methods, also where the contract has none.
         Form.NONE -> body ?: if (method == "GET" || method == "DELETE") null else ByteArray(0).toRequestBody()
     }
