@@ -3452,8 +3452,8 @@ type ListLandmarksParams struct {
 	// CreatedBy Only what this user created.
 	CreatedBy *openapi_types.UUID `form:"created_by,omitempty" json:"created_by,omitempty"`
 
-	// Bbox Only within the box `west,south,east,north` in degrees (RFC 7946, section 5). West may be
-	// greater than east: the box then crosses the antimeridian.
+	// Bbox Only within the box `west,south,east,north` in degrees (RFC 7946, section 5), as
+	// `8.6,53.8,8.8,53.9`. West may be greater than east: the box then crosses the antimeridian.
 	Bbox *string `form:"bbox,omitempty" json:"bbox,omitempty"`
 
 	// Search Only what has these words, as they are typed or mistyped.
@@ -3506,8 +3506,8 @@ type ExportLandmarksParams struct {
 	// CreatedBy Only what this user created.
 	CreatedBy *openapi_types.UUID `form:"created_by,omitempty" json:"created_by,omitempty"`
 
-	// Bbox Only within the box `west,south,east,north` in degrees (RFC 7946, section 5). West may be
-	// greater than east: the box then crosses the antimeridian.
+	// Bbox Only within the box `west,south,east,north` in degrees (RFC 7946, section 5), as
+	// `8.6,53.8,8.8,53.9`. West may be greater than east: the box then crosses the antimeridian.
 	Bbox *string `form:"bbox,omitempty" json:"bbox,omitempty"`
 
 	// Search Only what has these words, as they are typed or mistyped.

@@ -47,9 +47,14 @@ grep -q 'const val NOT_FOUND' "$fresh/$package/ProblemCode.kt" || {
 	exit 1
 }
 
-# Templates leave spaces where there is no text, and empty lines at the end.
+# Templates leave spaces where there is no text, empty lines at the end of comments and
+# files, and the generator spells out the dots of values.
 find "$fresh" -name '*.kt' | while read -r file; do
-	sed -i.bak -e 's/[[:space:]]*$//' -e :a -e '/^\n*$/{$d;N;ba' -e '}' "$file"
+	sed -i.bak -E \
+		-e 's/[[:space:]]*$//' \
+		-e 's/^(    [A-Z0-9_]+)_PERIOD_/\1_/' \
+		-e '/^ *\*$/{N;s/^ *\*\n( *\*\/)$/\1/;}' \
+		-e :a -e '/^\n*$/{$d;N;ba' -e '}' "$file"
 	rm "$file.bak"
 done
 

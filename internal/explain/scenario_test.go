@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
 
@@ -113,8 +112,7 @@ func tiles(t *testing.T, w *world) {
 		require.NoError(t, err)
 	}
 	require.NoError(t, service.Count(ctx))
-	_, err := w.Store.Pool.Exec(ctx, uncounted, pgx.QueryExecModeSimpleProtocol)
-	require.NoError(t, err)
+	w.exec(t, uncounted)
 }
 
 // column and row number the tile of a zoom that a point lies in.

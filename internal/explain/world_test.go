@@ -171,6 +171,16 @@ func (w *world) cursor(t *testing.T, by *apptest.Client, path string) string {
 	return path + "&cursor=" + url.QueryEscape(list.Next)
 }
 
+// exec executes what the scenario needs beside what it looks at.
+func (w *world) exec(t *testing.T, statement string) {
+	t.Helper()
+	conn, err := pgx.Connect(context.Background(), w.Config.DatabaseURL)
+	require.NoError(t, err)
+	defer conn.Close(context.Background())
+	_, err = conn.Exec(context.Background(), statement)
+	require.NoError(t, err)
+}
+
 // id returns one that a query selects.
 func (w *world) id(t *testing.T, query string, args ...any) (id uuid.UUID) {
 	t.Helper()

@@ -31,6 +31,7 @@ func somewhere(path string, ids ...string) string {
 	fill := strings.NewReplacer(append(ids,
 		"{role}", "nobody", "{version}", "999", "{area_id}", nobody, "{landmark_id}", nobody, "{attempt_id}", nobody,
 		"{unlock_id}", nobody, "{user_id}", nobody, "{session_id}", nobody, "{report_id}", nobody,
+		"{webhook_id}", nobody, "{delivery_id}", nobody,
 	)...)
 	return fill.Replace(path)
 }

@@ -22,8 +22,8 @@ import (
 	"github.com/picaspot/picaspot/internal/httpapi"
 )
 
-// operations calls f with each operation of a contract.
-func operations(doc map[string]any, f func(op map[string]any)) {
+// eachOperation calls f with each operation of a contract.
+func eachOperation(doc map[string]any, f func(op map[string]any)) {
 	for _, item := range doc["paths"].(map[string]any) {
 		for _, op := range item.(map[string]any) {
 			if op, ok := op.(map[string]any); ok && op["operationId"] != nil {
@@ -39,7 +39,7 @@ func written(t *testing.T) map[string]any {
 	t.Helper()
 	var doc map[string]any
 	require.NoError(t, yaml.Unmarshal(picaspot.OpenAPI, &doc))
-	operations(doc, func(op map[string]any) { op["description"] = strings.TrimRight(op["description"].(string), "\n") })
+	eachOperation(doc, func(op map[string]any) { op["description"] = strings.TrimRight(op["description"].(string), "\n") })
 	return doc
 }
 
@@ -48,7 +48,7 @@ func withoutAdditions(t *testing.T, doc map[string]any) map[string]any {
 	t.Helper()
 	info := doc["info"].(map[string]any)
 	info["description"], _, _ = strings.Cut(info["description"].(string), "\n## Code samples")
-	operations(doc, func(op map[string]any) {
+	eachOperation(doc, func(op map[string]any) {
 		require.Len(t, op["x-codeSamples"], 3, op["operationId"])
 		delete(op, "x-codeSamples")
 		before, _, found := strings.Cut(op["description"].(string), "\n\n**Access:** ")

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"github.com/picaspot/picaspot"
@@ -116,7 +117,25 @@ func world(t *testing.T, s *apptest.Server, admin *apptest.Client) map[string]st
 		require.NotNil(t, role.JSON201, string(role.Body))
 		s.LogIn(admin.ID, admin.Username, admin.Email)
 	}
-	return map[string]string{"area_id": area.ID.String()}
+	return map[string]string{"area_id": area.ID.String(), "webhook_id": webhooks(t, s, admin).String()}
+}
+
+// webhooks makes some, of which the one that is returned was delivered to.
+func webhooks(t *testing.T, s *apptest.Server, admin *apptest.Client) (id uuid.UUID) {
+	t.Helper()
+	ctx := context.Background()
+	for i := range 4 {
+		made, err := admin.CreateWebhookWithResponse(ctx, nil, api.WebhookCreate{
+			URL: "https://hooks.example.org/" + strconv.Itoa(i), Events: []api.WebhookEvent{api.WebhookEventLandmarkCreated},
+		})
+		require.NoError(t, err)
+		require.NotNil(t, made.JSON201, string(made.Body))
+		id = made.JSON201.ID
+	}
+	_, err := s.Store.Pool.Exec(ctx, `INSERT INTO webhook_deliveries (id, created_at, updated_at, webhook_id, event_id, event_type, payload)
+SELECT gen_random_uuid(), now(), now(), $1, gen_random_uuid(), 'landmark.created', '{}' FROM generate_series(1, 4)`, id)
+	require.NoError(t, err)
+	return id
 }
 
 // answer is a list in either form.

@@ -57,7 +57,7 @@ func (s stream) write(w http.ResponseWriter, each func(send func(part []byte) er
 		return err
 	}
 	if s.ctx.Err() == nil {
-		slog.ErrorContext(s.ctx, s.what+" broke off", "error", err)
+		slog.ErrorContext(s.ctx, "stream broke off", "what", s.what, "error", err)
 	}
 	panic(http.ErrAbortHandler)
 }

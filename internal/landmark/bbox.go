@@ -18,10 +18,11 @@ const sparse = 10_000
 
 // within is the condition that landmarks stand in a box.
 //
-// The planner takes every box for one of few landmarks, since it has no statistics of
-// what an index computes, and would read and sort half the table for the first page of
-// a continent. So an estimate decides: what holds few is looked up in landmark_position;
-// in what holds many, a walk through another index meets the next ones soon.
+// The planner takes what the index is asked for one of few landmarks, since it has no
+// statistics for the operator, and would read and sort half the table for the first page
+// of a continent. So an estimate decides: what holds few is looked up in
+// landmark_position; in what holds many, a walk through another index meets the next
+// ones soon, which the planner knows by the statistics landmark_degrees.
 func (s *Service) within(ctx context.Context, box geo.BBox) (predicate.Landmark, error) {
 	about, err := tile.Estimate(ctx, s.store, box)
 	if err != nil {

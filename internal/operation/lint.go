@@ -76,6 +76,10 @@ func (l *linter) operation(path string, item *openapi3.PathItem, op *openapi3.Op
 		if p.Value.Description == "" {
 			l.say("has the parameter %s without a description", p.Value.Name)
 		}
+		// Swagger UI fills it in, and a reader who tries the operation sends it unawares.
+		if !p.Value.Required && (p.Value.Example != nil || p.Value.Schema != nil && p.Value.Schema.Value.Example != nil) {
+			l.say("has an example for the parameter %s, which is optional: put it into the description", p.Value.Name)
+		}
 	}
 	needed := []int{400, 500}
 	needed = append(needed, l.permission(op)...)

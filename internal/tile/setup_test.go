@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 	"testing"
 
 	"github.com/google/uuid"
@@ -166,6 +165,6 @@ func box(t *testing.T, f feature) geo.BBox {
 	text, _ := f.properties["bbox"].(string)
 	parsed, err := geo.ParseBBox(text)
 	require.NoError(t, err, text)
-	require.False(t, strings.Contains(text, " "), text)
+	require.NotContains(t, text, " ")
 	return parsed
 }

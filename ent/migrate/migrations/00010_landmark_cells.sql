@@ -122,3 +122,8 @@ END
 $$;
 -- +goose StatementEnd
 SELECT recount_landmarks();
+
+-- Tells the planner how many landmarks a box of degrees leaves, for those that are not
+-- looked up by their position.
+CREATE STATISTICS "landmark_degrees" ON (ST_X("location"::geometry)), (ST_Y("location"::geometry)) FROM "landmarks";
+ANALYZE "landmarks";

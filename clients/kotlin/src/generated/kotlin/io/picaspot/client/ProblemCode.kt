@@ -78,4 +78,7 @@ public object ProblemCode {
     public const val UNSUPPORTED_MEDIA_TYPE: String = "unsupported_media_type"
     public const val USERNAME_TAKEN: String = "username_taken"
     public const val VERSION_CHANGED: String = "version_changed"
+    public const val WEBHOOK_DISABLED: String = "webhook_disabled"
+    public const val WEBHOOK_LIMIT: String = "webhook_limit"
+    public const val WEBHOOK_URL_UNFIT: String = "webhook_url_unfit"
 }

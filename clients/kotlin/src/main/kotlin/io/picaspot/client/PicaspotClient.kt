@@ -5,6 +5,8 @@ import io.picaspot.client.internal.Caller
 import io.picaspot.client.internal.Session
 import io.picaspot.client.internal.isRefusal
 import io.picaspot.client.model.LoginRequest
+import kotlinx.coroutines.NonCancellable
+import kotlinx.coroutines.withContext
 import okhttp3.HttpUrl.Companion.toHttpUrl
 import okhttp3.OkHttpClient
 
@@ -68,7 +70,7 @@ public class PicaspotClient private constructor(private val caller: Caller) : Ap
             // What has ended already needs no end.
             if (!e.isRefusal) throw e
         } finally {
-            session.forget()
+            withContext(NonCancellable) { session.forget() }
         }
     }
 

@@ -182,6 +182,22 @@ class SessionTest {
     }
 
     @Test
+    fun `a logout that is cancelled forgets the tokens`() = test {
+        val isUnderWay = CompletableDeferred<Unit>()
+        val slow = Recorder { chain ->
+            isUnderWay.complete(Unit)
+            chain.proceed(chain.request())
+        }
+        with(resumed(recorder = slow)) {
+            val leaves = launch { client.logout() }
+            isUnderWay.await()
+            leaves.cancelAndJoin()
+            assertNull(tokenStore.load())
+            assertFalse(client.isLoggedIn())
+        }
+    }
+
+    @Test
     fun `a wrong password is no ended session`() = test {
         with(resumed()) {
             val error = refusal { client.login(account.username, "something else") }

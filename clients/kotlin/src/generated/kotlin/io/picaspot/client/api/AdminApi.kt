@@ -27,15 +27,24 @@ import io.picaspot.client.model.TrashKind
 import io.picaspot.client.model.TrashList
 import io.picaspot.client.model.UserList
 import io.picaspot.client.model.UserStatus
+import io.picaspot.client.model.Webhook
+import io.picaspot.client.model.WebhookCreate
+import io.picaspot.client.model.WebhookDelivery
+import io.picaspot.client.model.WebhookDeliveryEvent
+import io.picaspot.client.model.WebhookDeliveryList
+import io.picaspot.client.model.WebhookDeliveryStatus
+import io.picaspot.client.model.WebhookList
+import io.picaspot.client.model.WebhookUpdate
+import io.picaspot.client.model.WebhookWithSecret
 
 /** The section *Admin* of the API. */
 public class AdminApi internal constructor(private val caller: Caller) {
     /**
      * Create a role: `POST /api/v1/admin/roles`.
      *
-     * Adds a role to the live policy. It has at least one permission or role to inherit from, for else no line of the policy would speak of it.
+     * Adds a role to the live policy. It has at least one permission or role to inherit from, for else no line of the policy would speak of it. 
      *
-     * @param idempotencyKey A key of the client's own for this request, as a random UUID: 1 to 255 visible ASCII characters, also in double quotes. Sent again under it, the request creates nothing more.
+     * @param idempotencyKey A key of the client's own for this request, as a random UUID: 1 to 255 visible ASCII characters, also in double quotes. Sent again under it, the request creates nothing more. 
      */
     public suspend fun createRole(
         roleCreate: RoleCreate,
@@ -47,9 +56,25 @@ public class AdminApi internal constructor(private val caller: Caller) {
     )
 
     /**
+     * Create a webhook: `POST /api/v1/admin/webhooks`.
+     *
+     * Has an address told of events, 50 at most. The answer has the secret, which is not shown again: receivers verify signatures with it. Under *Callbacks* stands what they get, signed as [Standard Webhooks](https://www.standardwebhooks.com) says: `webhook-signature` has, for each secret that is valid, `v1,` and the base64 of the HMAC-SHA256 of `webhook-id.webhook-timestamp.body`.  A receiver answers 2xx within 10 seconds; redirections are not followed. Everything else is tried again after 5 s, 5 min, 30 min, 2, 5, 10, 14, 20 and 24 h, always under the same `webhook-id`: what came twice is told by it. The order of events is not kept. An answer of 410 disables the webhook, and so do three days without success.  The address begins with `https://` and lies on the public internet. 
+     *
+     * @param idempotencyKey A key of the client's own for this request, as a random UUID: 1 to 255 visible ASCII characters, also in double quotes. Sent again under it, the request creates nothing more. 
+     */
+    public suspend fun createWebhook(
+        webhookCreate: WebhookCreate,
+        idempotencyKey: kotlin.String? = null,
+    ): Answer<WebhookWithSecret> = caller.call(
+        Operation("POST", "/api/v1/admin/webhooks")
+            .header("Idempotency-Key", idempotencyKey)
+            .body(webhookCreate, "application/json")
+    )
+
+    /**
      * Delete a role: `DELETE /api/v1/admin/roles/{role}`.
      *
-     * Takes a role out of the live policy. One that somebody has, or that another role inherits from, is a conflict.
+     * Takes a role out of the live policy. One that somebody has, or that another role inherits from, is a conflict. 
      *
      * @param role The role's name.
      * @param ifMatch The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1).
@@ -64,9 +89,26 @@ public class AdminApi internal constructor(private val caller: Caller) {
     )
 
     /**
+     * Delete a webhook: `DELETE /api/v1/admin/webhooks/{webhook_id}`.
+     *
+     * Removes a webhook for good. What is on its way to it is not delivered. 
+     *
+     * @param webhookId The webhook's id.
+     * @param ifMatch The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1).
+     */
+    public suspend fun deleteWebhook(
+        webhookId: java.util.UUID,
+        ifMatch: kotlin.String? = null,
+    ): Answer<Unit> = caller.call(
+        Operation("DELETE", "/api/v1/admin/webhooks/{webhook_id}")
+            .path("webhook_id", webhookId)
+            .header("If-Match", ifMatch)
+    )
+
+    /**
      * Export the audit log: `GET /api/v1/admin/audit-logs/export`.
      *
-     * The audit log as NDJSON, one entry a line, the oldest first; streamed, so it may be of any length.
+     * The audit log as NDJSON, one entry a line, the oldest first; streamed, so it may be of any length. 
      *
      * @param actorId Only what this user did.
      * @param action Only this action.
@@ -98,7 +140,7 @@ public class AdminApi internal constructor(private val caller: Caller) {
     /**
      * Get the live policy: `GET /api/v1/admin/policy`.
      *
-     * The whole policy as casbin CSV, with its comments.
+     * The whole policy as casbin CSV, with its comments. 
      *
      * @param ifNoneMatch The `ETag` of the version that the client has; the answer is 304 when it is still current.
      */
@@ -112,7 +154,7 @@ public class AdminApi internal constructor(private val caller: Caller) {
     /**
      * Get a role: `GET /api/v1/admin/roles/{role}`.
      *
-     * A role of the live policy: what it may do itself, what it inherits from, and how many have it.
+     * A role of the live policy: what it may do itself, what it inherits from, and how many have it. 
      *
      * @param role The role's name.
      * @param ifNoneMatch The `ETag` of the version that the client has; the answer is 304 when it is still current.
@@ -129,7 +171,7 @@ public class AdminApi internal constructor(private val caller: Caller) {
     /**
      * Get an account: `GET /api/v1/admin/users/{user_id}`.
      *
-     * One living account by its id.
+     * One living account by its id. 
      *
      * @param userId The user's id.
      * @param ifNoneMatch The `ETag` of the version that the client has; the answer is 304 when it is still current.
@@ -144,9 +186,26 @@ public class AdminApi internal constructor(private val caller: Caller) {
     )
 
     /**
+     * Get a webhook: `GET /api/v1/admin/webhooks/{webhook_id}`.
+     *
+     * A webhook, without its secret. 
+     *
+     * @param webhookId The webhook's id.
+     * @param ifNoneMatch The `ETag` of the version that the client has; the answer is 304 when it is still current.
+     */
+    public suspend fun getWebhook(
+        webhookId: java.util.UUID,
+        ifNoneMatch: kotlin.String? = null,
+    ): Answer<Webhook> = caller.call(
+        Operation("GET", "/api/v1/admin/webhooks/{webhook_id}")
+            .path("webhook_id", webhookId)
+            .header("If-None-Match", ifNoneMatch)
+    )
+
+    /**
      * List the audit log: `GET /api/v1/admin/audit-logs`.
      *
-     * Who did what, from where, and what changed; the newest first unless `sort_order` says otherwise.
+     * Who did what, from where, and what changed; the newest first unless `sort_order` says otherwise. 
      *
      * @param actorId Only what this user did.
      * @param action Only this action.
@@ -193,7 +252,7 @@ public class AdminApi internal constructor(private val caller: Caller) {
     /**
      * List permissions: `GET /api/v1/admin/permissions`.
      *
-     * Every permission that an operation asks for, by name, with the operations and the roles that have it.
+     * Every permission that an operation asks for, by name, with the operations and the roles that have it. 
      *
      * @param sortBy What to sort by.
      * @param sortOrder Ascending or descending.
@@ -219,7 +278,7 @@ public class AdminApi internal constructor(private val caller: Caller) {
     /**
      * List the versions of the policy: `GET /api/v1/admin/policy/versions`.
      *
-     * Who changed what, as a diff, the newest first.
+     * Who changed what, as a diff, the newest first. 
      *
      * @param sortBy What to sort by.
      * @param sortOrder Ascending or descending; descending by default for times, ascending for the rest.
@@ -245,7 +304,7 @@ public class AdminApi internal constructor(private val caller: Caller) {
     /**
      * List roles: `GET /api/v1/admin/roles`.
      *
-     * Every role of the live policy, by name.
+     * Every role of the live policy, by name. 
      *
      * @param search Only roles whose name or description contains this, whatever its case and accents.
      * @param sortBy What to sort by.
@@ -274,13 +333,13 @@ public class AdminApi internal constructor(private val caller: Caller) {
     /**
      * List what was deleted: `GET /api/v1/admin/trash`.
      *
-     * What can be restored, last deleted first, each with what would come back with it. What went along with something else is not listed by itself.
+     * What can be restored, last deleted first, each with what would come back with it. What went along with something else is not listed by itself. 
      *
      * @param entityType Only this kind of thing.
      * @param deletedBy Only what this user deleted.
      * @param from Only what was deleted at or after this time.
      * @param to Only what was deleted before this time.
-     * @param search Only what has these words in its name, of which the last one may go on. An unlock has the name of its landmark.
+     * @param search Only what has all of these words in its name, of which the last one may go on. An unlock has the name of its landmark.
      * @param sortBy What to sort by.
      * @param sortOrder Ascending or descending; descending by default for times, ascending for the rest.
      * @param page Number of the page, from 1. Not together with `cursor`.
@@ -315,7 +374,7 @@ public class AdminApi internal constructor(private val caller: Caller) {
     /**
      * List accounts: `GET /api/v1/admin/users`.
      *
-     * All living accounts, newest first unless `sort_by` says otherwise.
+     * All living accounts, newest first unless `sort_by` says otherwise. 
      *
      * @param role Only accounts with this role.
      * @param status Only accounts of this status.
@@ -348,9 +407,70 @@ public class AdminApi internal constructor(private val caller: Caller) {
     )
 
     /**
+     * List the deliveries of a webhook: `GET /api/v1/admin/webhooks/{webhook_id}/deliveries`.
+     *
+     * What was delivered in the last 30 days, and what is to be; the newest first unless `sort_order` says otherwise. 
+     *
+     * @param webhookId The webhook's id.
+     * @param status Only deliveries of this status.
+     * @param eventType Only deliveries of this event.
+     * @param sortBy What to sort by.
+     * @param sortOrder Ascending or descending; descending by default for times, ascending for the rest.
+     * @param page Number of the page, from 1. Not together with `cursor`.
+     * @param size Items on a page.
+     * @param cursor Where to go on, as `next_cursor` of an earlier answer said; empty to start.
+     */
+    public suspend fun listWebhookDeliveries(
+        webhookId: java.util.UUID,
+        status: WebhookDeliveryStatus? = null,
+        eventType: WebhookDeliveryEvent? = null,
+        sortBy: ListWebhookDeliveriesSortBy? = null,
+        sortOrder: ListWebhookDeliveriesSortOrder? = null,
+        page: kotlin.Int? = null,
+        size: kotlin.Int? = null,
+        cursor: kotlin.String? = null,
+    ): Answer<WebhookDeliveryList> = caller.call(
+        Operation("GET", "/api/v1/admin/webhooks/{webhook_id}/deliveries")
+            .path("webhook_id", webhookId)
+            .query("status", status)
+            .query("event_type", eventType)
+            .query("sort_by", sortBy)
+            .query("sort_order", sortOrder)
+            .query("page", page)
+            .query("size", size)
+            .query("cursor", cursor)
+    )
+
+    /**
+     * List webhooks: `GET /api/v1/admin/webhooks`.
+     *
+     * The addresses that are told of events, oldest first unless `sort_order` says otherwise. 
+     *
+     * @param sortBy What to sort by.
+     * @param sortOrder Ascending or descending.
+     * @param page Number of the page, from 1. Not together with `cursor`.
+     * @param size Items on a page.
+     * @param cursor Where to go on, as `next_cursor` of an earlier answer said; empty to start.
+     */
+    public suspend fun listWebhooks(
+        sortBy: ListWebhooksSortBy? = null,
+        sortOrder: ListWebhooksSortOrder? = null,
+        page: kotlin.Int? = null,
+        size: kotlin.Int? = null,
+        cursor: kotlin.String? = null,
+    ): Answer<WebhookList> = caller.call(
+        Operation("GET", "/api/v1/admin/webhooks")
+            .query("sort_by", sortBy)
+            .query("sort_order", sortOrder)
+            .query("page", page)
+            .query("size", size)
+            .query("cursor", cursor)
+    )
+
+    /**
      * Delete an area for good: `DELETE /api/v1/admin/areas/{area_id}`.
      *
-     * Takes an area out of the trash with all that its deletion took, what was deleted beneath it before, and the attempts, unlocks and files of all that. What went along with another area is a conflict that names that one. This can't be undone.
+     * Takes an area out of the trash with all that its deletion took, what was deleted beneath it before, and the attempts, unlocks and files of all that. What went along with another area is a conflict that names that one. This can't be undone. 
      *
      * @param areaId The area's id.
      */
@@ -364,7 +484,7 @@ public class AdminApi internal constructor(private val caller: Caller) {
     /**
      * Delete a landmark for good: `DELETE /api/v1/admin/landmarks/{landmark_id}`.
      *
-     * Takes a landmark out of the trash, with its attempts, unlocks and files. What went along with an area is a conflict that names that one. This can't be undone.
+     * Takes a landmark out of the trash, with its attempts, unlocks and files. What went along with an area is a conflict that names that one. This can't be undone. 
      *
      * @param landmarkId The landmark's id.
      */
@@ -378,7 +498,7 @@ public class AdminApi internal constructor(private val caller: Caller) {
     /**
      * Delete an account for good: `DELETE /api/v1/admin/users/{user_id}`.
      *
-     * Takes an account out of the trash with its sessions, attempts, unlocks and files. What it has created stays. This can't be undone.
+     * Takes an account out of the trash with its sessions, attempts, unlocks and files. What it has created stays. This can't be undone. 
      *
      * @param userId The user's id.
      */
@@ -392,7 +512,7 @@ public class AdminApi internal constructor(private val caller: Caller) {
     /**
      * Replace the live policy: `PUT /api/v1/admin/policy`.
      *
-     * Takes a whole policy as casbin CSV, once it was validated: every fault of every line is named. `If-Match` has to name the version that was edited; when somebody else was faster, the answer is a 412 that says what they changed. Live on every replica within a second, whole or not at all.
+     * Takes a whole policy as casbin CSV, once it was validated: every fault of every line is named. `If-Match` has to name the version that was edited; when somebody else was faster, the answer is a 412 that says what they changed. Live on every replica within a second, whole or not at all. 
      *
      * @param ifMatch The `ETag` of the version that was edited (RFC 9110, section 13.1.1).
      * @param comment Why, for those who read the history.
@@ -411,7 +531,7 @@ public class AdminApi internal constructor(private val caller: Caller) {
     /**
      * Replace a role's permissions: `PUT /api/v1/admin/roles/{role}/permissions`.
      *
-     * The whole set of what the role may do itself; what it inherits stays. Live on every replica within a second.
+     * The whole set of what the role may do itself; what it inherits stays. Live on every replica within a second. 
      *
      * @param role The role's name.
      * @param ifMatch The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1).
@@ -428,9 +548,46 @@ public class AdminApi internal constructor(private val caller: Caller) {
     )
 
     /**
+     * Replace the secret of a webhook: `POST /api/v1/admin/webhooks/{webhook_id}/secret`.
+     *
+     * Makes another secret, which is shown in this answer only. For `overlap_hours` deliveries carry a signature of the secret before as well, so that receivers can change over; 0 withdraws it at once. 
+     *
+     * @param webhookId The webhook's id.
+     * @param overlapHours How long the secret before stays valid.
+     */
+    public suspend fun replaceWebhookSecret(
+        webhookId: java.util.UUID,
+        overlapHours: kotlin.Int? = null,
+    ): Answer<WebhookWithSecret> = caller.call(
+        Operation("POST", "/api/v1/admin/webhooks/{webhook_id}/secret")
+            .path("webhook_id", webhookId)
+            .query("overlap_hours", overlapHours)
+    )
+
+    /**
+     * Deliver once more: `POST /api/v1/admin/webhooks/{webhook_id}/deliveries/{delivery_id}/replay`.
+     *
+     * Delivers an event again, whatever became of it, with the same `webhook-id` and body, to the address that the webhook has now and signed with its present secret. 
+     *
+     * @param webhookId The webhook's id.
+     * @param deliveryId The delivery's id.
+     * @param idempotencyKey A key of the client's own for this request, as a random UUID: 1 to 255 visible ASCII characters, also in double quotes. Sent again under it, the request creates nothing more.
+     */
+    public suspend fun resendWebhookDelivery(
+        webhookId: java.util.UUID,
+        deliveryId: java.util.UUID,
+        idempotencyKey: kotlin.String? = null,
+    ): Answer<WebhookDelivery> = caller.call(
+        Operation("POST", "/api/v1/admin/webhooks/{webhook_id}/deliveries/{delivery_id}/replay")
+            .path("webhook_id", webhookId)
+            .path("delivery_id", deliveryId)
+            .header("Idempotency-Key", idempotencyKey)
+    )
+
+    /**
      * Restore an area: `POST /api/v1/admin/areas/{area_id}/restore`.
      *
-     * Brings back exactly what its deletion took: what was deleted before that stays deleted. What is in the way (a name that is taken by now, a parent that is deleted) is named, and nothing is restored.
+     * Brings back exactly what its deletion took: what was deleted before that stays deleted. What is in the way (a name that is taken by now, a parent that is deleted) is named, and nothing is restored. 
      *
      * @param areaId The area's id.
      */
@@ -444,7 +601,7 @@ public class AdminApi internal constructor(private val caller: Caller) {
     /**
      * Restore a landmark: `POST /api/v1/admin/landmarks/{landmark_id}/restore`.
      *
-     * Brings back exactly what its deletion took, or says what is in the way.
+     * Brings back exactly what its deletion took, or says what is in the way. 
      *
      * @param landmarkId The landmark's id.
      */
@@ -458,7 +615,7 @@ public class AdminApi internal constructor(private val caller: Caller) {
     /**
      * Go back to a version of the policy: `POST /api/v1/admin/policy/versions/{version}/revert`.
      *
-     * Makes the text of an earlier version the newest one, once it was validated. History stays.
+     * Makes the text of an earlier version the newest one, once it was validated. History stays. 
      *
      * @param version The version's number.
      * @param ifMatch The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1).
@@ -475,7 +632,7 @@ public class AdminApi internal constructor(private val caller: Caller) {
     /**
      * Restore an account: `POST /api/v1/admin/users/{user_id}/restore`.
      *
-     * Brings back exactly what its deletion took, or says what is in the way.
+     * Brings back exactly what its deletion took, or says what is in the way. 
      *
      * @param userId The user's id.
      */
@@ -487,9 +644,26 @@ public class AdminApi internal constructor(private val caller: Caller) {
     )
 
     /**
+     * Send a test event: `POST /api/v1/admin/webhooks/{webhook_id}/test`.
+     *
+     * Delivers a `ping`, also to a webhook that is disabled. What becomes of it stands in the log of deliveries. 
+     *
+     * @param webhookId The webhook's id.
+     * @param idempotencyKey A key of the client's own for this request, as a random UUID: 1 to 255 visible ASCII characters, also in double quotes. Sent again under it, the request creates nothing more.
+     */
+    public suspend fun sendWebhookTest(
+        webhookId: java.util.UUID,
+        idempotencyKey: kotlin.String? = null,
+    ): Answer<WebhookDelivery> = caller.call(
+        Operation("POST", "/api/v1/admin/webhooks/{webhook_id}/test")
+            .path("webhook_id", webhookId)
+            .header("Idempotency-Key", idempotencyKey)
+    )
+
+    /**
      * Change a role: `PATCH /api/v1/admin/roles/{role}`.
      *
-     * A JSON Merge Patch (RFC 7396). `inherits` replaces the roles that it inherits from. With `requires_mfa` whoever has the role can use it only in a session that a second factor has proven, within a second on every replica; without one they can still add one.
+     * A JSON Merge Patch (RFC 7396). `inherits` replaces the roles that it inherits from. With `requires_mfa` whoever has the role can use it only in a session that a second factor has proven, within a second on every replica; without one they can still add one. 
      *
      * @param role The role's name.
      * @param ifMatch The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1).
@@ -508,7 +682,7 @@ public class AdminApi internal constructor(private val caller: Caller) {
     /**
      * Change an account: `PATCH /api/v1/admin/users/{user_id}`.
      *
-     * A JSON Merge Patch (RFC 7396). Another role and a suspension hold from the next request on, on every replica; a suspension ends every session. Nobody changes their own role or status, so that somebody who may undo it is left.
+     * A JSON Merge Patch (RFC 7396). Another role and a suspension hold from the next request on, on every replica; a suspension ends every session. Nobody changes their own role or status, so that somebody who may undo it is left. 
      *
      * @param userId The user's id.
      * @param ifMatch The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1).
@@ -525,10 +699,28 @@ public class AdminApi internal constructor(private val caller: Caller) {
     )
 
     /**
+     * Change a webhook: `PATCH /api/v1/admin/webhooks/{webhook_id}`.
+     *
+     * A JSON Merge Patch (RFC 7396). What is on its way when a webhook is disabled is not delivered; one that is enabled again is told of what happens from then on. 
+     *
+     * @param webhookId The webhook's id.
+     * @param ifMatch The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1).
+     */
+    public suspend fun updateWebhook(
+        webhookId: java.util.UUID,
+        webhookUpdate: WebhookUpdate,
+        ifMatch: kotlin.String? = null,
+    ): Answer<Webhook> = caller.call(
+        Operation("PATCH", "/api/v1/admin/webhooks/{webhook_id}")
+            .path("webhook_id", webhookId)
+            .header("If-Match", ifMatch)
+            .body(webhookUpdate, "application/merge-patch+json")
+    )
+
+    /**
      * Ask whether a role or a user may do something: `POST /api/v1/admin/policy/check`.
      *
-     * Says how far a role, or a user by their role, may go with a permission, by which line of the live policy and through which inheritance. With `entity_id` it says whether that user may do it to that object.
-     *
+     * Says how far a role, or a user by their role, may go with a permission, by which line of the live policy and through which inheritance. With `entity_id` it says whether that user may do it to that object. 
      */
     public suspend fun validateAccess(
         policyCheck: PolicyCheck,
@@ -635,6 +827,40 @@ public enum class ListUsersSortBy(private val value: String) {
 
 /** The values of `sortOrder` of `listUsers`. */
 public enum class ListUsersSortOrder(private val value: String) {
+    ASC("asc"),
+    DESC("desc"),
+    ;
+
+    override fun toString(): String = value
+}
+
+/** The values of `sortBy` of `listWebhookDeliveries`. */
+public enum class ListWebhookDeliveriesSortBy(private val value: String) {
+    CREATED_AT("created_at"),
+    ;
+
+    override fun toString(): String = value
+}
+
+/** The values of `sortOrder` of `listWebhookDeliveries`. */
+public enum class ListWebhookDeliveriesSortOrder(private val value: String) {
+    ASC("asc"),
+    DESC("desc"),
+    ;
+
+    override fun toString(): String = value
+}
+
+/** The values of `sortBy` of `listWebhooks`. */
+public enum class ListWebhooksSortBy(private val value: String) {
+    CREATED_AT("created_at"),
+    ;
+
+    override fun toString(): String = value
+}
+
+/** The values of `sortOrder` of `listWebhooks`. */
+public enum class ListWebhooksSortOrder(private val value: String) {
     ASC("asc"),
     DESC("desc"),
     ;

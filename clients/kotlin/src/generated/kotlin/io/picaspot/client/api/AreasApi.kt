@@ -21,9 +21,9 @@ public class AreasApi internal constructor(private val caller: Caller) {
     /**
      * Create an area: `POST /api/v1/areas`.
      *
-     * The caller becomes its creator. It starts unverified unless the caller may verify areas. Its name is unique beneath its parent.
+     * The caller becomes its creator. It starts unverified unless the caller may verify areas. Its name is unique beneath its parent. 
      *
-     * @param idempotencyKey A key of the client's own for this request, as a random UUID: 1 to 255 visible ASCII characters, also in double quotes. Sent again under it, the request creates nothing more.
+     * @param idempotencyKey A key of the client's own for this request, as a random UUID: 1 to 255 visible ASCII characters, also in double quotes. Sent again under it, the request creates nothing more. 
      */
     public suspend fun createArea(
         areaCreate: AreaCreate,
@@ -37,7 +37,7 @@ public class AreasApi internal constructor(private val caller: Caller) {
     /**
      * Delete an area: `DELETE /api/v1/areas/{area_id}`.
      *
-     * Takes its descendants and all their landmarks along, as one deletion that an admin can undo within the retention. Unlocks stay with those who earned them.
+     * Takes its descendants and all their landmarks along, as one deletion that an admin can undo within the retention. Unlocks stay with those who earned them. 
      *
      * @param areaId The area's id.
      * @param ifMatch The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1).
@@ -105,7 +105,7 @@ public class AreasApi internal constructor(private val caller: Caller) {
     /**
      * Landmarks of an area: `GET /api/v1/areas/{area_id}/landmarks`.
      *
-     * The landmarks that stand in an area, or in it and all its descendants, newest first unless `sort_by` says otherwise; with `search` those whose names and descriptions have its words, the most relevant first.
+     * The landmarks that stand in an area, or in it and all its descendants, newest first unless `sort_by` says otherwise; with `search` those whose names and descriptions have its words, the most relevant first. 
      *
      * @param areaId The area's id.
      * @param includeDescendants Also those of the areas beneath.
@@ -146,7 +146,7 @@ public class AreasApi internal constructor(private val caller: Caller) {
     /**
      * List areas: `GET /api/v1/areas`.
      *
-     * All areas, newest first unless `sort_by` says otherwise; with `search` those whose names and descriptions have its words, the most relevant first.
+     * All areas, newest first unless `sort_by` says otherwise; with `search` those whose names and descriptions have its words, the most relevant first. 
      *
      * @param isVerified Only verified or only unverified areas.
      * @param parentAreaId Only the direct children of this area.
@@ -184,7 +184,7 @@ public class AreasApi internal constructor(private val caller: Caller) {
     /**
      * Areas near a point: `GET /api/v1/areas/nearby`.
      *
-     * Areas that have a landmark within the radius, nearest landmark first, each with the count of its landmarks in the radius and the distance to the nearest one.
+     * Areas that have a landmark within the radius, nearest landmark first, each with the count of its landmarks in the radius and the distance to the nearest one. 
      *
      * @param latitude Latitude of the point, WGS 84 decimal degrees.
      * @param longitude Longitude of the point, WGS 84 decimal degrees.

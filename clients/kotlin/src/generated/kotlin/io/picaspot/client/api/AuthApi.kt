@@ -24,7 +24,7 @@ public class AuthApi internal constructor(private val caller: Caller) {
     /**
      * OAuth 2.0 token endpoint: `POST /api/v1/auth/token`.
      *
-     * The resource owner password grant (RFC 6749, section 4.3) and the refresh token grant (section 6), for Swagger UI and stock OAuth clients. Other clients use `login` and `refresh`. Problems carry `error` and `error_description` besides (section 5.2).
+     * The resource owner password grant (RFC 6749, section 4.3) and the refresh token grant (section 6), for Swagger UI and stock OAuth clients. Other clients use `login` and `refresh`. Problems carry `error` and `error_description` besides (section 5.2). 
      *
      * @param username User name or e-mail address.
      * @param otp A code of the authenticator app, or a recovery code.
@@ -56,8 +56,7 @@ public class AuthApi internal constructor(private val caller: Caller) {
     /**
      * Log in: `POST /api/v1/auth/login`.
      *
-     * Starts a session and answers with its tokens. A wrong name, a wrong password, an address that is not proven and a suspended account all get the same 401.  Who deleted their own account has it back by logging in within the retention, and is told so by mail.  An account with a second factor also needs `otp`: a code of the authenticator app, or a recovery code. Without one the answer is a 401 of the type `/problems/otp_required`.  With `cookie: true` the refresh token travels in an HttpOnly cookie, out of reach of scripts, and not in the body. With `remember: true` the session lasts longer.
-     *
+     * Starts a session and answers with its tokens. A wrong name, a wrong password, an address that is not proven and a suspended account all get the same 401.  Who deleted their own account has it back by logging in within the retention, and is told so by mail.  An account with a second factor also needs `otp`: a code of the authenticator app, or a recovery code. Without one the answer is a 401 of the type `/problems/otp_required`.  With `cookie: true` the refresh token travels in an HttpOnly cookie, out of reach of scripts, and not in the body. With `remember: true` the session lasts longer. 
      */
     public suspend fun login(
         loginRequest: LoginRequest,
@@ -70,7 +69,7 @@ public class AuthApi internal constructor(private val caller: Caller) {
     /**
      * Log out: `POST /api/v1/auth/logout`.
      *
-     * Ends this session: its refresh token is revoked and its access tokens are refused from now on.
+     * Ends this session: its refresh token is revoked and its access tokens are refused from now on. 
      */
     public suspend fun logout(
     ): Answer<Unit> = caller.call(
@@ -80,7 +79,7 @@ public class AuthApi internal constructor(private val caller: Caller) {
     /**
      * Log out everywhere: `POST /api/v1/auth/logout-all`.
      *
-     * Ends every session of the caller, this one among them.
+     * Ends every session of the caller, this one among them. 
      */
     public suspend fun logoutAll(
     ): Answer<Unit> = caller.call(
@@ -90,8 +89,7 @@ public class AuthApi internal constructor(private val caller: Caller) {
     /**
      * Get new tokens for a refresh token: `POST /api/v1/auth/refresh`.
      *
-     * Each refresh token is used once, for its successor. Sent again within 10 seconds, as by two tabs at once, it gets the same successor; later, that ends the whole session, for somebody else may have the token. The token comes in the body or in the cookie that `login` set.
-     *
+     * Each refresh token is used once, for its successor. Sent again within 10 seconds, as by two tabs at once, it gets the same successor; later, that ends the whole session, for somebody else may have the token. The token comes in the body or in the cookie that `login` set. 
      */
     public suspend fun refreshSession(
         refreshRequest: RefreshRequest,
@@ -103,8 +101,7 @@ public class AuthApi internal constructor(private val caller: Caller) {
     /**
      * Register an account: `POST /api/v1/auth/register`.
      *
-     * Creates an account and mails a link that proves the address; the account can log in once the link was followed. The answer is the same whether or not the address or the name is taken: what is the case stands in the mail.
-     *
+     * Creates an account and mails a link that proves the address; the account can log in once the link was followed. The answer is the same whether or not the address or the name is taken: what is the case stands in the mail. 
      */
     public suspend fun registerUser(
         registerRequest: RegisterRequest,
@@ -117,8 +114,7 @@ public class AuthApi internal constructor(private val caller: Caller) {
     /**
      * Ask for a mail to set a new password: `POST /api/v1/auth/password-reset`.
      *
-     * The answer tells nothing about whether there is an account.
-     *
+     * The answer tells nothing about whether there is an account. 
      */
     public suspend fun requestPasswordReset(
         emailRequest: EmailRequest,
@@ -130,8 +126,7 @@ public class AuthApi internal constructor(private val caller: Caller) {
     /**
      * Mail the link that proves an address again: `POST /api/v1/auth/resend-verification`.
      *
-     * For an account that has not proven its address yet. The answer tells nothing about whether there is one.
-     *
+     * For an account that has not proven its address yet. The answer tells nothing about whether there is one. 
      */
     public suspend fun resendVerification(
         emailRequest: EmailRequest,
@@ -143,8 +138,7 @@ public class AuthApi internal constructor(private val caller: Caller) {
     /**
      * Set a new password: `POST /api/v1/auth/password-reset/confirm`.
      *
-     * Takes the token from the mail, once, within an hour. Ends every session; a second factor stays.
-     *
+     * Takes the token from the mail, once, within an hour. Ends every session; a second factor stays. 
      */
     public suspend fun resetPassword(
         passwordResetRequest: PasswordResetRequest,
@@ -157,8 +151,7 @@ public class AuthApi internal constructor(private val caller: Caller) {
     /**
      * Prove an e-mail address: `POST /api/v1/auth/verify-email`.
      *
-     * Takes the token from the mail, once: of a new account within 24 hours, of a change of address within one.
-     *
+     * Takes the token from the mail, once: of a new account within 24 hours, of a change of address within one. 
      */
     public suspend fun verifyEmail(
         verifyEmailRequest: VerifyEmailRequest,

@@ -20,9 +20,9 @@ public class LandmarksApi internal constructor(private val caller: Caller) {
     /**
      * Create a landmark: `POST /api/v1/landmarks`.
      *
-     * The caller becomes its creator. It starts unverified unless the caller may verify landmarks. One within 25 m of another with a similar name in the same area is a conflict that names the other, unless `allow_duplicate` is true.
+     * The caller becomes its creator. It starts unverified unless the caller may verify landmarks. One within 25 m of another with a similar name in the same area is a conflict that names the other, unless `allow_duplicate` is true. 
      *
-     * @param idempotencyKey A key of the client's own for this request, as a random UUID: 1 to 255 visible ASCII characters, also in double quotes. Sent again under it, the request creates nothing more.
+     * @param idempotencyKey A key of the client's own for this request, as a random UUID: 1 to 255 visible ASCII characters, also in double quotes. Sent again under it, the request creates nothing more. 
      */
     public suspend fun createLandmark(
         landmarkCreate: LandmarkCreate,
@@ -104,7 +104,7 @@ public class LandmarksApi internal constructor(private val caller: Caller) {
     /**
      * List landmarks: `GET /api/v1/landmarks`.
      *
-     * All landmarks, newest first unless `sort_by` says otherwise; with `search` those whose names and descriptions have its words, the most relevant first.
+     * All landmarks, newest first unless `sort_by` says otherwise; with `search` those whose names and descriptions have its words, the most relevant first. 
      *
      * @param areaId Only those in this area.
      * @param difficulty Only this difficulty.
@@ -148,7 +148,7 @@ public class LandmarksApi internal constructor(private val caller: Caller) {
     /**
      * Landmarks near a point: `GET /api/v1/landmarks/nearby`.
      *
-     * Landmarks within the radius, nearest first, each with its distance on the WGS 84 ellipsoid and whether the caller has unlocked it.
+     * Landmarks within the radius, nearest first, each with its distance on the WGS 84 ellipsoid and whether the caller has unlocked it. 
      *
      * @param latitude Latitude of the point, WGS 84 decimal degrees.
      * @param longitude Longitude of the point, WGS 84 decimal degrees.

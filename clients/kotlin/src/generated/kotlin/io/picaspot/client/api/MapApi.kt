@@ -17,7 +17,7 @@ public class MapApi internal constructor(private val caller: Caller) {
     /**
      * Export landmarks as GeoJSON: `GET /api/v1/landmarks.geojson`.
      *
-     * The landmarks that the filters of the list leave, all of them, the oldest first, as a GeoJSON FeatureCollection (RFC 7946) that is streamed, so it may be of any length. A landmark that is there all the while is in it once, as it was at some moment meanwhile; the export is no snapshot of a single moment. If the server fails on the way it cuts the connection: what arrived is no complete document then, and no valid one. `picaspot import` and every GIS read it.
+     * The landmarks that the filters of the list leave, all of them, the oldest first, as a GeoJSON FeatureCollection (RFC 7946) that is streamed, so it may be of any length. A landmark that is there all the while is in it once, as it was at some moment meanwhile; the export is no snapshot of a single moment. If the server fails on the way it cuts the connection: what arrived is no complete document then, and no valid one. `picaspot import` and every GIS read it. 
      *
      * @param areaId Only those in this area.
      * @param includeDescendants Also those in the areas beneath `area_id`.
@@ -49,7 +49,7 @@ public class MapApi internal constructor(private val caller: Caller) {
     /**
      * Get a tile of landmarks: `GET /api/v1/tiles/landmarks/{z}/{x}/{y}`.
      *
-     * A Mapbox Vector Tile 2.1 in Web Mercator, extent 4096, numbered from the north west (XYZ). A grid divides each tile into eight times eight cells, each of which is a tile itself, three zooms deeper. Up to zoom 13 a cell shows a single landmark or a cluster; from zoom 14 on it shows up to 32 landmarks, or a cluster. There are two layers, and one that is empty is left out; a tile that shows nothing has no bytes. All features are points, and none stands in two tiles. - `landmarks`: `id` (the landmark's), `name`, `difficulty` (1 to 5), `is_verified`, `area_id`. - `clusters`: `id` (the cell as `z/x/y`, the same in every tile), `count` (of its landmarks) and   `bbox` (the cell as `west,south,east,north` in degrees, to zoom in on, or to list the   landmarks with `GET /api/v1/landmarks?bbox=`). The point is the middle of its landmarks.  Ids are properties, since vector tiles know numbers only: MapLibre takes them with `promoteId: id`. What lies beyond 85.05 degrees stands on the map's edge. The tile is the same for everybody, and shows each change that was acknowledged before the request; what the caller has unlocked is told by `GET /api/v1/tiles/unlocks/{z}/{x}/{y}`. `ETag` is of the content: a client may keep tiles, and asks with `If-None-Match` whether they still hold.
+     * A Mapbox Vector Tile 2.1 in Web Mercator, extent 4096, numbered from the north west (XYZ). A grid divides each tile into eight times eight cells, each of which is a tile itself, three zooms deeper. Up to zoom 13 a cell shows a single landmark or a cluster; from zoom 14 on it shows up to 32 landmarks, or a cluster. There are two layers, and one that is empty is left out; a tile that shows nothing has no bytes. All features are points, and none stands in two tiles. - `landmarks`: `id` (the landmark's), `name`, `difficulty` (1 to 5), `is_verified`, `area_id`. - `clusters`: `id` (the cell as `z/x/y`, the same in every tile), `count` (of its landmarks) and   `bbox` (the cell as `west,south,east,north` in degrees, to zoom in on, or to list the   landmarks with `GET /api/v1/landmarks?bbox=`). The point is the middle of its landmarks.  Ids are properties, since vector tiles know numbers only: MapLibre takes them with `promoteId: id`. What lies beyond 85.05 degrees stands on the map's edge. The tile is the same for everybody, and shows each change that was acknowledged before the request; what the caller has unlocked is told by `GET /api/v1/tiles/unlocks/{z}/{x}/{y}`. `ETag` is of the content: a client may keep tiles, and asks with `If-None-Match` whether they still hold. 
      *
      * @param z The zoom.
      * @param x The column from the west, less than 2 to the power of `z`.
@@ -72,7 +72,7 @@ public class MapApi internal constructor(private val caller: Caller) {
     /**
      * Get what the caller has unlocked in a tile: `GET /api/v1/tiles/unlocks/{z}/{x}/{y}`.
      *
-     * What goes on top of `GET /api/v1/tiles/landmarks/{z}/{x}/{y}`: which of the landmarks that the tile shows by themselves the caller has unlocked, and how many there are in each cell of its grid, for its clusters. In MapLibre each becomes a `setFeatureState` under the same id.
+     * What goes on top of `GET /api/v1/tiles/landmarks/{z}/{x}/{y}`: which of the landmarks that the tile shows by themselves the caller has unlocked, and how many there are in each cell of its grid, for its clusters. In MapLibre each becomes a `setFeatureState` under the same id. 
      *
      * @param z The zoom.
      * @param x The column from the west, less than 2 to the power of `z`.

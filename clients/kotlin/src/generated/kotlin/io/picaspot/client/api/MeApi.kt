@@ -26,8 +26,7 @@ public class MeApi internal constructor(private val caller: Caller) {
     /**
      * Change the e-mail address: `PUT /api/v1/me/email`.
      *
-     * Mails a link to the new address; the account keeps the old one until the link was followed. The answer is the same whether or not the new address is taken.
-     *
+     * Mails a link to the new address; the account keeps the old one until the link was followed. The answer is the same whether or not the new address is taken. 
      */
     public suspend fun changeEmail(
         emailChange: EmailChange,
@@ -40,8 +39,7 @@ public class MeApi internal constructor(private val caller: Caller) {
     /**
      * Change the password: `PUT /api/v1/me/password`.
      *
-     * Ends every other session; this one goes on. Asks for a code of the second factor if there is one.
-     *
+     * Ends every other session; this one goes on. Asks for a code of the second factor if there is one. 
      */
     public suspend fun changePassword(
         passwordChange: PasswordChange,
@@ -55,8 +53,7 @@ public class MeApi internal constructor(private val caller: Caller) {
     /**
      * Confirm the second factor: `POST /api/v1/me/mfa/totp/confirm`.
      *
-     * Takes a first code of the app and answers with recovery codes, which are not shown again. This session counts as proven by the second factor; the others end.
-     *
+     * Takes a first code of the app and answers with recovery codes, which are not shown again. This session counts as proven by the second factor; the others end. 
      */
     public suspend fun confirmTotp(
         totpConfirmation: TotpConfirmation,
@@ -68,7 +65,7 @@ public class MeApi internal constructor(private val caller: Caller) {
     /**
      * Remove the caller's picture: `DELETE /api/v1/me/avatar`.
      *
-     * Doing it twice changes nothing.
+     * Doing it twice changes nothing. 
      */
     public suspend fun deleteAvatar(
     ): Answer<Unit> = caller.call(
@@ -78,8 +75,7 @@ public class MeApi internal constructor(private val caller: Caller) {
     /**
      * Delete the caller's account: `DELETE /api/v1/me`.
      *
-     * Asks for the password, and for a code of the second factor if there is one. The account is gone for everybody at once, every session ends, and after the retention its data is removed for good. Until then its owner has it back by logging in, unless its name or address belongs to somebody else by then. The last account that may change the policy stays.
-     *
+     * Asks for the password, and for a code of the second factor if there is one. The account is gone for everybody at once, every session ends, and after the retention its data is removed for good. Until then its owner has it back by logging in, unless its name or address belongs to somebody else by then. The last account that may change the policy stays. 
      */
     public suspend fun deleteMe(
         passwordConfirmation: PasswordConfirmation,
@@ -92,7 +88,7 @@ public class MeApi internal constructor(private val caller: Caller) {
     /**
      * End a session: `DELETE /api/v1/me/sessions/{session_id}`.
      *
-     * Logs a device out: its tokens are refused from now on. It may be the present one.
+     * Logs a device out: its tokens are refused from now on. It may be the present one. 
      *
      * @param sessionId The session's id.
      */
@@ -106,7 +102,7 @@ public class MeApi internal constructor(private val caller: Caller) {
     /**
      * Export all data about the caller: `GET /api/v1/me/export`.
      *
-     * All that is kept about the account, as one JSON document. Secrets are not in it.
+     * All that is kept about the account, as one JSON document. Secrets are not in it. 
      */
     public suspend fun exportMe(
     ): Answer<MeExport> = caller.call(
@@ -116,7 +112,7 @@ public class MeApi internal constructor(private val caller: Caller) {
     /**
      * The caller's account: `GET /api/v1/me`.
      *
-     * The account that the access token speaks for.
+     * The account that the access token speaks for. 
      *
      * @param ifNoneMatch The `ETag` of the version that the client has; the answer is 304 when it is still current.
      */
@@ -130,7 +126,7 @@ public class MeApi internal constructor(private val caller: Caller) {
     /**
      * List the caller's sessions: `GET /api/v1/me/sessions`.
      *
-     * Where the caller is logged in, last used first unless `sort_by` says otherwise.
+     * Where the caller is logged in, last used first unless `sort_by` says otherwise. 
      *
      * @param sortBy What to sort by.
      * @param sortOrder Ascending or descending; descending by default for times, ascending for the rest.
@@ -156,7 +152,7 @@ public class MeApi internal constructor(private val caller: Caller) {
     /**
      * Set the caller's picture: `PUT /api/v1/me/avatar`.
      *
-     * Replaces the picture. Position, time and all other metadata are removed from it.
+     * Replaces the picture. Position, time and all other metadata are removed from it. 
      *
      * @param body The image file itself, as image/jpeg, image/png or image/webp.
      */
@@ -170,8 +166,7 @@ public class MeApi internal constructor(private val caller: Caller) {
     /**
      * Remove the second factor: `DELETE /api/v1/me/mfa/totp`.
      *
-     * Asks for the password and a code, or a recovery code. The recovery codes go too.
-     *
+     * Asks for the password and a code, or a recovery code. The recovery codes go too. 
      */
     public suspend fun removeTotp(
         passwordConfirmation: PasswordConfirmation,
@@ -184,8 +179,7 @@ public class MeApi internal constructor(private val caller: Caller) {
     /**
      * Make new recovery codes: `POST /api/v1/me/mfa/recovery-codes`.
      *
-     * The old ones stop working. Asks for the password and a code of the authenticator app.
-     *
+     * The old ones stop working. Asks for the password and a code of the authenticator app. 
      */
     public suspend fun replaceRecoveryCodes(
         passwordConfirmation: PasswordConfirmation,
@@ -198,8 +192,7 @@ public class MeApi internal constructor(private val caller: Caller) {
     /**
      * Add a second factor: `POST /api/v1/me/mfa/totp`.
      *
-     * Makes a secret for an authenticator app (RFC 6238). It counts once a first code was confirmed; starting again before that makes a new secret.
-     *
+     * Makes a secret for an authenticator app (RFC 6238). It counts once a first code was confirmed; starting again before that makes a new secret. 
      */
     public suspend fun startTotp(
         passwordConfirmation: PasswordConfirmation,
@@ -212,7 +205,7 @@ public class MeApi internal constructor(private val caller: Caller) {
     /**
      * Change the caller's profile: `PATCH /api/v1/me`.
      *
-     * A JSON Merge Patch (RFC 7396). What is absent stays; null clears.
+     * A JSON Merge Patch (RFC 7396). What is absent stays; null clears. 
      *
      * @param ifMatch The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1).
      */

@@ -21,9 +21,9 @@ public class ModerationApi internal constructor(private val caller: Caller) {
     /**
      * Report something: `POST /api/v1/reports`.
      *
-     * Tells the moderators of something that should not be there. Reporting the same thing twice while it is open changes nothing and answers with the first report.
+     * Tells the moderators of something that should not be there. Reporting the same thing twice while it is open changes nothing and answers with the first report. 
      *
-     * @param idempotencyKey A key of the client's own for this request, as a random UUID: 1 to 255 visible ASCII characters, also in double quotes. Sent again under it, the request creates nothing more.
+     * @param idempotencyKey A key of the client's own for this request, as a random UUID: 1 to 255 visible ASCII characters, also in double quotes. Sent again under it, the request creates nothing more. 
      */
     public suspend fun createReport(
         reportCreate: ReportCreate,
@@ -37,13 +37,13 @@ public class ModerationApi internal constructor(private val caller: Caller) {
     /**
      * List reports: `GET /api/v1/moderation/reports`.
      *
-     * The queue of the moderators, oldest first unless `sort_order` says otherwise.
+     * The queue of the moderators, oldest first unless `sort_order` says otherwise. 
      *
      * @param status Only reports of this status.
      * @param subjectType Only reports on this kind of thing.
      * @param subjectId Only reports on this thing.
      * @param reporterId Only reports of this user.
-     * @param search Only reports with these words in the comment or the note, of which the last one may go on.
+     * @param search Only reports with all of these words in the comment or the note, of which the last one may go on.
      * @param sortBy What to sort by.
      * @param sortOrder Ascending or descending.
      * @param page Number of the page, from 1. Not together with `cursor`.
@@ -78,7 +78,7 @@ public class ModerationApi internal constructor(private val caller: Caller) {
     /**
      * Resolve a report: `PATCH /api/v1/moderation/reports/{report_id}`.
      *
-     * Decides an open report. `action` says what becomes of its subject, in the same transaction: `unverify` and `delete` are for areas and landmarks, `suspend` for users, and each asks for the permission of that operation besides. All of it is on record.
+     * Decides an open report. `action` says what becomes of its subject, in the same transaction: `unverify` and `delete` are for areas and landmarks, `suspend` for users, and each asks for the permission of that operation besides. All of it is on record. 
      *
      * @param reportId The report's id.
      * @param ifMatch The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1).

@@ -21,7 +21,7 @@ public class UnlocksApi internal constructor(private val caller: Caller) {
     /**
      * Hand in a photo: `POST /api/v1/landmarks/{landmark_id}/attempts`.
      *
-     * A photo that was taken at the landmark, with the position that the device claims. The attempt is stored and verified by a job; ask for it again until its `status` is no longer `pending`. JPEG, PNG or WebP, up to 20 MB and 50 megapixels. The photo's own EXIF position and time are compared with the claim; where they are missing the attempt goes to a moderator.
+     * A photo that was taken at the landmark, with the position that the device claims. The attempt is stored and verified by a job; ask for it again until its `status` is no longer `pending`. JPEG, PNG or WebP, up to 20 MB and 50 megapixels. The photo's own EXIF position and time are compared with the claim; where they are missing the attempt goes to a moderator. 
      *
      * @param landmarkId The landmark's id.
      * @param photo JPEG, PNG or WebP.

@@ -16,7 +16,6 @@ import kotlinx.serialization.UseSerializers
 
 /**
  * The schema `AdminUser`.
- *
  */
 @Serializable
 public data class AdminUser(

@@ -16,7 +16,6 @@ import kotlinx.serialization.UseSerializers
 
 /**
  * The schema `AdminUserUpdate`.
- *
  */
 @Serializable
 public data class AdminUserUpdate(

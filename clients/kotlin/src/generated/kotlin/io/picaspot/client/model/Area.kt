@@ -16,7 +16,6 @@ import kotlinx.serialization.UseSerializers
 
 /**
  * The schema `Area`.
- *
  */
 @Serializable
 public data class Area(

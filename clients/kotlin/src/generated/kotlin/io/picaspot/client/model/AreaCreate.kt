@@ -15,7 +15,6 @@ import kotlinx.serialization.UseSerializers
 
 /**
  * The schema `AreaCreate`.
- *
  */
 @Serializable
 public data class AreaCreate(

@@ -15,7 +15,6 @@ import kotlinx.serialization.UseSerializers
 
 /**
  * The schema `AreaUpdate`.
- *
  */
 @Serializable
 public data class AreaUpdate(

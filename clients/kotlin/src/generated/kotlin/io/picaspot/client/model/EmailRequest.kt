@@ -15,7 +15,6 @@ import kotlinx.serialization.UseSerializers
 
 /**
  * The schema `EmailRequest`.
- *
  */
 @Serializable
 public data class EmailRequest(

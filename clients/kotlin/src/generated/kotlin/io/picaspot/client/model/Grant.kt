@@ -17,7 +17,6 @@ import kotlinx.serialization.UseSerializers
 
 /**
  * The schema `Grant`.
- *
  */
 @Serializable
 public data class Grant(

@@ -15,7 +15,6 @@ import kotlinx.serialization.UseSerializers
 
 /**
  * The schema `Health`.
- *
  */
 @Serializable
 public data class Health(

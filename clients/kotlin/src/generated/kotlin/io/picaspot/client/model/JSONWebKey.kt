@@ -15,7 +15,6 @@ import kotlinx.serialization.UseSerializers
 
 /**
  * The schema `JSONWebKey`.
- *
  */
 @Serializable
 public data class JSONWebKey(

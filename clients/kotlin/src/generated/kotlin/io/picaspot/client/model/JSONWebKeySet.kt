@@ -16,7 +16,6 @@ import kotlinx.serialization.UseSerializers
 
 /**
  * The schema `JSONWebKeySet`.
- *
  */
 @Serializable
 public data class JSONWebKeySet(

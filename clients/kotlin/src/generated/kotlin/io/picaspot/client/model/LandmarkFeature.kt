@@ -17,7 +17,6 @@ import kotlinx.serialization.UseSerializers
 
 /**
  * A landmark as a GeoJSON Feature.
- *
  */
 @Serializable
 public data class LandmarkFeature(

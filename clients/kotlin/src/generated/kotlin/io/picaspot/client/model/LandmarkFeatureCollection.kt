@@ -16,7 +16,6 @@ import kotlinx.serialization.UseSerializers
 
 /**
  * A GeoJSON FeatureCollection (RFC 7946).
- *
  */
 @Serializable
 public data class LandmarkFeatureCollection(

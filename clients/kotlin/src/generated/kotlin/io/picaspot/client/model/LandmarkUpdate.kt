@@ -16,7 +16,6 @@ import kotlinx.serialization.UseSerializers
 
 /**
  * The schema `LandmarkUpdate`.
- *
  */
 @Serializable
 public data class LandmarkUpdate(

@@ -15,7 +15,6 @@ import kotlinx.serialization.UseSerializers
 
 /**
  * The schema `MeUpdate`.
- *
  */
 @Serializable
 public data class MeUpdate(

@@ -15,7 +15,6 @@ import kotlinx.serialization.UseSerializers
 
 /**
  * Either `role` or `user_id` is needed; `entity_type` and `entity_id` go together, and with `user_id`.
- *
  */
 @Serializable
 public data class PolicyCheck(

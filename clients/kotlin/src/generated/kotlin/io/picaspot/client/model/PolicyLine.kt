@@ -15,7 +15,6 @@ import kotlinx.serialization.UseSerializers
 
 /**
  * The schema `PolicyLine`.
- *
  */
 @Serializable
 public data class PolicyLine(

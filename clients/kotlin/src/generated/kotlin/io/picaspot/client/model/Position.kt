@@ -15,7 +15,6 @@ import kotlinx.serialization.UseSerializers
 
 /**
  * The schema `Position`.
- *
  */
 @Serializable
 public data class Position(

@@ -16,7 +16,6 @@ import kotlinx.serialization.UseSerializers
 
 /**
  * The schema `Readiness`.
- *
  */
 @Serializable
 public data class Readiness(

@@ -17,7 +17,6 @@ import kotlinx.serialization.UseSerializers
 
 /**
  * The schema `ReportCreate`.
- *
  */
 @Serializable
 public data class ReportCreate(

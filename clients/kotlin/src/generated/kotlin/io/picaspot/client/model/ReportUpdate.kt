@@ -16,7 +16,6 @@ import kotlinx.serialization.UseSerializers
 
 /**
  * The schema `ReportUpdate`.
- *
  */
 @Serializable
 public data class ReportUpdate(

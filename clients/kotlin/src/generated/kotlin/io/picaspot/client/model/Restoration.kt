@@ -15,7 +15,6 @@ import kotlinx.serialization.UseSerializers
 
 /**
  * The schema `Restoration`.
- *
  */
 @Serializable
 public data class Restoration(

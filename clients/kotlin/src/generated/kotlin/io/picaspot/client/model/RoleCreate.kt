@@ -16,7 +16,6 @@ import kotlinx.serialization.UseSerializers
 
 /**
  * The schema `RoleCreate`.
- *
  */
 @Serializable
 public data class RoleCreate(

@@ -16,7 +16,6 @@ import kotlinx.serialization.UseSerializers
 
 /**
  * The schema `RolePermissions`.
- *
  */
 @Serializable
 public data class RolePermissions(

@@ -16,7 +16,6 @@ import kotlinx.serialization.UseSerializers
 
 /**
  * The schema `RoleScope`.
- *
  */
 @Serializable
 public data class RoleScope(

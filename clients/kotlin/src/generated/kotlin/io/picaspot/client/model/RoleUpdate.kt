@@ -15,7 +15,6 @@ import kotlinx.serialization.UseSerializers
 
 /**
  * The schema `RoleUpdate`.
- *
  */
 @Serializable
 public data class RoleUpdate(

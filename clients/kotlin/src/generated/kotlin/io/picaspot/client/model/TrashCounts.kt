@@ -15,7 +15,6 @@ import kotlinx.serialization.UseSerializers
 
 /**
  * The schema `TrashCounts`.
- *
  */
 @Serializable
 public data class TrashCounts(

@@ -15,7 +15,6 @@ import kotlinx.serialization.UseSerializers
 
 /**
  * The schema `Unlock`.
- *
  */
 @Serializable
 public data class Unlock(

@@ -17,7 +17,7 @@ import kotlinx.serialization.UseSerializers
 /**
  * The schema `UnlockTile`.
  *
- * @property landmarkIds The landmarks, sorted. Cells that have more of them than the tile shows by themselves are left out: they are clusters there.
+ * @property landmarkIds The landmarks, sorted. Cells that have more of them than the tile shows by themselves are left out: they are clusters there. 
  * @property cells All cells in which there are some, row by row from the north west.
  */
 @Serializable

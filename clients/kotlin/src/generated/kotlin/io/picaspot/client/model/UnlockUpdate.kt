@@ -15,7 +15,6 @@ import kotlinx.serialization.UseSerializers
 
 /**
  * The schema `UnlockUpdate`.
- *
  */
 @Serializable
 public data class UnlockUpdate(

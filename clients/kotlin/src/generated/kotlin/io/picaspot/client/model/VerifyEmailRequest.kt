@@ -15,7 +15,6 @@ import kotlinx.serialization.UseSerializers
 
 /**
  * The schema `VerifyEmailRequest`.
- *
  */
 @Serializable
 public data class VerifyEmailRequest(

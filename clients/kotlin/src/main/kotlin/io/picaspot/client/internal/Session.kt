@@ -11,6 +11,7 @@ import kotlinx.coroutines.SupervisorJob
 import kotlinx.coroutines.async
 import kotlinx.coroutines.sync.Mutex
 import kotlinx.coroutines.sync.withLock
+import kotlinx.coroutines.withContext
 
 /**
  * A session: who has the tokens, and who renews them.
@@ -78,7 +79,7 @@ internal class Session(
             known = tokens
             // Another client may have renewed them, or logged out. What is older than what is
             // known was left there by a store that failed, and its refresh token is spent.
-            val stored = store.load().let { if (it != null && known != null && known.expiresAt > it.expiresAt) known else it }
+            val stored = load().let { if (it != null && known != null && known.expiresAt > it.expiresAt) known else it }
             tokens = stored
             isLoaded = true
             if (stored != null && stored.accessToken != refused && stored.last()) return stored.accessToken
@@ -108,7 +109,7 @@ internal class Session(
 
     private suspend fun current(): Tokens? = mutex.withLock {
         if (!isLoaded) {
-            tokens = store.load()
+            tokens = load()
             isLoaded = true
         }
         tokens
@@ -122,8 +123,10 @@ internal class Session(
     private suspend fun keep(tokens: Tokens?) {
         this.tokens = tokens
         isLoaded = true
-        store.save(tokens)
+        withContext(Dispatchers.IO) { store.save(tokens) }
     }
+
+    private suspend fun load(): Tokens? = withContext(Dispatchers.IO) { store.load() }
 }
 
 /** An access token that lasts no longer than this, in milliseconds, may be expired on arrival. */
