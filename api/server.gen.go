@@ -3263,7 +3263,7 @@ type ListAreasParams struct {
 	// CreatedBy Only what this user created.
 	CreatedBy *openapi_types.UUID `form:"created_by,omitempty" json:"created_by,omitempty"`
 
-	// Search Only what has these words, as they are typed or mistyped.
+	// Search Only what has these words, as they are typed or mistyped: `old lighthouse`, `lighthuose`, `東京`.
 	Search *Search `form:"search,omitempty" json:"search,omitempty"`
 
 	// SortBy What to sort by; `relevance` with `search`, and `created_at` without, unless it is given. Names
@@ -3361,7 +3361,7 @@ type ListAreaLandmarksParams struct {
 	// IsVerified Only verified or only unverified landmarks.
 	IsVerified *bool `form:"is_verified,omitempty" json:"is_verified,omitempty"`
 
-	// Search Only what has these words, as they are typed or mistyped.
+	// Search Only what has these words, as they are typed or mistyped: `old lighthouse`, `lighthuose`, `東京`.
 	Search *Search `form:"search,omitempty" json:"search,omitempty"`
 
 	// SortBy What to sort by; `relevance` with `search`, and `created_at` without, unless it is given. Names
@@ -3456,7 +3456,7 @@ type ListLandmarksParams struct {
 	// `8.6,53.8,8.8,53.9`. West may be greater than east: the box then crosses the antimeridian.
 	Bbox *string `form:"bbox,omitempty" json:"bbox,omitempty"`
 
-	// Search Only what has these words, as they are typed or mistyped.
+	// Search Only what has these words, as they are typed or mistyped: `old lighthouse`, `lighthuose`, `東京`.
 	Search *Search `form:"search,omitempty" json:"search,omitempty"`
 
 	// SortBy What to sort by; `relevance` with `search`, and `created_at` without, unless it is given. Names
@@ -3510,7 +3510,7 @@ type ExportLandmarksParams struct {
 	// `8.6,53.8,8.8,53.9`. West may be greater than east: the box then crosses the antimeridian.
 	Bbox *string `form:"bbox,omitempty" json:"bbox,omitempty"`
 
-	// Search Only what has these words, as they are typed or mistyped.
+	// Search Only what has these words, as they are typed or mistyped: `old lighthouse`, `lighthuose`, `東京`.
 	Search *Search `form:"search,omitempty" json:"search,omitempty"`
 }
 

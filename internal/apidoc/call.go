@@ -140,8 +140,12 @@ func (c *call) curl() string {
 	for _, p := range c.at(openapi3.ParameterInPath) {
 		target = strings.ReplaceAll(target, "{"+p.name+"}", url.PathEscape(fmt.Sprint(p.value)))
 	}
-	for i, p := range c.at(openapi3.ParameterInQuery) {
-		target += map[bool]string{true: "?", false: "&"}[i == 0] + p.name + "=" + url.QueryEscape(fmt.Sprint(p.value))
+	var query []string
+	for _, p := range c.at(openapi3.ParameterInQuery) {
+		query = append(query, p.name+"="+url.QueryEscape(fmt.Sprint(p.value)))
+	}
+	if len(query) > 0 {
+		target += "?" + strings.Join(query, "&")
 	}
 	start := "curl "
 	// With a body curl sends a POST by itself.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -23,6 +24,7 @@ import (
 	"github.com/picaspot/picaspot/internal/reqctx"
 	vocabulary "github.com/picaspot/picaspot/internal/search"
 	"github.com/picaspot/picaspot/internal/tile"
+	"github.com/picaspot/picaspot/internal/webhook"
 )
 
 // scenario has every statement sent that is written by hand, in the variants whose
@@ -44,6 +46,7 @@ var scenario = []struct {
 	{"import", importFile},
 	{"trash", trash},
 	{"audit", audit},
+	{"webhooks", webhooks},
 	{"upkeep", upkeep},
 }
 
@@ -234,12 +237,25 @@ func audit(t *testing.T, w *world) {
 	require.NoError(t, w.Audit.Each(ctx, auditlog.Filter{}, func([]auditlog.Entry) error { return nil }))
 }
 
+// webhooks delivers to an address that is not there, and to one that is.
+func webhooks(t *testing.T, w *world) {
+	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
+	defer receiver.Close()
+	for _, address := range []string{"http://127.0.0.1:1", receiver.URL} {
+		to := w.call(t, w.admin, http.StatusCreated, http.MethodPost, "/api/v1/admin/webhooks", fmt.Sprintf(`{"url": %q, "events": ["area.created"]}`, address))
+		made, err := w.Webhooks.Test(context.Background(), to)
+		require.NoError(t, err)
+		_ = w.Webhooks.Deliver(context.Background(), webhook.DeliverArgs{DeliveryID: made.ID}, 1) // One fails, on purpose.
+	}
+}
+
 func upkeep(t *testing.T, w *world) {
 	ctx := context.Background()
 	require.NoError(t, w.Accounts.CleanUp(ctx))
 	require.NoError(t, w.Trash.PurgeExpired(ctx))
 	require.NoError(t, vocabulary.Forget(ctx, w.Store.Pool))
 	require.NoError(t, w.Idempotency.CleanUp(ctx))
+	require.NoError(t, w.Webhooks.CleanUp(ctx))
 	require.Positive(t, testutil.CollectAndCount(metrics.NewJobs(w.Store.Pool)))
 	_, err := w.Store.Capacity(ctx)
 	require.NoError(t, err)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/picaspot/picaspot/internal/apptest"
 	"github.com/picaspot/picaspot/internal/bench"
+	"github.com/picaspot/picaspot/internal/config"
 	"github.com/picaspot/picaspot/internal/geo"
 	"github.com/picaspot/picaspot/internal/tile"
 )
@@ -89,6 +90,9 @@ WHERE areas.id = numbered.id AND parents.n = numbered.n / 10 AND numbered.n >= 1
 	`INSERT INTO river_job (state, kind, args, queue, max_attempts, finalized_at)
 SELECT 'completed', 'mail', '{}', 'default', 25, now() FROM generate_series(1, 50000)`,
 	`SET session_replication_role = origin`,
+	`INSERT INTO webhook_deliveries (id, created_at, updated_at, webhook_id, event_id, event_type, payload, status)
+	SELECT gen_random_uuid(), now() - n * interval '50 seconds', now(), gen_random_uuid(), gen_random_uuid(), 'ping', '{}', 'succeeded'
+	FROM generate_series(1, 50000) n`,
 	`VACUUM ANALYZE`,
 	`RESET ALL`,
 }
@@ -98,7 +102,7 @@ const uncounted = `INSERT INTO landmark_cell_changes SELECT cell, n, x, y FROM l
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	s := apptest.NewWithoutWorkers(t, apptest.WithLimits("login:account=2/15m"))
+	s := apptest.NewWithoutWorkers(t, apptest.WithLimits("login:account=2/15m"), func(c *config.Config) { c.WebhookAllowPrivate = true })
 	w := &world{Server: s, admin: s.As("admin"), explorer: s.User(), sent: &recorder{calls: map[string][]call{}, texts: map[string]int{}}}
 	ctx := context.Background()
 	require.NoError(t, bench.Generate(ctx, s.Store.Pool, landmarks, w.admin.ID, w.explorer.ID))

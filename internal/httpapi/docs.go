@@ -61,6 +61,7 @@ func NewDocs(contract []byte) (*Docs, error) {
 			"tryItOutEnabled":          "true",
 			"displayRequestDuration":   "true",
 			"filter":                   "true",
+			"showExtensions":           "false",
 			"docExpansion":             `"list"`,
 			"defaultModelsExpandDepth": "0",
 		},

@@ -113,7 +113,7 @@ func TestSamplesInCurlWork(t *testing.T) {
 				require.True(t, ok)
 				source := samples[0].(map[string]any)["source"].(string)
 
-				command := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", `curl() { command curl -sS -D head.txt "$@"; }; `+source) //nolint:gosec // The samples are ours.
+				command := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", `curl() { command curl -sS -D head.txt "$@"; }; `+source)
 				command.Dir = dir
 				command.Env = append(os.Environ(), "PICASPOT="+s.URL, "TOKEN="+caller.Token)
 				output, err := command.CombinedOutput()

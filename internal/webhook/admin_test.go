@@ -39,7 +39,7 @@ func TestAdministration(t *testing.T) {
 
 	t.Run("answers the same under the same key", func(t *testing.T) {
 		in := api.WebhookCreate{URL: "https://hooks.example.org/once", Events: []api.WebhookEvent{api.WebhookEventAreaCreated}}
-		key := &api.CreateWebhookParams{IdempotencyKey: new("a key")}
+		key := &api.CreateWebhookParams{IdempotencyKey: new("a-key")}
 		first, err := b.admin.CreateWebhookWithResponse(ctx, key, in)
 		require.NoError(t, err)
 		second, err := b.admin.CreateWebhookWithResponse(ctx, key, in)

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -168,7 +169,7 @@ func (s *Service) request(ctx context.Context, to *ent.Webhook, of *ent.WebhookD
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("User-Agent", "PicASpot-Webhooks/1")
 	request.Header.Set(standardwebhooks.HeaderWebhookID, of.EventID.String())
-	request.Header.Set(standardwebhooks.HeaderWebhookTimestamp, fmt.Sprint(now.Unix()))
+	request.Header.Set(standardwebhooks.HeaderWebhookTimestamp, strconv.FormatInt(now.Unix(), 10))
 	request.Header.Set(standardwebhooks.HeaderWebhookSignature, strings.Join(signatures, " "))
 	return request, nil
 }

@@ -144,7 +144,7 @@ func (s *Service) checkURL(text string) error {
 	switch {
 	case err != nil || u.Hostname() == "":
 		return unfit("format", "It has to be a URL with a host, as https://hooks.example.org/picaspot.")
-	case u.Scheme != "https" && !(s.allowPrivate && u.Scheme == "http"):
+	case u.Scheme != "https" && (u.Scheme != "http" || !s.allowPrivate):
 		return unfit("scheme", "It has to begin with https://.")
 	case u.User != nil:
 		return unfit("credentials", "It must not hold a user name or password. Receivers verify the signature.")
