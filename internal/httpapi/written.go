@@ -127,7 +127,7 @@ const maxPooled = 256 << 10
 
 // VisitListNearbyLandmarksResponse implements [api.ListNearbyLandmarksResponseObject].
 func (p nearbyPage) VisitListNearbyLandmarksResponse(w http.ResponseWriter) error {
-	b := buffers.Get().(*bytes.Buffer) //nolint:forcetypeassert,errcheck // It holds nothing else.
+	b := buffers.Get().(*bytes.Buffer) //nolint:forcetypeassert // It holds nothing else.
 	b.Reset()
 	defer func() {
 		if b.Cap() <= maxPooled {

@@ -76,3 +76,6 @@ export type ProblemCode =
   | 'unsupported_media_type'
   | 'username_taken'
   | 'version_changed'
+  | 'webhook_disabled'
+  | 'webhook_limit'
+  | 'webhook_url_unfit'

@@ -1497,6 +1497,168 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/admin/webhooks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List webhooks
+         * @description The addresses that are told of events, oldest first unless `sort_order` says otherwise.
+         */
+        get: operations["listWebhooks"];
+        put?: never;
+        /**
+         * Create a webhook
+         * @description Has an address told of events, 50 at most. The answer has the secret, which is not shown again:
+         *     receivers verify signatures with it. Under *Callbacks* stands what they get, signed as
+         *     [Standard Webhooks](https://www.standardwebhooks.com) says: `webhook-signature` has, for each
+         *     secret that is valid, `v1,` and the base64 of the HMAC-SHA256 of `webhook-id.webhook-timestamp.body`.
+         *
+         *     A receiver answers 2xx within 10 seconds; redirections are not followed. Everything else is tried
+         *     again after 5 s, 5 min, 30 min, 2, 5, 10, 14, 20 and 24 h, always under the same `webhook-id`:
+         *     what came twice is told by it. The order of events is not kept. An answer of 410 disables the
+         *     webhook, and so do three days without success.
+         *
+         *     The address begins with `https://` and lies on the public internet.
+         */
+        post: operations["createWebhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/webhooks/{webhook_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The webhook's id. */
+                webhook_id: components["parameters"]["WebhookID"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Get a webhook
+         * @description A webhook, without its secret.
+         */
+        get: operations["getWebhook"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete a webhook
+         * @description Removes a webhook for good. What is on its way to it is not delivered.
+         */
+        delete: operations["deleteWebhook"];
+        options?: never;
+        head?: never;
+        /**
+         * Change a webhook
+         * @description A JSON Merge Patch (RFC 7396). What is on its way when a webhook is disabled is not delivered; one
+         *     that is enabled again is told of what happens from then on.
+         */
+        patch: operations["updateWebhook"];
+        trace?: never;
+    };
+    "/api/v1/admin/webhooks/{webhook_id}/secret": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The webhook's id. */
+                webhook_id: components["parameters"]["WebhookID"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Replace the secret of a webhook
+         * @description Makes another secret, which is shown in this answer only. For `overlap_hours` deliveries carry a
+         *     signature of the secret before as well, so that receivers can change over; 0 withdraws it at once.
+         */
+        post: operations["replaceWebhookSecret"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/webhooks/{webhook_id}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The webhook's id. */
+                webhook_id: components["parameters"]["WebhookID"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send a test event
+         * @description Delivers a `ping`, also to a webhook that is disabled. What becomes of it stands in the log of deliveries.
+         */
+        post: operations["sendWebhookTest"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/webhooks/{webhook_id}/deliveries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The webhook's id. */
+                webhook_id: components["parameters"]["WebhookID"];
+            };
+            cookie?: never;
+        };
+        /**
+         * List the deliveries of a webhook
+         * @description What was delivered in the last 30 days, and what is to be; the newest first unless `sort_order` says otherwise.
+         */
+        get: operations["listWebhookDeliveries"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/webhooks/{webhook_id}/deliveries/{delivery_id}/replay": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The webhook's id. */
+                webhook_id: components["parameters"]["WebhookID"];
+                /** @description The delivery's id. */
+                delivery_id: components["parameters"]["WebhookDeliveryID"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Deliver once more
+         * @description Delivers an event again, whatever became of it, with the same `webhook-id` and body, to the address
+         *     that the webhook has now and signed with its present secret.
+         */
+        post: operations["resendWebhookDelivery"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/healthz": {
         parameters: {
             query?: never;
@@ -2390,6 +2552,232 @@ export interface components {
         UnlockList: components["schemas"]["PageInfo"] & {
             items: components["schemas"]["Unlock"][];
         };
+        /** @enum {string} */
+        WebhookEvent: "landmark.created" | "landmark.updated" | "landmark.deleted" | "landmark.restored" | "area.created" | "area.updated" | "area.deleted" | "area.restored" | "attempt.decided" | "unlock.created" | "report.created" | "report.resolved";
+        /**
+         * @description An event, or `ping`, which is sent on demand only.
+         * @enum {string}
+         */
+        WebhookDeliveryEvent: "landmark.created" | "landmark.updated" | "landmark.deleted" | "landmark.restored" | "area.created" | "area.updated" | "area.deleted" | "area.restored" | "attempt.decided" | "unlock.created" | "report.created" | "report.resolved" | "ping";
+        /**
+         * @description By an admin, by an answer of 410, or because nothing was delivered for three days.
+         * @enum {string}
+         */
+        WebhookDisabledReason: "admin" | "gone" | "failing";
+        WebhookCreate: {
+            url: string;
+            description?: string;
+            events: components["schemas"]["WebhookEvent"][];
+        };
+        WebhookUpdate: {
+            url?: string;
+            description?: string;
+            events?: components["schemas"]["WebhookEvent"][];
+            enabled?: boolean;
+        };
+        Webhook: {
+            /** Format: uuid */
+            id: string;
+            url: string;
+            description: string;
+            events: components["schemas"]["WebhookEvent"][];
+            enabled: boolean;
+            disabled_reason: (string & components["schemas"]["WebhookDisabledReason"]) | null;
+            /** Format: date-time */
+            disabled_at: string | null;
+            /**
+             * Format: date-time
+             * @description Until when deliveries carry a signature of the secret before.
+             */
+            previous_secret_until: string | null;
+            /** Format: uuid */
+            created_by: string;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            updated_at: string;
+        };
+        WebhookWithSecret: components["schemas"]["Webhook"] & {
+            /** @description What signatures are made with, for the libraries of Standard Webhooks as it is. It is not shown again. */
+            secret: string;
+        };
+        WebhookList: components["schemas"]["PageInfo"] & {
+            items: components["schemas"]["Webhook"][];
+        };
+        /** @enum {string} */
+        WebhookDeliveryStatus: "pending" | "succeeded" | "failed" | "cancelled";
+        WebhookDelivery: {
+            /** Format: uuid */
+            id: string;
+            /** Format: uuid */
+            webhook_id: string;
+            /**
+             * Format: uuid
+             * @description The `webhook-id` of every try.
+             */
+            event_id: string;
+            event_type: components["schemas"]["WebhookDeliveryEvent"];
+            status: components["schemas"]["WebhookDeliveryStatus"];
+            /** @description How often it was tried. */
+            tries: number;
+            /** @description Status of the last answer. */
+            response_status: number | null;
+            /** @description How long the last try took, in milliseconds. */
+            duration_ms: number | null;
+            /** @description What was wrong with the last try; empty when nothing was. */
+            error: string;
+            /** Format: date-time */
+            next_try_at: string | null;
+            /** Format: date-time */
+            finished_at: string | null;
+            /**
+             * Format: uuid
+             * @description The delivery that was to be delivered once more.
+             */
+            replay_of: string | null;
+            payload: components["schemas"]["WebhookPayload"];
+            /** Format: date-time */
+            created_at: string;
+        };
+        /** @description The body as it is sent, one of those under *Callbacks* of `createWebhook`. */
+        WebhookPayload: Record<string, never>;
+        WebhookDeliveryList: components["schemas"]["PageInfo"] & {
+            items: components["schemas"]["WebhookDelivery"][];
+        };
+        WebhookLandmarkEvent: {
+            /** @enum {string} */
+            type: "landmark.created" | "landmark.updated" | "landmark.deleted" | "landmark.restored";
+            /**
+             * Format: date-time
+             * @description When it happened.
+             */
+            timestamp: string;
+            data: components["schemas"]["WebhookLandmark"];
+        };
+        /** @description A landmark as it is after the event. */
+        WebhookLandmark: {
+            /** Format: uuid */
+            id: string;
+            /** Format: uuid */
+            area_id: string;
+            name: string;
+            description: string;
+            difficulty: number;
+            /** Format: double */
+            latitude: number;
+            /** Format: double */
+            longitude: number;
+            /** Format: double */
+            unlock_radius_meters: number;
+            is_verified: boolean;
+            /** Format: uuid */
+            created_by: string;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            updated_at: string;
+        };
+        WebhookAreaEvent: {
+            /** @enum {string} */
+            type: "area.created" | "area.updated" | "area.deleted" | "area.restored";
+            /**
+             * Format: date-time
+             * @description When it happened.
+             */
+            timestamp: string;
+            data: components["schemas"]["WebhookArea"];
+        };
+        /** @description An area as it is after the event. */
+        WebhookArea: {
+            /** Format: uuid */
+            id: string;
+            /** Format: uuid */
+            parent_area_id: string | null;
+            name: string;
+            description: string;
+            is_verified: boolean;
+            /** Format: uuid */
+            created_by: string;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            updated_at: string;
+        };
+        WebhookAttemptEvent: {
+            /** @enum {string} */
+            type: "attempt.decided";
+            /**
+             * Format: date-time
+             * @description When it happened.
+             */
+            timestamp: string;
+            data: components["schemas"]["WebhookAttempt"];
+        };
+        /** @description An attempt that was decided. */
+        WebhookAttempt: {
+            /** Format: uuid */
+            id: string;
+            /** Format: uuid */
+            user_id: string;
+            /** Format: uuid */
+            landmark_id: string;
+            /** @enum {string} */
+            status: "succeeded" | "failed" | "needs_review";
+        };
+        WebhookUnlockEvent: {
+            /** @enum {string} */
+            type: "unlock.created";
+            /**
+             * Format: date-time
+             * @description When it happened.
+             */
+            timestamp: string;
+            data: components["schemas"]["WebhookUnlock"];
+        };
+        /** @description A landmark that a user has unlocked. */
+        WebhookUnlock: {
+            /** Format: uuid */
+            user_id: string;
+            /** Format: uuid */
+            landmark_id: string;
+            /** Format: uuid */
+            attempt_id: string;
+        };
+        WebhookReportEvent: {
+            /** @enum {string} */
+            type: "report.created" | "report.resolved";
+            /**
+             * Format: date-time
+             * @description When it happened.
+             */
+            timestamp: string;
+            data: components["schemas"]["WebhookReport"];
+        };
+        /** @description A report. */
+        WebhookReport: {
+            /** Format: uuid */
+            id: string;
+            subject_type: components["schemas"]["ReportSubject"];
+            /** Format: uuid */
+            subject_id: string;
+            reason: components["schemas"]["ReportReason"];
+            status: components["schemas"]["ReportStatus"];
+            action: components["schemas"]["ReportAction"];
+        };
+        WebhookPingEvent: {
+            /** @enum {string} */
+            type: "ping";
+            /**
+             * Format: date-time
+             * @description When it happened.
+             */
+            timestamp: string;
+            data: components["schemas"]["WebhookPing"];
+        };
+        /** @description What a test says. */
+        WebhookPing: {
+            message: string;
+        };
         Health: {
             /** @enum {string} */
             status: "ok";
@@ -2721,6 +3109,19 @@ export interface components {
         SessionID: string;
         /** @description The report's id. */
         ReportID: string;
+        /** @description The webhook's id. */
+        WebhookID: string;
+        /** @description The delivery's id. */
+        WebhookDeliveryID: string;
+        /** @description The event's id, the same for every try. */
+        WebhookMessageID: string;
+        /** @description When this try was made, in seconds since 1970. */
+        WebhookTimestamp: string;
+        /**
+         * @description One signature for each secret that is valid, with a space between them.
+         * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+         */
+        WebhookSignature: string;
         /**
          * @description The version's number.
          * @example 1
@@ -2786,17 +3187,13 @@ export interface components {
          *     are sorted regardless of case and accents, and those of the same difficulty by `created_at`.
          */
         LandmarkSortBy: "created_at" | "updated_at" | "name" | "difficulty" | "relevance";
-        /**
-         * @description Only what has these words, as they are typed or mistyped.
-         * @example lighthouse
-         */
+        /** @description Only what has these words, as they are typed or mistyped: `old lighthouse`, `lighthuose`, `東京`. */
         Search: string;
         /** @description Tells addresses of different images apart, so that each may be cached for good. It selects nothing. */
         ImageVersion: string;
         /**
          * @description A key of the client's own for this request, as a random UUID: 1 to 255 visible ASCII
          *     characters, also in double quotes. Sent again under it, the request creates nothing more.
-         * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
          */
         IdempotencyKey: string;
         /** @description The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1). */
@@ -2919,6 +3316,30 @@ export type AttemptList = components['schemas']['AttemptList'];
 export type Unlock = components['schemas']['Unlock'];
 export type UnlockUpdate = components['schemas']['UnlockUpdate'];
 export type UnlockList = components['schemas']['UnlockList'];
+export type WebhookEvent = components['schemas']['WebhookEvent'];
+export type WebhookDeliveryEvent = components['schemas']['WebhookDeliveryEvent'];
+export type WebhookDisabledReason = components['schemas']['WebhookDisabledReason'];
+export type WebhookCreate = components['schemas']['WebhookCreate'];
+export type WebhookUpdate = components['schemas']['WebhookUpdate'];
+export type Webhook = components['schemas']['Webhook'];
+export type WebhookWithSecret = components['schemas']['WebhookWithSecret'];
+export type WebhookList = components['schemas']['WebhookList'];
+export type WebhookDeliveryStatus = components['schemas']['WebhookDeliveryStatus'];
+export type WebhookDelivery = components['schemas']['WebhookDelivery'];
+export type WebhookPayload = components['schemas']['WebhookPayload'];
+export type WebhookDeliveryList = components['schemas']['WebhookDeliveryList'];
+export type WebhookLandmarkEvent = components['schemas']['WebhookLandmarkEvent'];
+export type WebhookLandmark = components['schemas']['WebhookLandmark'];
+export type WebhookAreaEvent = components['schemas']['WebhookAreaEvent'];
+export type WebhookArea = components['schemas']['WebhookArea'];
+export type WebhookAttemptEvent = components['schemas']['WebhookAttemptEvent'];
+export type WebhookAttempt = components['schemas']['WebhookAttempt'];
+export type WebhookUnlockEvent = components['schemas']['WebhookUnlockEvent'];
+export type WebhookUnlock = components['schemas']['WebhookUnlock'];
+export type WebhookReportEvent = components['schemas']['WebhookReportEvent'];
+export type WebhookReport = components['schemas']['WebhookReport'];
+export type WebhookPingEvent = components['schemas']['WebhookPingEvent'];
+export type WebhookPing = components['schemas']['WebhookPing'];
 export type Health = components['schemas']['Health'];
 export type DependencyState = components['schemas']['DependencyState'];
 export type Readiness = components['schemas']['Readiness'];
@@ -3978,10 +4399,7 @@ export interface operations {
                 parent_area_id?: string;
                 /** @description Only what this user created. */
                 created_by?: string;
-                /**
-                 * @description Only what has these words, as they are typed or mistyped.
-                 * @example lighthouse
-                 */
+                /** @description Only what has these words, as they are typed or mistyped: `old lighthouse`, `lighthuose`, `東京`. */
                 search?: components["parameters"]["Search"];
                 /**
                  * @description What to sort by; `relevance` with `search`, and `created_at` without, unless it is given. Names
@@ -4048,7 +4466,6 @@ export interface operations {
                 /**
                  * @description A key of the client's own for this request, as a random UUID: 1 to 255 visible ASCII
                  *     characters, also in double quotes. Sent again under it, the request creates nothing more.
-                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
                  */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
@@ -4329,10 +4746,7 @@ export interface operations {
                 difficulty?: number;
                 /** @description Only verified or only unverified landmarks. */
                 is_verified?: boolean;
-                /**
-                 * @description Only what has these words, as they are typed or mistyped.
-                 * @example lighthouse
-                 */
+                /** @description Only what has these words, as they are typed or mistyped: `old lighthouse`, `lighthuose`, `東京`. */
                 search?: components["parameters"]["Search"];
                 /**
                  * @description What to sort by; `relevance` with `search`, and `created_at` without, unless it is given. Names
@@ -4617,14 +5031,11 @@ export interface operations {
                 /** @description Only what this user created. */
                 created_by?: string;
                 /**
-                 * @description Only within the box `west,south,east,north` in degrees (RFC 7946, section 5). West may be
-                 *     greater than east: the box then crosses the antimeridian.
+                 * @description Only within the box `west,south,east,north` in degrees (RFC 7946, section 5), as
+                 *     `8.6,53.8,8.8,53.9`. West may be greater than east: the box then crosses the antimeridian.
                  */
                 bbox?: string;
-                /**
-                 * @description Only what has these words, as they are typed or mistyped.
-                 * @example lighthouse
-                 */
+                /** @description Only what has these words, as they are typed or mistyped: `old lighthouse`, `lighthuose`, `東京`. */
                 search?: components["parameters"]["Search"];
                 /**
                  * @description What to sort by; `relevance` with `search`, and `created_at` without, unless it is given. Names
@@ -4698,7 +5109,6 @@ export interface operations {
                 /**
                  * @description A key of the client's own for this request, as a random UUID: 1 to 255 visible ASCII
                  *     characters, also in double quotes. Sent again under it, the request creates nothing more.
-                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
                  */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
@@ -5250,14 +5660,11 @@ export interface operations {
                 /** @description Only what this user created. */
                 created_by?: string;
                 /**
-                 * @description Only within the box `west,south,east,north` in degrees (RFC 7946, section 5). West may be
-                 *     greater than east: the box then crosses the antimeridian.
+                 * @description Only within the box `west,south,east,north` in degrees (RFC 7946, section 5), as
+                 *     `8.6,53.8,8.8,53.9`. West may be greater than east: the box then crosses the antimeridian.
                  */
                 bbox?: string;
-                /**
-                 * @description Only what has these words, as they are typed or mistyped.
-                 * @example lighthouse
-                 */
+                /** @description Only what has these words, as they are typed or mistyped: `old lighthouse`, `lighthuose`, `東京`. */
                 search?: components["parameters"]["Search"];
             };
             header?: never;
@@ -5420,7 +5827,6 @@ export interface operations {
                 /**
                  * @description A key of the client's own for this request, as a random UUID: 1 to 255 visible ASCII
                  *     characters, also in double quotes. Sent again under it, the request creates nothing more.
-                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
                  */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
@@ -5437,8 +5843,7 @@ export interface operations {
                  *       "photo": "photo.jpg",
                  *       "latitude": 53.8671,
                  *       "longitude": 8.7206,
-                 *       "accuracy_meters": 12,
-                 *       "captured_at": "2026-11-01T09:30:00Z"
+                 *       "accuracy_meters": 12
                  *     }
                  */
                 "multipart/form-data": components["schemas"]["AttemptCreate"];
@@ -5851,7 +6256,6 @@ export interface operations {
                 /**
                  * @description A key of the client's own for this request, as a random UUID: 1 to 255 visible ASCII
                  *     characters, also in double quotes. Sent again under it, the request creates nothing more.
-                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
                  */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
@@ -5922,10 +6326,7 @@ export interface operations {
                 subject_id?: string;
                 /** @description Only reports of this user. */
                 reporter_id?: string;
-                /**
-                 * @description Only reports with these words in the comment or the note, of which the last one may go on.
-                 * @example wrong place
-                 */
+                /** @description Only reports with all of these words in the comment or the note, of which the last one may go on. */
                 search?: string;
                 /** @description What to sort by. */
                 sort_by?: "created_at" | "updated_at";
@@ -6063,7 +6464,6 @@ export interface operations {
                 /**
                  * @description Only accounts whose name, shown or not, or address contains this, whatever its case and accents;
                  *     of one or two characters, those with a word that begins so.
-                 * @example ada@
                  */
                 search?: string;
                 /** @description What to sort by. */
@@ -6449,9 +6849,8 @@ export interface operations {
                 /** @description Only what was deleted before this time. */
                 to?: string;
                 /**
-                 * @description Only what has these words in its name, of which the last one may go on. An unlock has the name
-                 *     of its landmark.
-                 * @example old harb
+                 * @description Only what has all of these words in its name, of which the last one may go on. An unlock has the
+                 *     name of its landmark.
                  */
                 search?: string;
                 /** @description What to sort by. */
@@ -6516,10 +6915,7 @@ export interface operations {
     listRoles: {
         parameters: {
             query?: {
-                /**
-                 * @description Only roles whose name or description contains this, whatever its case and accents.
-                 * @example moder
-                 */
+                /** @description Only roles whose name or description contains this, whatever its case and accents. */
                 search?: string;
                 /** @description What to sort by. */
                 sort_by?: "name";
@@ -6588,7 +6984,6 @@ export interface operations {
                 /**
                  * @description A key of the client's own for this request, as a random UUID: 1 to 255 visible ASCII
                  *     characters, also in double quotes. Sent again under it, the request creates nothing more.
-                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
                  */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
@@ -7332,6 +7727,555 @@ export interface operations {
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    listWebhooks: {
+        parameters: {
+            query?: {
+                /** @description What to sort by. */
+                sort_by?: "created_at";
+                /** @description Ascending or descending. */
+                sort_order?: components["parameters"]["AscendingOrder"];
+                /** @description Number of the page, from 1. Not together with `cursor`. */
+                page?: components["parameters"]["Page"];
+                /** @description Items on a page. */
+                size?: components["parameters"]["Size"];
+                /** @description Where to go on, as `next_cursor` of an earlier answer said; empty to start. */
+                cursor?: components["parameters"]["Cursor"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of webhooks. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01932c0b-77aa-7b32-8f0e-2f4b5e6d7c8a",
+                     *           "url": "https://hooks.example.org/picaspot",
+                     *           "description": "Mirror of the map.",
+                     *           "events": [
+                     *             "landmark.created",
+                     *             "landmark.deleted",
+                     *             "landmark.updated"
+                     *           ],
+                     *           "enabled": true,
+                     *           "disabled_reason": null,
+                     *           "disabled_at": null,
+                     *           "previous_secret_until": null,
+                     *           "created_by": "01932c06-61f0-7c64-9c30-0e7a54ad5d10",
+                     *           "created_at": "2026-11-01T09:30:00Z",
+                     *           "updated_at": "2026-11-01T09:30:00Z"
+                     *         }
+                     *       ],
+                     *       "total": 1,
+                     *       "page": 1,
+                     *       "size": 20,
+                     *       "pages": 1
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookList"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    createWebhook: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description A key of the client's own for this request, as a random UUID: 1 to 255 visible ASCII
+                 *     characters, also in double quotes. Sent again under it, the request creates nothing more.
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "url": "https://hooks.example.org/picaspot",
+                 *       "description": "Mirror of the map.",
+                 *       "events": [
+                 *         "landmark.created",
+                 *         "landmark.updated",
+                 *         "landmark.deleted"
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["WebhookCreate"];
+            };
+        };
+        responses: {
+            /** @description Created. */
+            201: {
+                headers: {
+                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
+                    Location: components["headers"]["Location"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01932c0b-77aa-7b32-8f0e-2f4b5e6d7c8a",
+                     *       "url": "https://hooks.example.org/picaspot",
+                     *       "description": "Mirror of the map.",
+                     *       "events": [
+                     *         "landmark.created",
+                     *         "landmark.deleted",
+                     *         "landmark.updated"
+                     *       ],
+                     *       "enabled": true,
+                     *       "disabled_reason": null,
+                     *       "disabled_at": null,
+                     *       "previous_secret_until": null,
+                     *       "created_by": "01932c06-61f0-7c64-9c30-0e7a54ad5d10",
+                     *       "created_at": "2026-11-01T09:30:00Z",
+                     *       "updated_at": "2026-11-01T09:30:00Z",
+                     *       "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw8bqY0xm5p1s="
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookWithSecret"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["ContentTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableContent"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    getWebhook: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The `ETag` of the version that the client has; the answer is 304 when it is still current. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path: {
+                /** @description The webhook's id. */
+                webhook_id: components["parameters"]["WebhookID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The webhook. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01932c0b-77aa-7b32-8f0e-2f4b5e6d7c8a",
+                     *       "url": "https://hooks.example.org/picaspot",
+                     *       "description": "Mirror of the map.",
+                     *       "events": [
+                     *         "landmark.created",
+                     *         "landmark.deleted",
+                     *         "landmark.updated"
+                     *       ],
+                     *       "enabled": true,
+                     *       "disabled_reason": null,
+                     *       "disabled_at": null,
+                     *       "previous_secret_until": null,
+                     *       "created_by": "01932c06-61f0-7c64-9c30-0e7a54ad5d10",
+                     *       "created_at": "2026-11-01T09:30:00Z",
+                     *       "updated_at": "2026-11-01T09:30:00Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Webhook"];
+                };
+            };
+            304: components["responses"]["NotModified"];
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    deleteWebhook: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1). */
+                "If-Match"?: components["parameters"]["IfMatch"];
+            };
+            path: {
+                /** @description The webhook's id. */
+                webhook_id: components["parameters"]["WebhookID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Deleted. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            412: components["responses"]["PreconditionFailed"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    updateWebhook: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1). */
+                "If-Match"?: components["parameters"]["IfMatch"];
+            };
+            path: {
+                /** @description The webhook's id. */
+                webhook_id: components["parameters"]["WebhookID"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "enabled": true
+                 *     }
+                 */
+                "application/merge-patch+json": components["schemas"]["WebhookUpdate"];
+            };
+        };
+        responses: {
+            /** @description The webhook as it is now. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01932c0b-77aa-7b32-8f0e-2f4b5e6d7c8a",
+                     *       "url": "https://hooks.example.org/picaspot",
+                     *       "description": "Mirror of the map.",
+                     *       "events": [
+                     *         "landmark.created",
+                     *         "landmark.deleted",
+                     *         "landmark.updated"
+                     *       ],
+                     *       "enabled": true,
+                     *       "disabled_reason": null,
+                     *       "disabled_at": null,
+                     *       "previous_secret_until": null,
+                     *       "created_by": "01932c06-61f0-7c64-9c30-0e7a54ad5d10",
+                     *       "created_at": "2026-11-01T09:30:00Z",
+                     *       "updated_at": "2026-11-01T09:30:00Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Webhook"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            412: components["responses"]["PreconditionFailed"];
+            413: components["responses"]["ContentTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableContent"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    replaceWebhookSecret: {
+        parameters: {
+            query?: {
+                /** @description How long the secret before stays valid. */
+                overlap_hours?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The webhook's id. */
+                webhook_id: components["parameters"]["WebhookID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The webhook with its secret. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01932c0b-77aa-7b32-8f0e-2f4b5e6d7c8a",
+                     *       "url": "https://hooks.example.org/picaspot",
+                     *       "description": "Mirror of the map.",
+                     *       "events": [
+                     *         "landmark.created",
+                     *         "landmark.deleted",
+                     *         "landmark.updated"
+                     *       ],
+                     *       "enabled": true,
+                     *       "disabled_reason": null,
+                     *       "disabled_at": null,
+                     *       "previous_secret_until": null,
+                     *       "created_by": "01932c06-61f0-7c64-9c30-0e7a54ad5d10",
+                     *       "created_at": "2026-11-01T09:30:00Z",
+                     *       "updated_at": "2026-11-01T09:30:00Z",
+                     *       "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw8bqY0xm5p1s="
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookWithSecret"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    sendWebhookTest: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description A key of the client's own for this request, as a random UUID: 1 to 255 visible ASCII
+                 *     characters, also in double quotes. Sent again under it, the request creates nothing more.
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /** @description The webhook's id. */
+                webhook_id: components["parameters"]["WebhookID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description On its way. */
+            202: {
+                headers: {
+                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01932c0c-10aa-7b32-8f0e-2f4b5e6d7c8a",
+                     *       "webhook_id": "01932c0b-77aa-7b32-8f0e-2f4b5e6d7c8a",
+                     *       "event_id": "01932c0c-0fff-7b32-8f0e-2f4b5e6d7c8a",
+                     *       "event_type": "landmark.created",
+                     *       "status": "pending",
+                     *       "tries": 1,
+                     *       "response_status": 503,
+                     *       "duration_ms": 84,
+                     *       "error": "The receiver answered with 503.",
+                     *       "next_try_at": "2026-11-01T09:30:05Z",
+                     *       "finished_at": null,
+                     *       "replay_of": null,
+                     *       "payload": {
+                     *         "type": "landmark.created",
+                     *         "timestamp": "2026-11-01T09:30:00Z",
+                     *         "data": {
+                     *           "name": "Lighthouse"
+                     *         }
+                     *       },
+                     *       "created_at": "2026-11-01T09:30:00Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookDelivery"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["UnprocessableContent"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    listWebhookDeliveries: {
+        parameters: {
+            query?: {
+                /** @description Only deliveries of this status. */
+                status?: components["schemas"]["WebhookDeliveryStatus"];
+                /** @description Only deliveries of this event. */
+                event_type?: components["schemas"]["WebhookDeliveryEvent"];
+                /** @description What to sort by. */
+                sort_by?: "created_at";
+                /** @description Ascending or descending; descending by default for times, ascending for the rest. */
+                sort_order?: components["parameters"]["SortOrder"];
+                /** @description Number of the page, from 1. Not together with `cursor`. */
+                page?: components["parameters"]["Page"];
+                /** @description Items on a page. */
+                size?: components["parameters"]["Size"];
+                /** @description Where to go on, as `next_cursor` of an earlier answer said; empty to start. */
+                cursor?: components["parameters"]["Cursor"];
+            };
+            header?: never;
+            path: {
+                /** @description The webhook's id. */
+                webhook_id: components["parameters"]["WebhookID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of deliveries. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01932c0c-10aa-7b32-8f0e-2f4b5e6d7c8a",
+                     *           "webhook_id": "01932c0b-77aa-7b32-8f0e-2f4b5e6d7c8a",
+                     *           "event_id": "01932c0c-0fff-7b32-8f0e-2f4b5e6d7c8a",
+                     *           "event_type": "landmark.created",
+                     *           "status": "pending",
+                     *           "tries": 1,
+                     *           "response_status": 503,
+                     *           "duration_ms": 84,
+                     *           "error": "The receiver answered with 503.",
+                     *           "next_try_at": "2026-11-01T09:30:05Z",
+                     *           "finished_at": null,
+                     *           "replay_of": null,
+                     *           "payload": {
+                     *             "type": "landmark.created",
+                     *             "timestamp": "2026-11-01T09:30:00Z",
+                     *             "data": {
+                     *               "name": "Lighthouse"
+                     *             }
+                     *           },
+                     *           "created_at": "2026-11-01T09:30:00Z"
+                     *         }
+                     *       ],
+                     *       "total": 1,
+                     *       "page": 1,
+                     *       "size": 20,
+                     *       "pages": 1
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookDeliveryList"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    resendWebhookDelivery: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description A key of the client's own for this request, as a random UUID: 1 to 255 visible ASCII
+                 *     characters, also in double quotes. Sent again under it, the request creates nothing more.
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /** @description The webhook's id. */
+                webhook_id: components["parameters"]["WebhookID"];
+                /** @description The delivery's id. */
+                delivery_id: components["parameters"]["WebhookDeliveryID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description On its way. */
+            202: {
+                headers: {
+                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01932c0c-10aa-7b32-8f0e-2f4b5e6d7c8a",
+                     *       "webhook_id": "01932c0b-77aa-7b32-8f0e-2f4b5e6d7c8a",
+                     *       "event_id": "01932c0c-0fff-7b32-8f0e-2f4b5e6d7c8a",
+                     *       "event_type": "landmark.created",
+                     *       "status": "pending",
+                     *       "tries": 1,
+                     *       "response_status": 503,
+                     *       "duration_ms": 84,
+                     *       "error": "The receiver answered with 503.",
+                     *       "next_try_at": "2026-11-01T09:30:05Z",
+                     *       "finished_at": null,
+                     *       "replay_of": null,
+                     *       "payload": {
+                     *         "type": "landmark.created",
+                     *         "timestamp": "2026-11-01T09:30:00Z",
+                     *         "data": {
+                     *           "name": "Lighthouse"
+                     *         }
+                     *       },
+                     *       "created_at": "2026-11-01T09:30:00Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WebhookDelivery"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["UnprocessableContent"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalServerError"];
             503: components["responses"]["ServiceUnavailable"];

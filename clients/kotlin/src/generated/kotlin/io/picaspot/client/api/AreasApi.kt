@@ -111,7 +111,7 @@ public class AreasApi internal constructor(private val caller: Caller) {
      * @param includeDescendants Also those of the areas beneath.
      * @param difficulty Only this difficulty.
      * @param isVerified Only verified or only unverified landmarks.
-     * @param search Only what has these words, as they are typed or mistyped.
+     * @param search Only what has these words, as they are typed or mistyped: `old lighthouse`, `lighthuose`, `東京`.
      * @param sortBy What to sort by; `relevance` with `search`, and `created_at` without, unless it is given. Names are sorted regardless of case and accents, and those of the same difficulty by `created_at`.
      * @param sortOrder Ascending or descending; descending by default for times, ascending for the rest.
      * @param page Number of the page, from 1. Not together with `cursor`.
@@ -151,7 +151,7 @@ public class AreasApi internal constructor(private val caller: Caller) {
      * @param isVerified Only verified or only unverified areas.
      * @param parentAreaId Only the direct children of this area.
      * @param createdBy Only what this user created.
-     * @param search Only what has these words, as they are typed or mistyped.
+     * @param search Only what has these words, as they are typed or mistyped: `old lighthouse`, `lighthuose`, `東京`.
      * @param sortBy What to sort by; `relevance` with `search`, and `created_at` without, unless it is given. Names are sorted regardless of case and accents.
      * @param sortOrder Ascending or descending; descending by default for times, ascending for the rest.
      * @param page Number of the page, from 1. Not together with `cursor`.

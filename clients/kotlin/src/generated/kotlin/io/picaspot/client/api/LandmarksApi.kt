@@ -110,8 +110,8 @@ public class LandmarksApi internal constructor(private val caller: Caller) {
      * @param difficulty Only this difficulty.
      * @param isVerified Only verified or only unverified landmarks.
      * @param createdBy Only what this user created.
-     * @param bbox Only within the box `west,south,east,north` in degrees (RFC 7946, section 5). West may be greater than east: the box then crosses the antimeridian.
-     * @param search Only what has these words, as they are typed or mistyped.
+     * @param bbox Only within the box `west,south,east,north` in degrees (RFC 7946, section 5), as `8.6,53.8,8.8,53.9`. West may be greater than east: the box then crosses the antimeridian.
+     * @param search Only what has these words, as they are typed or mistyped: `old lighthouse`, `lighthuose`, `東京`.
      * @param sortBy What to sort by; `relevance` with `search`, and `created_at` without, unless it is given. Names are sorted regardless of case and accents, and those of the same difficulty by `created_at`.
      * @param sortOrder Ascending or descending; descending by default for times, ascending for the rest.
      * @param page Number of the page, from 1. Not together with `cursor`.

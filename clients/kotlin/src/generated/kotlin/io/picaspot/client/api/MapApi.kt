@@ -24,8 +24,8 @@ public class MapApi internal constructor(private val caller: Caller) {
      * @param difficulty Only this difficulty.
      * @param isVerified Only verified or only unverified landmarks.
      * @param createdBy Only what this user created.
-     * @param bbox Only within the box `west,south,east,north` in degrees (RFC 7946, section 5). West may be greater than east: the box then crosses the antimeridian.
-     * @param search Only what has these words, as they are typed or mistyped.
+     * @param bbox Only within the box `west,south,east,north` in degrees (RFC 7946, section 5), as `8.6,53.8,8.8,53.9`. West may be greater than east: the box then crosses the antimeridian.
+     * @param search Only what has these words, as they are typed or mistyped: `old lighthouse`, `lighthuose`, `東京`.
      */
     public suspend fun exportLandmarks(
         areaId: java.util.UUID? = null,
