@@ -19,8 +19,8 @@ import (
 	"github.com/picaspot/picaspot/internal/picture"
 	"github.com/picaspot/picaspot/internal/store"
 	"github.com/picaspot/picaspot/internal/version"
-	"github.com/picaspot/picaspot/internal/webhook"
 	"github.com/picaspot/picaspot/internal/view"
+	"github.com/picaspot/picaspot/internal/webhook"
 )
 
 // MaxDepth is how deep areas nest; an area without a parent is at depth 1.

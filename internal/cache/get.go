@@ -65,7 +65,7 @@ func GetAll[V any](
 			missing = append(missing, i)
 			continue
 		}
-		values[i] = e.value.(V) //nolint:forcetypeassert,errcheck // A kind's name stands for one type.
+		values[i] = e.value.(V) //nolint:forcetypeassert // A kind's name stands for one type.
 		if oldest.IsZero() || e.at.Before(oldest) {
 			oldest = e.at
 		}
@@ -200,7 +200,7 @@ func fill[V any](
 		}
 		// One that landed since we looked has left a copy.
 		if e, ok := c.local.GetIfPresent(localKey{kind.Name, keys[i]}); ok && e.generation == generations[i] {
-			values[i] = e.value.(V) //nolint:forcetypeassert,errcheck // A kind's name stands for one type.
+			values[i] = e.value.(V) //nolint:forcetypeassert // A kind's name stands for one type.
 			c.flights.land(f, e.value, nil)
 			continue
 		}
@@ -216,7 +216,7 @@ func fill[V any](
 		if err != nil {
 			return false, err
 		}
-		values[s.place] = value.(V) //nolint:forcetypeassert,errcheck // The flight's name has the kind's.
+		values[s.place] = value.(V) //nolint:forcetypeassert // The flight's name has the kind's.
 	}
 	return len(mine) == len(keys), nil
 }

@@ -25,7 +25,7 @@ type Cell int32
 // the northern and the eastern cell, those on the upper limits of degrees to the
 // last one.
 func CellOf(p Point) Cell {
-	return Cell(gridRow(p.Latitude)*gridColumns + gridColumn(p.Longitude))
+	return Cell(gridRow(p.Latitude)*gridColumns + gridColumn(p.Longitude)) //nolint:gosec // There are 2^29 cells.
 }
 
 func gridRow(latitude float64) int {
@@ -68,7 +68,7 @@ func Cover(cells []Cell, center Point, radiusMeters float64, limit int) ([]Cell,
 	}
 	for row := first; row <= last; row++ {
 		for column := west; column <= east; column++ {
-			cells = append(cells, Cell(row*gridColumns+(column+gridColumns)%gridColumns))
+			cells = append(cells, Cell(row*gridColumns+(column+gridColumns)%gridColumns)) //nolint:gosec // There are 2^29 cells.
 		}
 	}
 	return cells, true

@@ -55,7 +55,7 @@ var cellKind = &cache.Kind[*cell]{
 	Name: Popular,
 	Encode: func(c *cell) []byte {
 		data := make([]byte, 0, 4+len(c.places)*placeBytes+len(c.bodies))
-		data = binary.LittleEndian.AppendUint32(data, uint32(len(c.places))) //nolint:gosec // As many as one query returns.
+		data = binary.LittleEndian.AppendUint32(data, uint32(len(c.places)))
 		for i := range c.places {
 			p := &c.places[i]
 			data = append(append(data, p.id[:]...), p.area[:]...)

@@ -22,8 +22,8 @@ import (
 	"github.com/picaspot/picaspot/internal/picture"
 	"github.com/picaspot/picaspot/internal/store"
 	"github.com/picaspot/picaspot/internal/version"
-	"github.com/picaspot/picaspot/internal/webhook"
 	"github.com/picaspot/picaspot/internal/view"
+	"github.com/picaspot/picaspot/internal/webhook"
 )
 
 // DuplicateMeters is how near to another a landmark of a similar name is taken

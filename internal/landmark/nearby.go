@@ -139,7 +139,7 @@ func (s *Service) nearbyInCells(
 	if err != nil {
 		return page.Result[Near]{}, false, err
 	}
-	room := hitRooms.Get().(*[]hit) //nolint:forcetypeassert,errcheck // It holds nothing else.
+	room := hitRooms.Get().(*[]hit) //nolint:forcetypeassert // It holds nothing else.
 	hits := inCircle(*room, copies, in, unlocked)
 	defer func() {
 		clear(hits)
@@ -150,7 +150,7 @@ func (s *Service) nearbyInCells(
 	result, err := page.Fetch(ctx, q, page.Source[Near]{
 		List: func(_ context.Context, limit, offset int) ([]Near, error) {
 			if after := q.After(); after != nil {
-				last := hit{distance: after[0].(float64), place: &place{id: after[1].(uuid.UUID)}} //nolint:forcetypeassert,errcheck // The types of the list's columns.
+				last := hit{distance: after[0].(float64), place: &place{id: after[1].(uuid.UUID)}} //nolint:forcetypeassert // The types of the list's columns.
 				offset, _ = slices.BinarySearchFunc(hits, last, hit.compare)
 				if offset < len(hits) && hits[offset].compare(last) == 0 {
 					offset++

@@ -42,7 +42,7 @@ func TestTogether(t *testing.T) {
 			set, missing, get := pipe.Set(t.Context(), key, n, 0), pipe.Get(t.Context(), "none"), pipe.Get(t.Context(), key)
 			c.Together(pipe.Cmds())
 			got, err := get.Int()
-			if set.Err() != nil || missing.Err() != redis.Nil || err != nil || got != n { //nolint:errorlint // As the library returns it.
+			if set.Err() != nil || missing.Err() != redis.Nil || err != nil || got != n {
 				t.Errorf("%d: %v %v %v %v", n, set.Err(), missing.Err(), got, err)
 			}
 		})

@@ -143,7 +143,14 @@ func (s Search) matches(ctx context.Context, tx pgx.Tx, text Text, query string,
 		worded.Where(contains(described(worded), query)).Limit(Limit + 1)
 		b.WriteString(" UNION (").Join(worded).WriteString(")")
 	}
-	b.WriteString("), best AS (SELECT t.*, ")
+	b.WriteString(")")
+	if query != text.Query() {
+		// So few that they are told apart by their ids, and not each of a thousand by its words.
+		typed := s.rows("id")
+		typed.Where(contains(described(typed), text.Query())).Limit(few)
+		b.WriteString(", typed AS MATERIALIZED (").Join(typed).WriteString(")")
+	}
+	b.WriteString(", best AS (SELECT t.*, ")
 	if s.Query.ByRelevance() {
 		rank(b, text, query)
 	} else {
@@ -162,17 +169,16 @@ func (s Search) matches(ctx context.Context, tx pgx.Tx, text Text, query string,
 // words in the name, then all words, then words that were corrected; among these, how
 // much of the name it is.
 func rank(b *sql.Builder, text Text, query string) {
-	strict := text.Query()
+	typed := text.Query()
 	b.WriteString("CASE WHEN k.key = ").Arg(text.key).WriteString(" THEN 4")
 	b.WriteString(" WHEN starts_with(k.key, ").Arg(text.key).WriteString(") THEN 3")
-	if strict != "" {
-		b.WriteString(" WHEN search_vector(t.name) @@ ").Arg(strict).WriteString("::tsquery THEN 2")
+	if query != typed {
+		b.WriteString(" WHEN t.id NOT IN (SELECT id FROM typed) THEN 0")
 	}
-	if query == strict {
-		b.WriteString(" ELSE 1 END")
-	} else {
-		b.WriteString(" WHEN search_vector(t.name || ' ' || t.description) @@ ").Arg(strict).WriteString("::tsquery THEN 1 ELSE 0 END")
+	if typed != "" {
+		b.WriteString(" WHEN search_vector(t.name) @@ ").Arg(typed).WriteString("::tsquery THEN 2")
 	}
+	b.WriteString(" ELSE 1 END")
 	b.WriteString(" + 0.9 * similarity(k.key, ").Arg(text.key).WriteString(")")
 }
 

@@ -35,7 +35,7 @@ func Kind(name string) *cache.Kind[View] {
 		Name: name,
 		Encode: func(v View) []byte {
 			data := make([]byte, 0, stamp+len(v.Body))
-			return append(binary.BigEndian.AppendUint64(data, uint64(v.UpdatedAt.UnixMicro())), v.Body...) //nolint:gosec // Decode turns it back.
+			return append(binary.BigEndian.AppendUint64(data, uint64(v.UpdatedAt.UnixMicro())), v.Body...)
 		},
 		Decode: func(data []byte) (View, error) {
 			if len(data) < stamp {

@@ -32,7 +32,7 @@ func build(ctx context.Context) (string, error) {
 		return "", err
 	}
 	path := filepath.Join(dir, "picaspot")
-	command := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", path, "github.com/picaspot/picaspot/cmd/picaspot") //nolint:gosec // A fixed command.
+	command := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", path, "github.com/picaspot/picaspot/cmd/picaspot")
 	command.Stderr = os.Stderr
 	return path, command.Run()
 }
