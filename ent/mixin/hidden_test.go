@@ -243,7 +243,7 @@ func TestUniqueAmongTheLivingOnly(t *testing.T) {
 				trash++
 			}
 		}
-		require.Equal(t, 2, trash, "the trash of %s has its indexes", table.Name)
+		require.GreaterOrEqual(t, trash, 2, "the trash of %s has its indexes", table.Name)
 	}
 	require.Equal(t, 4, n)
 }
