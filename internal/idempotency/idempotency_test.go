@@ -24,9 +24,11 @@ func TestTheseAreAllCreations(t *testing.T) {
 	require.NoError(t, err)
 	table, err := operation.Load(spec)
 	require.NoError(t, err)
+	// They have no body by which two requests could differ.
+	bodiless := []string{"sendWebhookTest", "resendWebhookDelivery"}
 	var all []string
 	for _, op := range table.All() {
-		if op.Idempotent {
+		if op.Idempotent && !slices.Contains(bodiless, op.Name()) {
 			all = append(all, op.Name())
 		}
 	}

@@ -133,6 +133,13 @@ var creations = map[string]creation{
 		require.NoError(t, err)
 		return answered{got.HTTPResponse, got.Body}
 	}},
+	"createWebhook": {"webhooks", func(t *testing.T, _ *world, by *apptest.Client, key *string, variant string) answered {
+		t.Helper()
+		got, err := by.CreateWebhookWithResponse(context.Background(), &api.CreateWebhookParams{IdempotencyKey: key},
+			api.WebhookCreate{URL: "https://hooks.example.org/" + variant, Events: []api.WebhookEvent{"landmark.created"}})
+		require.NoError(t, err)
+		return answered{got.HTTPResponse, got.Body}
+	}},
 }
 
 func newKey() *string { return new(uuid.NewString()) }
