@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"sync"
 
 	atlas "ariga.io/atlas/sql/schema"
 	"entgo.io/ent/dialect"
@@ -90,9 +91,14 @@ func Fingerprint() string {
 	return hex.EncodeToString(digest.Sum(nil)[:8])
 }
 
+// drifting has one comparison at a time: ent prepares its tables, which are global.
+var drifting sync.Mutex
+
 // Drift returns the statements that would bring a migrated database to what
 // ent/schema says. It is empty when the migrations and the schema agree.
 func Drift(ctx context.Context, db *sql.DB) (string, error) {
+	drifting.Lock()
+	defer drifting.Unlock()
 	client := ent.NewClient(ent.Driver(entsql.OpenDB(dialect.Postgres, db)))
 	var statements bytes.Buffer
 	err := client.Schema.WriteTo(ctx, &statements, migrate.WithDropColumn(true), migrate.WithDropIndex(true),
