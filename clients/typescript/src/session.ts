@@ -49,6 +49,8 @@ export class Session {
   #renewal: Promise<string | undefined> | undefined
   /** Counts logins and logouts, so that a renewal that one of them overtook changes nothing. */
   #epoch = 0
+  /** The access token that the store had when the session was last renewed. */
+  #renewed: string | undefined
   /** Whether the cookie, which no script can see, turned out not to be there. */
   #noCookie = false
 
@@ -108,9 +110,9 @@ export class Session {
     const loaded = await this.#config.store.load()
     if (epoch !== this.#epoch) return this.#tokens?.accessToken
     const known = this.#tokens
-    // Another tab may have renewed them, or logged out. What is older than what is
-    // known was left there by a store that failed, and its refresh token is spent.
-    const stored = loaded && known && known.expiresAt > loaded.expiresAt ? known : loaded
+    // Another tab may have renewed them, or logged out. What was renewed here already
+    // was left there by a store that failed, and its refresh token is spent.
+    const stored = loaded && known && loaded.accessToken === this.#renewed ? known : loaded
     this.#tokens = stored
     if (stored && stored.accessToken !== refused && lasts(stored)) return stored.accessToken
     if (!stored?.refreshToken && !this.#config.cookie) {
@@ -127,7 +129,10 @@ export class Session {
       if (known) throw error
       return undefined
     }
-    if (epoch === this.#epoch) await this.#keep(tokensOf(answer))
+    if (epoch === this.#epoch) {
+      this.#renewed = loaded?.accessToken
+      await this.#keep(tokensOf(answer))
+    }
     return this.#tokens?.accessToken
   }
 
