@@ -58,6 +58,9 @@ find "$fresh" -name '*.kt' | while read -r file; do
 	rm "$file.bak"
 done
 
+# The generator leaves folders of what it was told to leave out.
+find "$fresh" -type d -empty -delete
+
 if [ "${1-}" = --check ]; then
 	diff -r "$generated" "$fresh" >target/generated.diff || {
 		head -50 target/generated.diff >&2
