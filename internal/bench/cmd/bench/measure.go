@@ -86,7 +86,7 @@ func (w *world) measure(ctx context.Context) (table, error) {
 				continue
 			}
 			for i := range rows {
-				if j := slices.IndexFunc(rows, func(other row) bool { return other.name == rows[i].beside }); j >= 0 {
+				if j := slices.IndexFunc(rows, func(other row) bool { return other.name == rows[i].beside }); j >= 0 && len(rows[i].results) >= round {
 					rows[i].ratios = append(rows[i].ratios, rows[i].results[round-1].PerSec/rows[j].results[round-1].PerSec)
 				}
 			}
