@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"runtime"
 	"slices"
 	"strconv"
@@ -14,7 +15,7 @@ import (
 // document is the report.
 func document(s settings, tables []table) string {
 	var b strings.Builder
-	b.WriteString("# Performance\n\nMade by `make bench BENCH=\"-rows 10000,1000000,10000000 -write docs/performance.md\"`.\n\n")
+	fmt.Fprintf(&b, "# Performance\n\nMade by `make bench BENCH=%q`.\n\n", strings.Join(os.Args[1:], " "))
 	fmt.Fprintf(&b, "%d processors shared by PostgreSQL, Redis, the server and the load, which asks over %d connections; %d rounds of %s each, "+
 		"those that are compared in turn; medians. *By hand* is what somebody would write with net/http and pgx: the same statement and the same JSON, "+
 		"and nothing around it. Everything else goes through the complete chain: limits, session, policy, validation, access log, metrics.\n",
