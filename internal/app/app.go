@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/hkdf"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -110,7 +111,8 @@ func New(ctx context.Context, c config.Config, pages ...Page) (_ *App, err error
 		if a.redis, err = redisconn.Open(c.RedisURL); err != nil {
 			return nil, err
 		}
-		announcer, err := cache.New(a.redis, c.CacheMemory<<20)
+		contract := sha256.Sum256(picaspot.OpenAPI)
+		announcer, err := cache.New(a.redis, hex.EncodeToString(contract[:6]), c.CacheMemory<<20)
 		if err != nil {
 			return nil, err
 		}

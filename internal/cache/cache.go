@@ -63,6 +63,7 @@ const everything = "*"
 // Cache keeps copies. It may be used concurrently; the zero of a pointer keeps nothing.
 type Cache struct {
 	redis   *redisconn.Conn
+	version string
 	cluster bool
 	local   *otter.Cache[localKey, entry]
 	flights flights
@@ -89,8 +90,10 @@ type entry struct {
 	at         time.Time
 }
 
-// New makes a cache that keeps at most as many bytes of copies in the process.
-func New(conn *redisconn.Conn, memory int) (*Cache, error) {
+// New makes a cache that keeps at most as many bytes of copies in the process. Copies
+// in Redis are shared by processes of the same version only: another one may write
+// the same row in another way.
+func New(conn *redisconn.Conn, version string, memory int) (*Cache, error) {
 	local, err := otter.New(&otter.Options[localKey, entry]{
 		MaximumWeight:    uint64(max(memory, 1)),
 		Weigher:          func(_ localKey, e entry) uint32 { return uint32(e.bytes + entryBytes) }, //nolint:gosec // Bounded by what one query returns.
@@ -100,7 +103,7 @@ func New(conn *redisconn.Conn, memory int) (*Cache, error) {
 		return nil, fmt.Errorf("cache: %w", err)
 	}
 	_, cluster := conn.UniversalClient.(*redis.ClusterClient)
-	return &Cache{redis: conn, cluster: cluster, local: local, doors: newDoorkeeper(), metrics: newMetrics()}, nil
+	return &Cache{redis: conn, version: version, cluster: cluster, local: local, doors: newDoorkeeper(), metrics: newMetrics()}, nil
 }
 
 // Close ends what the cache runs in the background.

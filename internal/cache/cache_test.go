@@ -59,7 +59,7 @@ func replica(tb testing.TB, url string) (*cache.Cache, *redisconn.Conn) {
 	tb.Helper()
 	conn, err := redisconn.Open(url)
 	require.NoError(tb, err)
-	c, err := cache.New(conn, 1<<20)
+	c, err := cache.New(conn, "test", 1<<20)
 	require.NoError(tb, err)
 	tb.Cleanup(func() {
 		c.Close()

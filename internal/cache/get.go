@@ -99,8 +99,8 @@ func places(n int) []int {
 	return all
 }
 
-func copyKey(kind, key, generation string) string {
-	return "copy:" + kind + ":" + key + ":" + tokenOf(generation)
+func (c *Cache) copyKey(kind, key, generation string) string {
+	return "copy:" + c.version + ":" + kind + ":" + key + ":" + tokenOf(generation)
 }
 
 // fromRedis fills in the values that Redis has copies of, keeps them in the process,
@@ -113,7 +113,7 @@ func fromRedis[V any](ctx context.Context, c *Cache, kind *Kind[V], keys, genera
 			still = append(still, i)
 			continue
 		}
-		names, asked = append(names, copyKey(kind.Name, keys[i], generations[i])), append(asked, i)
+		names, asked = append(names, c.copyKey(kind.Name, keys[i], generations[i])), append(asked, i)
 	}
 	if len(asked) == 0 {
 		return still
@@ -193,7 +193,7 @@ func fill[V any](
 			mine = append(mine, seat{place: i})
 			continue
 		}
-		f, first := c.flights.join(copyKey(kind.Name, keys[i], generations[i]))
+		f, first := c.flights.join(c.copyKey(kind.Name, keys[i], generations[i]))
 		if !first {
 			others = append(others, seat{place: i, flight: f})
 			continue
@@ -257,7 +257,7 @@ func lead[V any](
 			continue
 		}
 		c.keep(kind.Name, keys[i], generations[i], loaded[n], kind.Size(loaded[n]))
-		pipe.Set(ctx, copyKey(kind.Name, keys[i], generations[i]), kind.Encode(loaded[n]), life())
+		pipe.Set(ctx, c.copyKey(kind.Name, keys[i], generations[i]), kind.Encode(loaded[n]), life())
 	}
 	if pipe.Len() > 0 {
 		if _, failed := pipe.Exec(ctx); failed != nil {

@@ -21,10 +21,15 @@ import (
 // for radii of more than some five kilometres, PostGIS is asked.
 const maxCells = 64
 
+// maxPlaces bounds how many landmarks a copy of a cell holds. A cell with more is
+// known as crowded, and PostGIS is asked for what reaches into it.
+const maxPlaces = 10_000
+
 // cell is what is kept of a cell of the map: its living landmarks. It has two
 // pointers however many they are, so that the garbage collector passes it by.
 type cell struct {
-	places []place
+	places  []place
+	crowded bool
 	// bodies are the landmarks as they are shown, one behind the other.
 	bodies []byte
 }
@@ -54,6 +59,9 @@ const placeBytes = 16 + 16 + 8 + 8 + 1 + 4
 var cellKind = &cache.Kind[*cell]{
 	Name: Popular,
 	Encode: func(c *cell) []byte {
+		if c.crowded {
+			return []byte(crowdedCell)
+		}
 		data := make([]byte, 0, 4+len(c.places)*placeBytes+len(c.bodies))
 		data = binary.LittleEndian.AppendUint32(data, uint32(len(c.places)))
 		for i := range c.places {
@@ -73,9 +81,15 @@ var cellKind = &cache.Kind[*cell]{
 	Size:   func(c *cell) int { return len(c.places)*96 + len(c.bodies) },
 }
 
+// crowdedCell is how a crowded cell is written.
+const crowdedCell = "crowded"
+
 var errCutOff = errors.New("landmark: the copy of a cell is cut off")
 
 func decodeCell(data []byte) (*cell, error) {
+	if string(data) == crowdedCell {
+		return &cell{crowded: true}, nil
+	}
 	if len(data) < 4 {
 		return nil, errCutOff
 	}
@@ -108,19 +122,23 @@ func decodeCell(data []byte) (*cell, error) {
 const cellsSQL = `-- name: landmark_cells
 SELECT b.ordinal - 1, ` + columns + `
 FROM unnest($1::float8[], $2::float8[], $3::float8[], $4::float8[]) WITH ORDINALITY AS b(west, south, east, north, ordinal)
-JOIN landmarks l ON l.location::geometry && ST_MakeEnvelope(b.west, b.south, b.east, b.north, 4326) AND l.deleted_at IS NULL`
+CROSS JOIN LATERAL (
+  SELECT * FROM landmarks
+  WHERE location::geometry && ST_MakeEnvelope(b.west, b.south, b.east, b.north, 4326) AND deleted_at IS NULL
+  LIMIT $5
+) l`
 
 // loadCells asks for the landmarks of cells, in one query.
 func (s *Service) loadCells(ctx context.Context, cells []geo.Cell) ([]*cell, error) {
 	west, south := make([]float64, len(cells)), make([]float64, len(cells))
 	east, north := make([]float64, len(cells)), make([]float64, len(cells))
-	loaded := make([]*cell, len(cells))
+	loaded, came := make([]*cell, len(cells)), make([]int, len(cells))
 	for i, c := range cells {
 		box := c.Box()
 		west[i], south[i], east[i], north[i] = box.West, box.South, box.East, box.North
 		loaded[i] = &cell{}
 	}
-	rows, err := s.store.Pool.Query(ctx, cellsSQL, west, south, east, north)
+	rows, err := s.store.Pool.Query(ctx, cellsSQL, west, south, east, north, maxPlaces+1)
 	if err != nil {
 		return nil, fmt.Errorf("cells of the map: %w", err)
 	}
@@ -129,14 +147,17 @@ func (s *Service) loadCells(ctx context.Context, cells []geo.Cell) ([]*cell, err
 	_, err = pgx.ForEachRow(rows, append([]any{&i}, scanned(&l)...), func() error {
 		// The next row is not to be read into what belongs to this one.
 		defer func() { l.PhotoLocation, l.Image = nil, nil }()
-		if geo.CellOf(l.Location) != cells[i] {
+		c := loaded[i]
+		if came[i]++; came[i] > maxPlaces {
+			*c = cell{crowded: true}
+		}
+		if c.crowded || geo.CellOf(l.Location) != cells[i] {
 			return nil
 		}
 		body, err := s.render(&l)
 		if err != nil {
 			return err
 		}
-		c := loaded[i]
 		from := uint32(len(c.bodies)) //nolint:gosec // A cell of four gigabytes would not have come this far.
 		c.bodies = append(c.bodies, body...)
 		c.places = append(c.places, place{

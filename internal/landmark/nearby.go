@@ -139,6 +139,9 @@ func (s *Service) nearbyInCells(
 	if err != nil {
 		return page.Result[Near]{}, false, err
 	}
+	if slices.ContainsFunc(copies, func(c *cell) bool { return c.crowded }) {
+		return page.Result[Near]{}, false, nil
+	}
 	room := hitRooms.Get().(*[]hit) //nolint:forcetypeassert // It holds nothing else.
 	hits := inCircle(*room, copies, in, unlocked)
 	defer func() {

@@ -240,3 +240,23 @@ func TestAWriteShowsInTheNextRead(t *testing.T) {
 	require.Equal(t, name, nearby()[0].Name)
 	require.WithinDuration(t, time.Now(), nearby()[0].UpdatedAt, time.Hour)
 }
+
+// TestACrowdedCell has more landmarks in one place than a copy holds.
+func TestACrowdedCell(t *testing.T) {
+	t.Parallel()
+	s := apptest.NewWithoutWorkers(t)
+	admin := s.As("admin")
+	at := geo.Point{Latitude: 35.6595, Longitude: 139.7005}
+	_, err := s.Store.Pool.Exec(t.Context(), `
+INSERT INTO landmarks (id, created_at, updated_at, area_id, name, location, created_by)
+SELECT gen_random_uuid(), now(), now(), $1, 'Shop ' || i, ST_SetSRID(ST_MakePoint($3 + i * 1e-8, $2), 4326)::geography, $4
+FROM generate_series(1, 10001) i`, s.Area(admin, "Shibuya").ID, at.Latitude, at.Longitude, admin.ID)
+	require.NoError(t, err)
+	ctx := authz.WithCaller(t.Context(), authz.Caller{UserID: admin.ID})
+	for range 3 {
+		got, err := s.Landmarks.Nearby(ctx, landmark.Nearby{Center: at, RadiusMeters: 200}, page.Params{Size: 5})
+		require.NoError(t, err)
+		require.Equal(t, 10_001, got.Offset.Total)
+		require.Len(t, got.Items(), 5)
+	}
+}
