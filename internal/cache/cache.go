@@ -8,7 +8,9 @@
 // and no others. Whoever commits a change gives each word that it touches (the
 // database gathers them) a new generation before the commit and again after it;
 // between the two the word is unsettled, and nothing is kept. So what was read
-// before the commit belongs to a generation that nobody asks for any more.
+// before the commit belongs to a generation that nobody asks for any more. Generations
+// that a process has asked for it knows until the journal of package redisconn tells
+// that they have changed.
 //
 // A process that dies between the two leaves the word unsettled for [guard], by
 // when its transaction has ended, one way or the other. Generations that Redis
@@ -42,6 +44,10 @@ const (
 	// ttl is how long a generation and the copies of it last, give or take jitter.
 	ttl    = 30 * time.Minute
 	jitter = 5 * time.Minute
+	// knownWords is of how many words a process knows the generations, and knownTTL
+	// for how long without asking again.
+	knownWords = 1 << 15
+	knownTTL   = time.Minute
 	// guard is how long a word stays unsettled for a transaction that does not say
 	// how it ended. It commits within that time, or its process has died.
 	guard = 10 * time.Second
@@ -66,6 +72,7 @@ type Cache struct {
 	version string
 	cluster bool
 	local   *otter.Cache[localKey, entry]
+	known   *otter.Cache[string, known]
 	flights flights
 	doors   *doorkeeper
 	metrics *metrics
@@ -102,12 +109,22 @@ func New(conn *redisconn.Conn, version string, memory int) (*Cache, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cache: %w", err)
 	}
+	generations, err := otter.New(&otter.Options[string, known]{
+		MaximumSize:      knownWords,
+		ExpiryCalculator: otter.ExpiryWriting[string, known](knownTTL),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("cache: %w", err)
+	}
 	_, cluster := conn.UniversalClient.(*redis.ClusterClient)
-	return &Cache{redis: conn, version: version, cluster: cluster, local: local, doors: newDoorkeeper(), metrics: newMetrics()}, nil
+	return &Cache{redis: conn, version: version, cluster: cluster, local: local, known: generations, doors: newDoorkeeper(), metrics: newMetrics()}, nil
 }
 
 // Close ends what the cache runs in the background.
-func (c *Cache) Close() { c.local.StopAllGoroutines() }
+func (c *Cache) Close() {
+	c.local.StopAllGoroutines()
+	c.known.StopAllGoroutines()
+}
 
 // A generation is a token, and for each transaction that is about to commit a
 // space, its id, a colon and until when it is waited for:
@@ -119,15 +136,15 @@ func unsettled(generation string) bool {
 	return generation == "" || strings.IndexByte(generation, ' ') >= 0
 }
 
-// madeBefore reports whether a generation was made before a time in microseconds,
-// or can't be read.
-func madeBefore(generation string, micros int64) bool {
-	if micros == 0 {
-		return false
-	}
+// madeAt is when a generation was made, in microseconds of the clock of Redis; -1 for
+// one that can't be read.
+func madeAt(generation string) int64 {
 	stamp, _, ok := strings.Cut(generation, "-")
 	at, err := strconv.ParseInt(stamp, 16, 64)
-	return !ok || err != nil || at < micros
+	if !ok || err != nil {
+		return -1
+	}
+	return at
 }
 
 // changeScript gives a word a new generation. Transactions that it waited for and
@@ -198,30 +215,37 @@ func (c *Cache) Committing(ctx context.Context, words []string) (ended func(cont
 }
 
 func (c *Cache) change(ctx context.Context, words []string, id string, wait time.Duration) error {
-	if err := c.run(ctx, changeScript, words, id, wait); !redis.HasErrorPrefix(err, "NOSCRIPT") {
+	if err := c.run(ctx, words, id, wait); !redis.HasErrorPrefix(err, "NOSCRIPT") {
 		return err
 	}
-	// Run once by its text, a script is known.
-	if err := changeScript.Load(ctx, c.redis).Err(); err != nil {
+	// The scripts are not known yet.
+	if err := errors.Join(changeScript.Load(ctx, c.redis).Err(), c.redis.Note(ctx, words...)); err != nil {
 		return err
 	}
-	return c.run(ctx, changeScript, words, id, wait)
+	return c.run(ctx, words, id, wait)
 }
 
-func (c *Cache) run(ctx context.Context, script *redis.Script, words []string, id string, wait time.Duration) error {
+// run changes the generations of words, and notes it behind that.
+func (c *Cache) run(ctx context.Context, words []string, id string, wait time.Duration) error {
 	_, err := c.redis.Pipelined(ctx, func(pipe redis.Pipeliner) error {
 		for _, word := range words {
-			script.EvalSha(ctx, pipe, []string{generationKey(word)}, random(), id, wait.Microseconds(), life().Milliseconds())
+			changeScript.EvalSha(ctx, pipe, []string{generationKey(word)}, random(), id, wait.Microseconds(), life().Milliseconds())
+		}
+		if !c.cluster {
+			c.redis.QueueNote(ctx, pipe, words...)
 		}
 		return nil
 	})
+	if err == nil && c.cluster {
+		err = c.redis.Note(ctx, words...)
+	}
 	return err
 }
 
 // insist announces a change once Redis is back. It gives up when no copy from
 // before the change can be left, and when the connection is closed.
 func (c *Cache) insist(ctx context.Context, words []string, id string) {
-	ctx, cancel := context.WithTimeout(ctx, ttl+jitter)
+	ctx, cancel := context.WithTimeout(ctx, ttl+jitter+knownTTL)
 	defer cancel()
 	tick := time.NewTicker(insistInterval)
 	defer tick.Stop()

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/picaspot/picaspot/internal/redisconn"
 )
 
 // Question asks for the generations of words along with something else that is
@@ -16,7 +18,10 @@ import (
 type Question struct {
 	cache   *Cache
 	words   []string
+	mark    redisconn.Mark
 	replies []*redis.SliceCmd
+	// current tells that the journal was read since the request began.
+	current bool
 }
 
 type questionKey struct{}
@@ -31,12 +36,24 @@ func (c *Cache) Ask(ctx context.Context, words []string) context.Context {
 	return context.WithValue(ctx, questionKey{}, &Question{cache: c, words: words})
 }
 
-// Queue queues the question in a pipeline that the caller executes.
-func (q *Question) Queue(ctx context.Context, pipe redis.Pipeliner) {
-	if q == nil {
-		return
+// Queue adds the question to commands that the caller has executed, unless the
+// process knows the answers, if nothing new is in the journal.
+func (q *Question) Queue(ctx context.Context, commands []redis.Cmder) []redis.Cmder {
+	if q == nil || q.cache.recall(ctx, q.words) != nil {
+		return commands
 	}
-	q.replies = q.cache.queue(ctx, pipe, q.words)
+	q.mark, q.replies = q.cache.redis.Mark(), q.cache.ask(ctx, q.words)
+	for _, reply := range q.replies {
+		commands = append(commands, reply)
+	}
+	return commands
+}
+
+// Read tells that the journal was read since the request began.
+func (q *Question) Read() {
+	if q != nil {
+		q.current = true
+	}
 }
 
 // answers returns the generations in the order of the words that were asked for,
@@ -59,75 +76,6 @@ func (q *Question) answers() []string {
 	return all
 }
 
-// QuestionFrom returns the question that a context carries, or nil.
-func QuestionFrom(ctx context.Context) *Question {
-	q, _ := ctx.Value(questionKey{}).(*Question)
-	return q
-}
-
-// queue asks for the generations of everything and of words. A cluster keeps them
-// on several nodes, so there each is a command of its own.
-func (c *Cache) queue(ctx context.Context, pipe redis.Pipeliner, words []string) []*redis.SliceCmd {
-	keys := make([]any, 0, len(words)+2)
-	keys = append(keys, "mget", generationKey(everything))
-	for _, word := range words {
-		keys = append(keys, generationKey(word))
-	}
-	var commands []*redis.SliceCmd
-	if c.cluster {
-		for _, key := range keys[1:] {
-			commands = append(commands, redis.NewSliceCmd(ctx, "mget", key))
-		}
-	} else {
-		commands = []*redis.SliceCmd{redis.NewSliceCmd(ctx, keys...)}
-	}
-	for _, command := range commands {
-		_ = pipe.Process(ctx, command) // It is queued, and has its error later.
-	}
-	return commands
-}
-
-// generations returns for each word what a copy has to be of, or "" when nothing
-// may be kept. What the request's question brought will do.
-func (c *Cache) generations(ctx context.Context, words []string) []string {
-	if c == nil {
-		return make([]string, len(words))
-	}
-	return c.settled(ctx, words, QuestionFrom(ctx).pick(words))
-}
-
-// settled is [Cache.generations] with the answers for everything and the words; nil
-// are to be asked for.
-func (c *Cache) settled(ctx context.Context, words, answers []string) []string {
-	settled := make([]string, len(words))
-	if c.redis.Away() {
-		return settled
-	}
-	if answers == nil {
-		pipe := c.redis.Pipeline()
-		q := Question{words: words, replies: c.queue(ctx, pipe, words)}
-		_, _ = pipe.Exec(ctx) // The replies have the error.
-		if answers = q.answers(); answers == nil {
-			c.metrics.errors.Inc()
-			return settled
-		}
-	}
-	// Asked for only now: the connection that brought the answers may be the first
-	// since Redis came back.
-	distrusted := c.trust(ctx)
-	counts := func(generation string) bool { return !unsettled(generation) && !madeBefore(generation, distrusted) }
-	all := c.settle(ctx, append([]string{everything}, words...), answers, distrusted)
-	if all == nil || !counts(all[0]) {
-		return settled
-	}
-	for i, generation := range all[1:] {
-		if counts(generation) {
-			settled[i] = all[0] + " " + generation
-		}
-	}
-	return settled
-}
-
 // pick returns of the answers those for some of the words, behind that of
 // [everything]; nil if there was no answer, or not all were asked for.
 func (q *Question) pick(words []string) []string {
@@ -147,9 +95,125 @@ func (q *Question) pick(words []string) []string {
 	return picked
 }
 
+// QuestionFrom returns the question that a context carries, or nil.
+func QuestionFrom(ctx context.Context) *Question {
+	q, _ := ctx.Value(questionKey{}).(*Question)
+	return q
+}
+
+// ask returns commands that ask for the generations of everything and of words. A
+// cluster keeps them on several nodes, so there each is a command of its own.
+func (c *Cache) ask(ctx context.Context, words []string) []*redis.SliceCmd {
+	keys := make([]any, 0, len(words)+2)
+	keys = append(keys, "mget", generationKey(everything))
+	for _, word := range words {
+		keys = append(keys, generationKey(word))
+	}
+	if !c.cluster {
+		return []*redis.SliceCmd{redis.NewSliceCmd(ctx, keys...)}
+	}
+	var commands []*redis.SliceCmd
+	for _, key := range keys[1:] {
+		commands = append(commands, redis.NewSliceCmd(ctx, "mget", key))
+	}
+	return commands
+}
+
+// known is a generation that the process has asked for, and knows as long as the
+// journal has nothing on its word behind the mark.
+type known struct {
+	generation, everything string
+	// settled is what a copy has to be of.
+	settled string
+	made    int64
+	mark    redisconn.Mark
+}
+
+// recall returns for each word what a copy has to be of, from what the process
+// knows; nil if something is not known. A request may rely on it once the journal was
+// read since it began.
+func (c *Cache) recall(ctx context.Context, words []string) []string {
+	if c.redis.Away() {
+		return nil
+	}
+	distrusted := c.trust(ctx)
+	all, ok := c.known.GetIfPresent(everything)
+	if !ok || all.made < distrusted || !c.redis.Unchanged(all.mark, everything) {
+		return nil
+	}
+	settled := make([]string, len(words))
+	for i, word := range words {
+		k, ok := c.known.GetIfPresent(word)
+		if !ok || k.made < distrusted || k.everything != all.generation || !c.redis.Unchanged(k.mark, word) {
+			return nil
+		}
+		settled[i] = k.settled
+	}
+	return settled
+}
+
+// generations returns for each word what a copy has to be of, or "" when nothing
+// may be kept. What the process knows will do, or what the request's question brought.
+func (c *Cache) generations(ctx context.Context, words []string) []string {
+	if c == nil {
+		return make([]string, len(words))
+	}
+	q := QuestionFrom(ctx)
+	if q == nil {
+		return c.settled(ctx, words, nil, redisconn.Mark{})
+	}
+	if q.current {
+		if settled := c.recall(ctx, words); settled != nil {
+			return settled
+		}
+	}
+	return c.settled(ctx, words, q.pick(words), q.mark)
+}
+
+// settled is [Cache.generations] with the answers for everything and the words, and
+// a mark from before; nil are to be asked for.
+func (c *Cache) settled(ctx context.Context, words, answers []string, mark redisconn.Mark) []string {
+	settled := make([]string, len(words))
+	if c.redis.Away() {
+		return settled
+	}
+	if answers == nil {
+		mark = c.redis.Mark()
+		q := Question{words: words, replies: c.ask(ctx, words)}
+		_, _ = c.redis.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+			for _, reply := range q.replies {
+				_ = pipe.Process(ctx, reply) // It is queued, and has its error later.
+			}
+			return nil
+		})
+		if answers = q.answers(); answers == nil {
+			c.metrics.errors.Inc()
+			return settled
+		}
+	}
+	// Asked for only now: the connection that brought the answers may be the first
+	// since Redis came back.
+	distrusted := c.trust(ctx)
+	counts := func(generation string) bool {
+		return !unsettled(generation) && madeAt(generation) >= distrusted
+	}
+	all := c.settle(ctx, append([]string{everything}, words...), answers, distrusted)
+	if all == nil || !counts(all[0]) {
+		return settled
+	}
+	c.known.Set(everything, known{generation: all[0], made: madeAt(all[0]), mark: mark})
+	for i, generation := range all[1:] {
+		if counts(generation) {
+			settled[i] = all[0] + " " + generation
+			c.known.Set(words[i], known{generation, all[0], settled[i], madeAt(generation), mark})
+		}
+	}
+	return settled
+}
+
 // settle makes generations for words that have none that count.
 func (c *Cache) settle(ctx context.Context, words, answers []string, distrusted int64) []string {
-	wanting := func(generation string) bool { return unsettled(generation) || madeBefore(generation, distrusted) }
+	wanting := func(generation string) bool { return unsettled(generation) || madeAt(generation) < distrusted }
 	if !slices.ContainsFunc(answers, wanting) {
 		return answers
 	}

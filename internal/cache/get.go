@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"slices"
 	"time"
+
+	"github.com/picaspot/picaspot/internal/redisconn"
 )
 
 // Kind is a kind of copies: what they are called in metrics and in Redis, and how
@@ -83,7 +85,7 @@ func GetAll[V any](
 		return values, nil
 	}
 	alone, err := fill(ctx, c, kind, keys, generations, missing, values, load)
-	if err != nil || alone || len(keys) == 1 || slices.Equal(generations, c.settled(ctx, words, nil)) && !slices.Contains(generations, "") {
+	if err != nil || alone || len(keys) == 1 || slices.Equal(generations, c.settled(ctx, words, nil, redisconn.Mark{})) && !slices.Contains(generations, "") {
 		return values, err
 	}
 	// Some are from before a change that others are from after: what moved from one to

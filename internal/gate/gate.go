@@ -8,6 +8,7 @@ import (
 	"net/netip"
 
 	"github.com/google/uuid"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/picaspot/picaspot/internal/cache"
 	"github.com/picaspot/picaspot/internal/ratelimit"
@@ -50,11 +51,15 @@ func (g *Gate) Admit(ctx context.Context, class string, claims *token.Claims) (r
 		state, err := g.sessions.State(ctx, claims.Subject, claims.SessionID)
 		return limit, state, store.Classify(err)
 	}
-	pipe := g.redis.Pipeline()
-	counted := g.limiter.Queue(ctx, pipe, keys...)
-	asked := g.sessions.Queue(ctx, pipe, claims.Subject, claims.SessionID)
-	cache.QuestionFrom(ctx).Queue(ctx, pipe)
-	g.redis.Together(pipe.Cmds())
+	var commandRoom [4]redis.Cmder
+	question := cache.QuestionFrom(ctx)
+	counted, commands := g.limiter.Queue(ctx, commandRoom[:0], keys...)
+	asked, commands := g.sessions.Queue(ctx, commands, claims.Subject, claims.SessionID)
+	commands = question.Queue(ctx, commands)
+	unread := g.redis.Together(commands)
+	if unread == nil {
+		question.Read()
+	}
 	limit, err := counted.Result(ctx)
 	if err != nil {
 		limit = g.limiter.Local(keys...)
@@ -62,7 +67,7 @@ func (g *Gate) Admit(ctx context.Context, class string, claims *token.Claims) (r
 	if !limit.Allowed {
 		return limit, session.State{}, nil
 	}
-	state, err := asked.State(ctx)
+	state, err := asked.State(ctx, unread)
 	return limit, state, store.Classify(err)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -123,8 +124,9 @@ func gcra(tat, now int64, rate Rate) (next int64, r Result) {
 func micros(n int64) time.Duration { return time.Duration(n) * time.Microsecond }
 
 // script is gcra in Redis, by its own clock, so that those of the replicas do not
-// matter. It returns by how much the stored time was ahead of now; what follows
-// from that is worked out here.
+// matter. While half of the requests or more are free it counts as many as ARGV[3] at
+// once, see [stock]. It returns by how much the stored time was ahead of now; what
+// follows from that is worked out here.
 const script = `
 local now = redis.call('TIME')
 now = now[1] * 1000000 + now[2]
@@ -133,6 +135,7 @@ local interval, window = tonumber(ARGV[1]), tonumber(ARGV[2])
 local start = math.min(math.max(tat, now), now + window)
 local next = start
 if start + interval - window <= now then next = start + interval end
+if tonumber(ARGV[3]) > 1 and 2 * (start - now) <= window then next = start + interval * ARGV[3] end
 if next ~= tat then
   redis.call('SET', KEYS[1], string.format('%.0f', next), 'PX', math.ceil((next - now) / 1000))
 end
@@ -146,17 +149,19 @@ type Limiter struct {
 	now    func() time.Time
 	costs  atomic.Pointer[map[Rate]cost]
 
-	mu    sync.Mutex
-	local *lru.Cache[string, int64]
+	mu     sync.Mutex
+	local  *lru.Cache[string, int64]
+	stocks *lru.Cache[string, stock]
 }
 
 // New makes a limiter that counts in Redis, or with nil within the process only.
 func New(client redis.UniversalClient) *Limiter {
-	local, err := lru.New[string, int64](localSubjects)
-	if err != nil {
+	local, errLocal := lru.New[string, int64](localSubjects)
+	stocks, errStocks := lru.New[string, stock](localSubjects)
+	if err := errors.Join(errLocal, errStocks); err != nil {
 		panic(err) // The size is a constant.
 	}
-	l := &Limiter{client: client, script: redis.NewScript(script), now: time.Now, local: local}
+	l := &Limiter{client: client, script: redis.NewScript(script), now: time.Now, local: local, stocks: stocks}
 	l.hash = l.script.Hash()
 	l.costs.Store(&map[Rate]cost{})
 	return l
@@ -168,9 +173,10 @@ func (l *Limiter) Allow(ctx context.Context, keys ...Key) Result {
 	if l.client == nil {
 		return l.Local(keys...)
 	}
-	pipe := l.client.Pipeline()
-	pending := l.Queue(ctx, pipe, keys...)
-	if len(pending.asked) > 0 {
+	pending, commands := l.Queue(ctx, nil, keys...)
+	if len(commands) > 0 {
+		pipe := l.client.Pipeline()
+		_ = pipe.BatchProcess(ctx, commands...)
 		_, _ = pipe.Exec(ctx) // Each command has its own error.
 	}
 	result, err := pending.Result(ctx)
@@ -180,31 +186,47 @@ func (l *Limiter) Allow(ctx context.Context, keys ...Key) Result {
 	return result
 }
 
-// Pending is an answer that was asked for in a pipeline.
+// Pending is an answer that was asked for along with something else.
 type Pending struct {
 	limiter *Limiter
-	asked   []asked
-	room    [2]asked // of asked, for an address and an account
+	// taken is what there was in stock for.
+	taken Result
+	asked []asked
+	room  [2]asked // of asked, for an address and an account
 }
 
 type asked struct {
 	key   Key
+	name  string
+	at    int64 // when, in microseconds
 	reply *redis.Cmd
 }
 
-// Queue asks in a pipeline that the caller executes.
-func (l *Limiter) Queue(ctx context.Context, pipe redis.Pipeliner, keys ...Key) *Pending {
-	p := &Pending{limiter: l}
+// Queue counts a request from what is in stock, and adds to commands, which the
+// caller executes, what has to be asked.
+func (l *Limiter) Queue(ctx context.Context, commands []redis.Cmder, keys ...Key) (*Pending, []redis.Cmder) {
+	p := &Pending{limiter: l, taken: Result{Allowed: true}}
 	p.asked = p.room[:0]
+	var now int64
 	for _, key := range keys {
 		if key.Rate.off() {
 			continue
 		}
+		name := key.name()
+		if key.Rate.atOnce() > 1 {
+			now = l.now().UnixMicro()
+			if one, ok := l.take(name, key, now); ok {
+				p.taken = p.taken.tighter(one)
+				continue
+			}
+		}
 		cost := l.cost(key.Rate)
 		// As EvalSha of the library, which makes a dozen small things on the way.
-		p.asked = append(p.asked, asked{key, pipe.Do(ctx, evalSHA, l.hash, oneKey, key.name(), cost.interval, cost.window)})
+		reply := redis.NewCmd(ctx, evalSHA, l.hash, oneKey, name, cost.interval, cost.window, cost.atOnce)
+		p.asked = append(p.asked, asked{key, name, now, reply})
+		commands = append(commands, reply)
 	}
-	return p
+	return p, commands
 }
 
 // What every command of ours begins with, made once.
@@ -214,7 +236,7 @@ var (
 )
 
 // cost is what the script needs to know of a rate.
-type cost struct{ interval, window any }
+type cost struct{ interval, window, atOnce any }
 
 // cost returns what was worked out for a rate before: there are few.
 func (l *Limiter) cost(rate Rate) cost {
@@ -222,7 +244,7 @@ func (l *Limiter) cost(rate Rate) cost {
 		return known
 	}
 	interval := rate.interval()
-	made := cost{interval, interval * int64(rate.Requests)}
+	made := cost{interval, interval * int64(rate.Requests), rate.atOnce()}
 	costs := maps.Clone(*l.costs.Load())
 	costs[rate] = made
 	l.costs.Store(&costs) // Two at once cost a rate that is worked out again.
@@ -233,12 +255,12 @@ func (l *Limiter) cost(rate Rate) cost {
 // know the script yet, since it was restarted, is asked once more. The error says
 // that Redis gave no answer; [Limiter.Local] then has one.
 func (p *Pending) Result(ctx context.Context) (Result, error) {
-	result := Result{Allowed: true}
+	result := p.taken
 	for _, a := range p.asked {
 		ahead, err := a.reply.Int64()
 		if err != nil && redis.HasErrorPrefix(err, "NOSCRIPT") {
 			cost := p.limiter.cost(a.key.Rate)
-			ahead, err = p.limiter.script.Eval(ctx, p.limiter.client, []string{a.key.name()}, cost.interval, cost.window).Int64()
+			ahead, err = p.limiter.script.Eval(ctx, p.limiter.client, []string{a.name}, cost.interval, cost.window, cost.atOnce).Int64()
 		}
 		if err != nil {
 			return Result{}, fmt.Errorf("count in redis: %w", err)
@@ -247,6 +269,7 @@ func (p *Pending) Result(ctx context.Context) (Result, error) {
 		_, one := gcra(ahead, 0, a.key.Rate)
 		one.Policy = a.key.Policy
 		result = result.tighter(one)
+		p.limiter.store(a, ahead)
 	}
 	return result, nil
 }

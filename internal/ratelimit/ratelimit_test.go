@@ -221,7 +221,7 @@ func TestScriptIsGCRA(t *testing.T) {
 		"redis": client(t, testenv.Redis(t)), "miniredis": client(t, "redis://"+miniredis.RunT(t).Addr()),
 	} {
 		t.Run(name, func(t *testing.T) {
-			injected := redis.NewScript(strings.Replace(script, "redis.call('TIME')", "{ARGV[3], ARGV[4]}", 1))
+			injected := redis.NewScript(strings.Replace(script, "redis.call('TIME')", "{ARGV[4], ARGV[5]}", 1))
 			require.NotEqual(t, script, strings.Replace(script, "redis.call('TIME')", "", 1))
 			for seed := range uint64(60) {
 				random := rand.New(rand.NewPCG(seed, 1))
@@ -239,7 +239,7 @@ func TestScriptIsGCRA(t *testing.T) {
 					} else {
 						now += random.Int64N(max(1, interval))
 					}
-					ahead, err := injected.Run(t.Context(), c, []string{id}, interval, interval*int64(rate.Requests), now/1e6, now%1e6).Int64()
+					ahead, err := injected.Run(t.Context(), c, []string{id}, interval, interval*int64(rate.Requests), 1, now/1e6, now%1e6).Int64()
 					require.NoError(t, err)
 					_, got := gcra(ahead, 0, rate)
 					next, want := gcra(tat, now, rate)

@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"log/slog"
 	"net"
 	"net/url"
@@ -54,6 +55,7 @@ type Conn struct {
 	breaker *breaker
 	starts  *starts
 	batcher batcher
+	journal journal
 }
 
 // Open returns a connection to the Redis at a URL in go-redis's form,
@@ -68,7 +70,7 @@ func Open(address string) (*Conn, error) {
 		return nil, err
 	}
 	quieten()
-	c := &Conn{UniversalClient: client, breaker: newBreaker(), starts: starts}
+	c := &Conn{UniversalClient: client, breaker: newBreaker(), starts: starts, journal: journal{seed: maphash.MakeSeed()}}
 	client.AddHook(c.breaker)
 	return c, nil
 }

@@ -40,7 +40,7 @@ func TestTogether(t *testing.T) {
 			pipe := c.Pipeline()
 			key := strconv.Itoa(n)
 			set, missing, get := pipe.Set(t.Context(), key, n, 0), pipe.Get(t.Context(), "none"), pipe.Get(t.Context(), key)
-			c.Together(pipe.Cmds())
+			_ = c.Together(pipe.Cmds())
 			got, err := get.Int()
 			if set.Err() != nil || missing.Err() != redis.Nil || err != nil || got != n {
 				t.Errorf("%d: %v %v %v %v", n, set.Err(), missing.Err(), got, err)
@@ -55,7 +55,7 @@ func TestTogether(t *testing.T) {
 	for range 5 {
 		pipe := c.Pipeline()
 		get := pipe.Get(t.Context(), "1")
-		c.Together(pipe.Cmds())
+		_ = c.Together(pipe.Cmds())
 		require.Error(t, get.Err())
 	}
 	require.True(t, c.Away())

@@ -10,7 +10,8 @@
 // the database was asked, however long that took. So what was read before the
 // commit can't outlive it. A process that dies between the mark and the commit
 // costs some queries; one that can't reach Redis keeps trying until no old entry
-// can be left. Without Redis the database answers.
+// can be left. An entry that a process has read it knows for some seconds, or until
+// the journal of package redisconn has its user. Without Redis the database answers.
 package session
 
 import (
@@ -25,6 +26,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/redis/go-redis/v9"
@@ -40,8 +42,12 @@ const (
 	// guard is how long after a mark nothing is kept: longer than it takes from the
 	// mark before a commit to another try at the one after it.
 	guard = 5 * time.Second
+	// knownTTL is for how long a process knows an entry without asking Redis again, and
+	// knownSessions of how many it does.
+	knownTTL      = 20 * time.Second
+	knownSessions = 1 << 15
 	// markTTL outlasts every entry that the mark is about.
-	markTTL = ttl + jitter + guard
+	markTTL = ttl + jitter + knownTTL + guard
 	// skew is by how much the clocks of Redis and of this process may differ.
 	skew = 5 * time.Second
 	// loadTimeout bounds a look-up in the database.
@@ -71,11 +77,27 @@ type Registry struct {
 	pool  *pgxpool.Pool
 	redis *redisconn.Conn
 	guard time.Duration
+	known *lru.Cache[id, known]
+}
+
+// id names a session.
+type id struct{ user, session uuid.UUID }
+
+// known is an entry of Redis that the process has read, and knows as long as the
+// journal has nothing on its user behind the mark.
+type known struct {
+	entry entry
+	until time.Time
+	mark  redisconn.Mark
 }
 
 // NewRegistry makes a registry; redis may be nil.
 func NewRegistry(pool *pgxpool.Pool, redis *redisconn.Conn) *Registry {
-	return &Registry{pool: pool, redis: redis, guard: guard}
+	sessions, err := lru.New[id, known](knownSessions)
+	if err != nil {
+		panic(err) // The size is a constant.
+	}
+	return &Registry{pool: pool, redis: redis, guard: guard, known: sessions}
 }
 
 // The keys of a user share a slot of a Redis Cluster. They are made for each
@@ -94,26 +116,56 @@ func userKey(room []byte, user uuid.UUID) []byte {
 	return append(hex.AppendEncode(append(room, "auth:{"...), user[:]), "}:"...)
 }
 
+// word is what stands for a user in the journal.
+func word(user uuid.UUID) string {
+	var room [40]byte
+	return string(hex.AppendEncode(append(room[:0], 's'), user[:]))
+}
+
 // mget is made once.
 var mget any = "mget"
 
-// Pending is an answer that was asked for in a pipeline.
+// Pending is an answer that was asked for along with something else.
 type Pending struct {
-	registry      *Registry
-	user, session uuid.UUID
-	reply         *redis.SliceCmd
+	registry *Registry
+	id
+	mark  redisconn.Mark
+	reply *redis.SliceCmd // nil for a session that the process knows
 }
 
-// Queue asks Redis in a pipeline that the caller executes, for which the caller
-// may be without: [Pending.State] then asks the database.
-func (r *Registry) Queue(ctx context.Context, pipe redis.Pipeliner, user, session uuid.UUID) *Pending {
-	reply := redis.NewSliceCmd(ctx, mget, markKey(user), entryKey(user, session))
-	_ = pipe.Process(ctx, reply) // It is queued, and has its error later.
-	return &Pending{registry: r, user: user, session: session, reply: reply}
+// Queue adds to commands, which the caller has executed by [redisconn.Conn.Together],
+// what has to be asked. Those that do not come back have [Pending.State] ask the
+// database.
+func (r *Registry) Queue(ctx context.Context, commands []redis.Cmder, user, session uuid.UUID) (*Pending, []redis.Cmder) {
+	p := &Pending{registry: r, id: id{user, session}}
+	if _, ok := r.recall(p.id); ok {
+		return p, commands
+	}
+	p.mark = r.redis.Mark()
+	p.reply = redis.NewSliceCmd(ctx, mget, markKey(user), entryKey(user, session))
+	return p, append(commands, p.reply)
 }
 
-// State returns the state, or [ErrEnded].
-func (p *Pending) State(ctx context.Context) (State, error) {
+// recall returns an entry that the process knows. A request may rely on it once the
+// journal was read since it began.
+func (r *Registry) recall(session id) (entry, bool) {
+	k, ok := r.known.Get(session)
+	if !ok || !r.redis.Unchanged(k.mark, word(session.user)) || !k.entry.counts("", r.distrusted()) ||
+		k.entry.expired() || !time.Now().Before(k.until) {
+		return entry{}, false
+	}
+	return k.entry, true
+}
+
+// State returns the state, or [ErrEnded]; read is the error with which the journal was
+// read.
+func (p *Pending) State(ctx context.Context, read error) (State, error) {
+	if p.reply == nil {
+		if e, ok := p.registry.recall(p.id); ok && read == nil {
+			return e.state()
+		}
+		return p.registry.State(ctx, p.user, p.session)
+	}
 	values, err := p.reply.Result()
 	if err != nil || len(values) != 2 {
 		// Nothing is kept either, for which it takes the mark from before the look-up.
@@ -122,6 +174,7 @@ func (p *Pending) State(ctx context.Context) (State, error) {
 	mark, _ := values[0].(string)
 	kept, _ := values[1].(string)
 	if e, ok := parse(kept); ok && e.counts(mark, p.registry.distrusted()) && !e.expired() {
+		p.registry.known.Add(p.id, known{entry: e, until: time.Now().Add(knownTTL), mark: p.mark})
 		return e.state()
 	}
 	state, err := p.registry.State(ctx, p.user, p.session)
@@ -261,7 +314,11 @@ redis.call('SET', KEYS[1], string.format('%.0f', till), 'PX', ARGV[2])
 return 1`)
 
 func (r *Registry) mark(ctx context.Context, user uuid.UUID) error {
-	return markScript.Run(ctx, r.redis, []string{markKey(user)}, r.guard.Microseconds(), markTTL.Milliseconds()).Err()
+	err := markScript.Run(ctx, r.redis, []string{markKey(user)}, r.guard.Microseconds(), markTTL.Milliseconds()).Err()
+	if err != nil {
+		return err
+	}
+	return r.redis.Note(ctx, word(user))
 }
 
 // AfterCommitter is the transaction that a change is part of.

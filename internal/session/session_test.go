@@ -117,10 +117,8 @@ func (b *bench) replica(tb testing.TB) *replica {
 
 // ask asks as a request does.
 func (r *replica) ask(ctx context.Context, id uuid.UUID) (session.State, error) {
-	pipe := r.conn.Pipeline()
-	pending := r.Queue(ctx, pipe, r.of.user, id)
-	_, _ = pipe.Exec(ctx)
-	return pending.State(ctx)
+	pending, commands := r.Queue(ctx, nil, r.of.user, id)
+	return pending.State(ctx, r.conn.Together(commands))
 }
 
 func (r *replica) role(t *testing.T) string {
