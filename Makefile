@@ -6,7 +6,7 @@ TOOL := $(GO) tool -modfile=tools/go.mod
 COVERAGE_GOAL := 85
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run build test bench lint format generate check-generated migration clients client-typescript client-kotlin ci clean
+.PHONY: help setup run build test bench fuzz lint format generate check-generated migration clients client-typescript client-kotlin contract ci clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,10 @@ bench: ## measure the complete chain, beside handlers written by hand
 	@./scripts/setup.sh test
 	$(TESTENV) $(GO) run ./internal/bench/cmd/bench $(BENCH)
 
+fuzz: ## hold the server against the contract, with requests that are made up
+	@./scripts/setup.sh test
+	@./scripts/fuzz.sh $(FUZZ)
+
 lint: ## run the linters
 	$(TOOL) golangci-lint run ./...
 
@@ -53,6 +57,13 @@ client-kotlin: ## the Kotlin client: freshness, build, tests
 	@./scripts/setup.sh clients
 	cd clients/kotlin && ./generate.sh --check && mvn -B -ntp verify
 
+contract: ## the contract and its documentation: rules, samples, guides, requests, a browser
+	@./scripts/setup.sh contract
+	cd clients/typescript && npm ci --no-audit --no-fund
+	cd tools/contract && npm ci --no-audit --no-fund && npm run check
+	./scripts/breaking_test.sh
+	./scripts/breaking.sh
+
 check-generated: ## fail when the generated code is not what generate makes
 	@./scripts/check-generated.sh
 
@@ -60,7 +71,7 @@ migration: ## write the next migration: make migration NAME=what_changes
 	@test -n "$(NAME)" || { echo "usage: make migration NAME=what_changes" >&2; exit 1; }
 	$(TESTENV) ./scripts/migration.sh $(NAME)
 
-ci: lint check-generated test clients ## what every change has to pass
+ci: lint check-generated test clients contract ## what every change has to pass
 
 clean: ## remove what was built; .data, which run keeps, stays
 	rm -rf bin

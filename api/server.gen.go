@@ -1439,6 +1439,10 @@ type AttemptCreate struct {
 	Photo openapi_types.File `json:"photo"`
 }
 
+// AttemptEvents Server-sent events, of which each has the name `attempt`, the attempt's version as its `id`, and
+// an `Attempt` in one line of JSON as its `data`.
+type AttemptEvents = string
+
 // AttemptList defines model for AttemptList.
 type AttemptList struct {
 	Items []Attempt `json:"items"`
@@ -2900,7 +2904,8 @@ type ListAuditLogsParams struct {
 	// SortOrder Ascending or descending; descending by default for times, ascending for the rest.
 	SortOrder *ListAuditLogsParamsSortOrder `form:"sort_order,omitempty" json:"sort_order,omitempty"`
 
-	// Page Number of the page, from 1. Not together with `cursor`.
+	// Page Number of the page, from 1. Pages reach 100000 items deep, whatever their size. Not together
+	// with `cursor`, which goes on from there.
 	Page *Page `form:"page,omitempty" json:"page,omitempty"`
 
 	// Size Items on a page.
@@ -2948,7 +2953,8 @@ type ListPermissionsParams struct {
 	// SortOrder Ascending or descending.
 	SortOrder *ListPermissionsParamsSortOrder `form:"sort_order,omitempty" json:"sort_order,omitempty"`
 
-	// Page Number of the page, from 1. Not together with `cursor`.
+	// Page Number of the page, from 1. Pages reach 100000 items deep, whatever their size. Not together
+	// with `cursor`, which goes on from there.
 	Page *Page `form:"page,omitempty" json:"page,omitempty"`
 
 	// Size Items on a page.
@@ -2987,7 +2993,8 @@ type ListPolicyVersionsParams struct {
 	// SortOrder Ascending or descending; descending by default for times, ascending for the rest.
 	SortOrder *ListPolicyVersionsParamsSortOrder `form:"sort_order,omitempty" json:"sort_order,omitempty"`
 
-	// Page Number of the page, from 1. Not together with `cursor`.
+	// Page Number of the page, from 1. Pages reach 100000 items deep, whatever their size. Not together
+	// with `cursor`, which goes on from there.
 	Page *Page `form:"page,omitempty" json:"page,omitempty"`
 
 	// Size Items on a page.
@@ -3020,7 +3027,8 @@ type ListRolesParams struct {
 	// SortOrder Ascending or descending.
 	SortOrder *ListRolesParamsSortOrder `form:"sort_order,omitempty" json:"sort_order,omitempty"`
 
-	// Page Number of the page, from 1. Not together with `cursor`.
+	// Page Number of the page, from 1. Pages reach 100000 items deep, whatever their size. Not together
+	// with `cursor`, which goes on from there.
 	Page *Page `form:"page,omitempty" json:"page,omitempty"`
 
 	// Size Items on a page.
@@ -3091,7 +3099,8 @@ type ListTrashParams struct {
 	// SortOrder Ascending or descending; descending by default for times, ascending for the rest.
 	SortOrder *ListTrashParamsSortOrder `form:"sort_order,omitempty" json:"sort_order,omitempty"`
 
-	// Page Number of the page, from 1. Not together with `cursor`.
+	// Page Number of the page, from 1. Pages reach 100000 items deep, whatever their size. Not together
+	// with `cursor`, which goes on from there.
 	Page *Page `form:"page,omitempty" json:"page,omitempty"`
 
 	// Size Items on a page.
@@ -3125,7 +3134,8 @@ type ListUsersParams struct {
 	// SortOrder Ascending or descending; descending by default for times, ascending for the rest.
 	SortOrder *ListUsersParamsSortOrder `form:"sort_order,omitempty" json:"sort_order,omitempty"`
 
-	// Page Number of the page, from 1. Not together with `cursor`.
+	// Page Number of the page, from 1. Pages reach 100000 items deep, whatever their size. Not together
+	// with `cursor`, which goes on from there.
 	Page *Page `form:"page,omitempty" json:"page,omitempty"`
 
 	// Size Items on a page.
@@ -3161,7 +3171,8 @@ type ListWebhooksParams struct {
 	// SortOrder Ascending or descending.
 	SortOrder *ListWebhooksParamsSortOrder `form:"sort_order,omitempty" json:"sort_order,omitempty"`
 
-	// Page Number of the page, from 1. Not together with `cursor`.
+	// Page Number of the page, from 1. Pages reach 100000 items deep, whatever their size. Not together
+	// with `cursor`, which goes on from there.
 	Page *Page `form:"page,omitempty" json:"page,omitempty"`
 
 	// Size Items on a page.
@@ -3216,7 +3227,8 @@ type ListWebhookDeliveriesParams struct {
 	// SortOrder Ascending or descending; descending by default for times, ascending for the rest.
 	SortOrder *ListWebhookDeliveriesParamsSortOrder `form:"sort_order,omitempty" json:"sort_order,omitempty"`
 
-	// Page Number of the page, from 1. Not together with `cursor`.
+	// Page Number of the page, from 1. Pages reach 100000 items deep, whatever their size. Not together
+	// with `cursor`, which goes on from there.
 	Page *Page `form:"page,omitempty" json:"page,omitempty"`
 
 	// Size Items on a page.
@@ -3273,7 +3285,8 @@ type ListAreasParams struct {
 	// SortOrder Ascending or descending; descending by default for times, ascending for the rest.
 	SortOrder *ListAreasParamsSortOrder `form:"sort_order,omitempty" json:"sort_order,omitempty"`
 
-	// Page Number of the page, from 1. Not together with `cursor`.
+	// Page Number of the page, from 1. Pages reach 100000 items deep, whatever their size. Not together
+	// with `cursor`, which goes on from there.
 	Page *Page `form:"page,omitempty" json:"page,omitempty"`
 
 	// Size Items on a page.
@@ -3313,7 +3326,8 @@ type ListNearbyAreasParams struct {
 	// RequireAllLandmarksInRadius Only areas of which every landmark lies within the radius.
 	RequireAllLandmarksInRadius *bool `form:"require_all_landmarks_in_radius,omitempty" json:"require_all_landmarks_in_radius,omitempty"`
 
-	// Page Number of the page, from 1. Not together with `cursor`.
+	// Page Number of the page, from 1. Pages reach 100000 items deep, whatever their size. Not together
+	// with `cursor`, which goes on from there.
 	Page *Page `form:"page,omitempty" json:"page,omitempty"`
 
 	// Size Items on a page.
@@ -3371,7 +3385,8 @@ type ListAreaLandmarksParams struct {
 	// SortOrder Ascending or descending; descending by default for times, ascending for the rest.
 	SortOrder *ListAreaLandmarksParamsSortOrder `form:"sort_order,omitempty" json:"sort_order,omitempty"`
 
-	// Page Number of the page, from 1. Not together with `cursor`.
+	// Page Number of the page, from 1. Pages reach 100000 items deep, whatever their size. Not together
+	// with `cursor`, which goes on from there.
 	Page *Page `form:"page,omitempty" json:"page,omitempty"`
 
 	// Size Items on a page.
@@ -3404,7 +3419,8 @@ type ListAttemptsParams struct {
 	// SortOrder Ascending or descending; descending by default for times, ascending for the rest.
 	SortOrder *ListAttemptsParamsSortOrder `form:"sort_order,omitempty" json:"sort_order,omitempty"`
 
-	// Page Number of the page, from 1. Not together with `cursor`.
+	// Page Number of the page, from 1. Pages reach 100000 items deep, whatever their size. Not together
+	// with `cursor`, which goes on from there.
 	Page *Page `form:"page,omitempty" json:"page,omitempty"`
 
 	// Size Items on a page.
@@ -3426,6 +3442,12 @@ type GetAttemptParams struct {
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
+// FollowAttemptParams defines parameters for FollowAttempt.
+type FollowAttemptParams struct {
+	// LastEventID The `id` of the last event that the client has seen. One that is not known counts as none.
+	LastEventID *string `json:"Last-Event-ID,omitempty"`
+}
+
 // GetAttemptPhotoParams defines parameters for GetAttemptPhoto.
 type GetAttemptPhotoParams struct {
 	// IfNoneMatch The `ETag` of the version that the client has; the answer is 304 when it is still current.
@@ -3434,7 +3456,7 @@ type GetAttemptPhotoParams struct {
 
 // RefreshSessionParams defines parameters for RefreshSession.
 type RefreshSessionParams struct {
-	// RefreshToken The refresh token of a browser that logged in with `cookie`.
+	// RefreshToken The refresh token of a browser that logged in with `cookie`. The one in the body goes before it.
 	RefreshToken *RefreshToken `form:"__Secure-picaspot_refresh,omitempty" json:"__Secure-picaspot_refresh,omitempty"`
 }
 
@@ -3466,7 +3488,8 @@ type ListLandmarksParams struct {
 	// SortOrder Ascending or descending; descending by default for times, ascending for the rest.
 	SortOrder *ListLandmarksParamsSortOrder `form:"sort_order,omitempty" json:"sort_order,omitempty"`
 
-	// Page Number of the page, from 1. Not together with `cursor`.
+	// Page Number of the page, from 1. Pages reach 100000 items deep, whatever their size. Not together
+	// with `cursor`, which goes on from there.
 	Page *Page `form:"page,omitempty" json:"page,omitempty"`
 
 	// Size Items on a page.
@@ -3540,7 +3563,8 @@ type ListNearbyLandmarksParams struct {
 	// LoadFromSameArea Also the landmarks beyond the radius that share an area with one inside it.
 	LoadFromSameArea *bool `form:"load_from_same_area,omitempty" json:"load_from_same_area,omitempty"`
 
-	// Page Number of the page, from 1. Not together with `cursor`.
+	// Page Number of the page, from 1. Pages reach 100000 items deep, whatever their size. Not together
+	// with `cursor`, which goes on from there.
 	Page *Page `form:"page,omitempty" json:"page,omitempty"`
 
 	// Size Items on a page.
@@ -3604,7 +3628,8 @@ type ListSessionsParams struct {
 	// SortOrder Ascending or descending; descending by default for times, ascending for the rest.
 	SortOrder *ListSessionsParamsSortOrder `form:"sort_order,omitempty" json:"sort_order,omitempty"`
 
-	// Page Number of the page, from 1. Not together with `cursor`.
+	// Page Number of the page, from 1. Pages reach 100000 items deep, whatever their size. Not together
+	// with `cursor`, which goes on from there.
 	Page *Page `form:"page,omitempty" json:"page,omitempty"`
 
 	// Size Items on a page.
@@ -3643,7 +3668,8 @@ type ListReportsParams struct {
 	// SortOrder Ascending or descending.
 	SortOrder *ListReportsParamsSortOrder `form:"sort_order,omitempty" json:"sort_order,omitempty"`
 
-	// Page Number of the page, from 1. Not together with `cursor`.
+	// Page Number of the page, from 1. Pages reach 100000 items deep, whatever their size. Not together
+	// with `cursor`, which goes on from there.
 	Page *Page `form:"page,omitempty" json:"page,omitempty"`
 
 	// Size Items on a page.
@@ -3658,6 +3684,12 @@ type ListReportsParamsSortBy string
 
 // ListReportsParamsSortOrder defines parameters for ListReports.
 type ListReportsParamsSortOrder string
+
+// GetReportParams defines parameters for GetReport.
+type GetReportParams struct {
+	// IfNoneMatch The `ETag` of the version that the client has; the answer is 304 when it is still current.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
 
 // ResolveReportParams defines parameters for ResolveReport.
 type ResolveReportParams struct {
@@ -3698,7 +3730,8 @@ type ListUnlocksParams struct {
 	// SortOrder Ascending or descending; descending by default for times, ascending for the rest.
 	SortOrder *ListUnlocksParamsSortOrder `form:"sort_order,omitempty" json:"sort_order,omitempty"`
 
-	// Page Number of the page, from 1. Not together with `cursor`.
+	// Page Number of the page, from 1. Pages reach 100000 items deep, whatever their size. Not together
+	// with `cursor`, which goes on from there.
 	Page *Page `form:"page,omitempty" json:"page,omitempty"`
 
 	// Size Items on a page.
@@ -4064,6 +4097,9 @@ type ServerInterface interface {
 	// GetAttempt Get an attempt
 	// (GET /api/v1/attempts/{attempt_id})
 	GetAttempt(w http.ResponseWriter, r *http.Request, attemptID AttemptID, params GetAttemptParams)
+	// FollowAttempt Follow an attempt
+	// (GET /api/v1/attempts/{attempt_id}/events)
+	FollowAttempt(w http.ResponseWriter, r *http.Request, attemptID AttemptID, params FollowAttemptParams)
 	// GetAttemptPhoto Fetch an attempt's photo
 	// (GET /api/v1/attempts/{attempt_id}/photo)
 	GetAttemptPhoto(w http.ResponseWriter, r *http.Request, attemptID AttemptID, params GetAttemptPhotoParams)
@@ -4181,6 +4217,9 @@ type ServerInterface interface {
 	// ListReports List reports
 	// (GET /api/v1/moderation/reports)
 	ListReports(w http.ResponseWriter, r *http.Request, params ListReportsParams)
+	// GetReport Get a report
+	// (GET /api/v1/moderation/reports/{report_id})
+	GetReport(w http.ResponseWriter, r *http.Request, reportID ReportID, params GetReportParams)
 	// ResolveReport Resolve a report
 	// (PATCH /api/v1/moderation/reports/{report_id})
 	ResolveReport(w http.ResponseWriter, r *http.Request, reportID ReportID, params ResolveReportParams)
@@ -7268,6 +7307,56 @@ func (siw *ServerInterfaceWrapper) GetAttempt(w http.ResponseWriter, r *http.Req
 	handler.ServeHTTP(w, r)
 }
 
+// FollowAttempt operation middleware
+func (siw *ServerInterfaceWrapper) FollowAttempt(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "attempt_id" -------------
+	var attemptID AttemptID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "attempt_id", r.PathValue("attempt_id"), &attemptID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "attempt_id", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params FollowAttemptParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Last-Event-ID" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Last-Event-ID")]; found {
+		var LastEventID string
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Last-Event-ID", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Last-Event-ID", valueList[0], &LastEventID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Last-Event-ID", Err: err})
+			return
+		}
+
+		params.LastEventID = &LastEventID
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.FollowAttempt(w, r, attemptID, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // GetAttemptPhoto operation middleware
 func (siw *ServerInterfaceWrapper) GetAttemptPhoto(w http.ResponseWriter, r *http.Request) {
 
@@ -8825,6 +8914,56 @@ func (siw *ServerInterfaceWrapper) ListReports(w http.ResponseWriter, r *http.Re
 	handler.ServeHTTP(w, r)
 }
 
+// GetReport operation middleware
+func (siw *ServerInterfaceWrapper) GetReport(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "report_id" -------------
+	var reportID ReportID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "report_id", r.PathValue("report_id"), &reportID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "report_id", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetReportParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-None-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-None-Match", Err: err})
+			return
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetReport(w, r, reportID, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ResolveReport operation middleware
 func (siw *ServerInterfaceWrapper) ResolveReport(w http.ResponseWriter, r *http.Request) {
 
@@ -9576,12 +9715,14 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/v1/landmarks/{landmark_id}/attempts", wrapper.CreateAttempt)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/v1/attempts", wrapper.ListAttempts)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/v1/attempts/{attempt_id}", wrapper.GetAttempt)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/v1/attempts/{attempt_id}/events", wrapper.FollowAttempt)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/v1/attempts/{attempt_id}/photo", wrapper.GetAttemptPhoto)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/v1/unlocks", wrapper.ListUnlocks)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/v1/unlocks/{unlock_id}", wrapper.GetUnlock)
 	m.HandleFunc(http.MethodPatch+" "+options.BaseURL+"/api/v1/unlocks/{unlock_id}", wrapper.UpdateUnlock)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/v1/reports", wrapper.CreateReport)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/v1/moderation/reports", wrapper.ListReports)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/v1/moderation/reports/{report_id}", wrapper.GetReport)
 	m.HandleFunc(http.MethodPatch+" "+options.BaseURL+"/api/v1/moderation/reports/{report_id}", wrapper.ResolveReport)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/v1/admin/users", wrapper.ListUsers)
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/api/v1/admin/users/{user_id}", wrapper.PurgeUser)
@@ -11733,22 +11874,6 @@ func (response ReplacePolicy415ApplicationProblemPlusJSONResponse) VisitReplaceP
 	return err
 }
 
-type ReplacePolicy422ApplicationProblemPlusJSONResponse struct {
-	UnprocessableContentApplicationProblemPlusJSONResponse
-}
-
-func (response ReplacePolicy422ApplicationProblemPlusJSONResponse) VisitReplacePolicyResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(422)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
 type ReplacePolicy429ApplicationProblemPlusJSONResponse struct {
 	TooManyRequestsApplicationProblemPlusJSONResponse
 }
@@ -11926,22 +12051,6 @@ func (response ValidateAccess415ApplicationProblemPlusJSONResponse) VisitValidat
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(415)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type ValidateAccess422ApplicationProblemPlusJSONResponse struct {
-	UnprocessableContentApplicationProblemPlusJSONResponse
-}
-
-func (response ValidateAccess422ApplicationProblemPlusJSONResponse) VisitValidateAccessResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(422)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -12270,22 +12379,6 @@ func (response RestorePolicyVersion412ApplicationProblemPlusJSONResponse) VisitR
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(412)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type RestorePolicyVersion422ApplicationProblemPlusJSONResponse struct {
-	UnprocessableContentApplicationProblemPlusJSONResponse
-}
-
-func (response RestorePolicyVersion422ApplicationProblemPlusJSONResponse) VisitRestorePolicyVersionResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(422)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -12817,22 +12910,6 @@ func (response DeleteRole412ApplicationProblemPlusJSONResponse) VisitDeleteRoleR
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(412)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type DeleteRole422ApplicationProblemPlusJSONResponse struct {
-	UnprocessableContentApplicationProblemPlusJSONResponse
-}
-
-func (response DeleteRole422ApplicationProblemPlusJSONResponse) VisitDeleteRoleResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(422)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -17671,22 +17748,6 @@ func (response PutAreaImage415ApplicationProblemPlusJSONResponse) VisitPutAreaIm
 	return err
 }
 
-type PutAreaImage422ApplicationProblemPlusJSONResponse struct {
-	UnprocessableContentApplicationProblemPlusJSONResponse
-}
-
-func (response PutAreaImage422ApplicationProblemPlusJSONResponse) VisitPutAreaImageResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(422)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
 type PutAreaImage429ApplicationProblemPlusJSONResponse struct {
 	TooManyRequestsApplicationProblemPlusJSONResponse
 }
@@ -18515,6 +18576,201 @@ func (response GetAttempt503ApplicationProblemPlusJSONResponse) VisitGetAttemptR
 	return err
 }
 
+type FollowAttemptRequestObject struct {
+	AttemptID AttemptID `json:"attempt_id"`
+	Params    FollowAttemptParams
+}
+
+type FollowAttemptResponseObject interface {
+	VisitFollowAttemptResponse(w http.ResponseWriter) error
+}
+
+type FollowAttempt200ResponseHeaders struct {
+	CacheControl *string
+}
+
+type FollowAttempt200TextEventStreamResponse struct {
+	Body          io.Reader
+	Headers       FollowAttempt200ResponseHeaders
+	ContentLength int64
+}
+
+func (response FollowAttempt200TextEventStreamResponse) VisitFollowAttemptResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/event-stream")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.CacheControl != nil {
+		w.Header().Set("Cache-Control", fmt.Sprint(*response.Headers.CacheControl))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	flusher, ok := w.(http.Flusher)
+	if !ok {
+		// If w doesn't support flushing, fall back to io.Copy.
+		_, err := io.Copy(w, response.Body)
+		return err
+	}
+	// text/event-stream messages are typically small; use a
+	// modest buffer and flush after each chunk so clients see
+	// events immediately instead of waiting on OS buffering.
+	buf := make([]byte, 4096)
+	for {
+		n, err := response.Body.Read(buf)
+		if n > 0 {
+			if _, writeErr := w.Write(buf[:n]); writeErr != nil {
+				return writeErr
+			}
+			flusher.Flush()
+		}
+		if err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+type FollowAttempt204Response struct {
+}
+
+func (response FollowAttempt204Response) VisitFollowAttemptResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type FollowAttempt400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response FollowAttempt400ApplicationProblemPlusJSONResponse) VisitFollowAttemptResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FollowAttempt401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response FollowAttempt401ApplicationProblemPlusJSONResponse) VisitFollowAttemptResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FollowAttempt403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response FollowAttempt403ApplicationProblemPlusJSONResponse) VisitFollowAttemptResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FollowAttempt404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response FollowAttempt404ApplicationProblemPlusJSONResponse) VisitFollowAttemptResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FollowAttempt429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response FollowAttempt429ApplicationProblemPlusJSONResponse) VisitFollowAttemptResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FollowAttempt500ApplicationProblemPlusJSONResponse struct {
+	InternalServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response FollowAttempt500ApplicationProblemPlusJSONResponse) VisitFollowAttemptResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FollowAttempt503ApplicationProblemPlusJSONResponse struct {
+	ServiceUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response FollowAttempt503ApplicationProblemPlusJSONResponse) VisitFollowAttemptResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetAttemptPhotoRequestObject struct {
 	AttemptID AttemptID `json:"attempt_id"`
 	Params    GetAttemptPhotoParams
@@ -18757,6 +19013,22 @@ func (response Login401ApplicationProblemPlusJSONResponse) VisitLoginResponse(w 
 		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
 	}
 	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type Login403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response Login403ApplicationProblemPlusJSONResponse) VisitLoginResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -19159,6 +19431,22 @@ func (response RequestPasswordReset400ApplicationProblemPlusJSONResponse) VisitR
 	return err
 }
 
+type RequestPasswordReset403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RequestPasswordReset403ApplicationProblemPlusJSONResponse) VisitRequestPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type RequestPasswordReset413ApplicationProblemPlusJSONResponse struct {
 	ContentTooLargeApplicationProblemPlusJSONResponse
 }
@@ -19279,6 +19567,22 @@ func (response ResetPassword400ApplicationProblemPlusJSONResponse) VisitResetPas
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetPassword403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ResetPassword403ApplicationProblemPlusJSONResponse) VisitResetPasswordResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -19609,6 +19913,22 @@ func (response RegisterUser400ApplicationProblemPlusJSONResponse) VisitRegisterU
 	return err
 }
 
+type RegisterUser403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RegisterUser403ApplicationProblemPlusJSONResponse) VisitRegisterUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type RegisterUser413ApplicationProblemPlusJSONResponse struct {
 	ContentTooLargeApplicationProblemPlusJSONResponse
 }
@@ -19751,6 +20071,22 @@ func (response ResendVerification400ApplicationProblemPlusJSONResponse) VisitRes
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendVerification403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ResendVerification403ApplicationProblemPlusJSONResponse) VisitResendVerificationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -19914,6 +20250,22 @@ func (response CreateToken401ApplicationProblemPlusJSONResponse) VisitCreateToke
 	return err
 }
 
+type CreateToken403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response CreateToken403ApplicationProblemPlusJSONResponse) VisitCreateTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type CreateToken413ApplicationProblemPlusJSONResponse struct {
 	ContentTooLargeApplicationProblemPlusJSONResponse
 }
@@ -20034,6 +20386,22 @@ func (response VerifyEmail400ApplicationProblemPlusJSONResponse) VisitVerifyEmai
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type VerifyEmail403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response VerifyEmail403ApplicationProblemPlusJSONResponse) VisitVerifyEmailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -22051,22 +22419,6 @@ func (response PutLandmarkImage415ApplicationProblemPlusJSONResponse) VisitPutLa
 	return err
 }
 
-type PutLandmarkImage422ApplicationProblemPlusJSONResponse struct {
-	UnprocessableContentApplicationProblemPlusJSONResponse
-}
-
-func (response PutLandmarkImage422ApplicationProblemPlusJSONResponse) VisitPutLandmarkImageResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(422)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
 type PutLandmarkImage429ApplicationProblemPlusJSONResponse struct {
 	TooManyRequestsApplicationProblemPlusJSONResponse
 }
@@ -22721,22 +23073,6 @@ func (response GetMe401ApplicationProblemPlusJSONResponse) VisitGetMeResponse(w 
 	return err
 }
 
-type GetMe403ApplicationProblemPlusJSONResponse struct {
-	ForbiddenApplicationProblemPlusJSONResponse
-}
-
-func (response GetMe403ApplicationProblemPlusJSONResponse) VisitGetMeResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(403)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
 type GetMe429ApplicationProblemPlusJSONResponse struct {
 	TooManyRequestsApplicationProblemPlusJSONResponse
 }
@@ -23247,22 +23583,6 @@ func (response PutAvatar415ApplicationProblemPlusJSONResponse) VisitPutAvatarRes
 	return err
 }
 
-type PutAvatar422ApplicationProblemPlusJSONResponse struct {
-	UnprocessableContentApplicationProblemPlusJSONResponse
-}
-
-func (response PutAvatar422ApplicationProblemPlusJSONResponse) VisitPutAvatarResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(422)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
 type PutAvatar429ApplicationProblemPlusJSONResponse struct {
 	TooManyRequestsApplicationProblemPlusJSONResponse
 }
@@ -23570,22 +23890,6 @@ func (response ExportMe401ApplicationProblemPlusJSONResponse) VisitExportMeRespo
 		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
 	}
 	w.WriteHeader(401)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type ExportMe403ApplicationProblemPlusJSONResponse struct {
-	ForbiddenApplicationProblemPlusJSONResponse
-}
-
-func (response ExportMe403ApplicationProblemPlusJSONResponse) VisitExportMeResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -24551,6 +24855,25 @@ func (response ChangePassword403ApplicationProblemPlusJSONResponse) VisitChangeP
 	return err
 }
 
+type ChangePassword409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response ChangePassword409ApplicationProblemPlusJSONResponse) VisitChangePasswordResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ChangePassword413ApplicationProblemPlusJSONResponse struct {
 	ContentTooLargeApplicationProblemPlusJSONResponse
 }
@@ -24712,22 +25035,6 @@ func (response ListSessions401ApplicationProblemPlusJSONResponse) VisitListSessi
 		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
 	}
 	w.WriteHeader(401)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type ListSessions403ApplicationProblemPlusJSONResponse struct {
-	ForbiddenApplicationProblemPlusJSONResponse
-}
-
-func (response ListSessions403ApplicationProblemPlusJSONResponse) VisitListSessionsResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -25054,6 +25361,173 @@ type ListReports503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListReports503ApplicationProblemPlusJSONResponse) VisitListReportsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReportRequestObject struct {
+	ReportID ReportID `json:"report_id"`
+	Params   GetReportParams
+}
+
+type GetReportResponseObject interface {
+	VisitGetReportResponse(w http.ResponseWriter) error
+}
+
+type GetReport200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetReport200JSONResponse struct {
+	Body    Report
+	Headers GetReport200ResponseHeaders
+}
+
+func (response GetReport200JSONResponse) VisitGetReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReport304Response = NotModifiedResponse
+
+func (response GetReport304Response) VisitGetReportResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetReport400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response GetReport400ApplicationProblemPlusJSONResponse) VisitGetReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReport401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response GetReport401ApplicationProblemPlusJSONResponse) VisitGetReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReport403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GetReport403ApplicationProblemPlusJSONResponse) VisitGetReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReport404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response GetReport404ApplicationProblemPlusJSONResponse) VisitGetReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReport429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response GetReport429ApplicationProblemPlusJSONResponse) VisitGetReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReport500ApplicationProblemPlusJSONResponse struct {
+	InternalServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response GetReport500ApplicationProblemPlusJSONResponse) VisitGetReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReport503ApplicationProblemPlusJSONResponse struct {
+	ServiceUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetReport503ApplicationProblemPlusJSONResponse) VisitGetReportResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -26986,6 +27460,9 @@ type StrictServerInterface interface {
 	// GetAttempt Get an attempt
 	// (GET /api/v1/attempts/{attempt_id})
 	GetAttempt(ctx context.Context, request GetAttemptRequestObject) (GetAttemptResponseObject, error)
+	// FollowAttempt Follow an attempt
+	// (GET /api/v1/attempts/{attempt_id}/events)
+	FollowAttempt(ctx context.Context, request FollowAttemptRequestObject) (FollowAttemptResponseObject, error)
 	// GetAttemptPhoto Fetch an attempt's photo
 	// (GET /api/v1/attempts/{attempt_id}/photo)
 	GetAttemptPhoto(ctx context.Context, request GetAttemptPhotoRequestObject) (GetAttemptPhotoResponseObject, error)
@@ -27103,6 +27580,9 @@ type StrictServerInterface interface {
 	// ListReports List reports
 	// (GET /api/v1/moderation/reports)
 	ListReports(ctx context.Context, request ListReportsRequestObject) (ListReportsResponseObject, error)
+	// GetReport Get a report
+	// (GET /api/v1/moderation/reports/{report_id})
+	GetReport(ctx context.Context, request GetReportRequestObject) (GetReportResponseObject, error)
 	// ResolveReport Resolve a report
 	// (PATCH /api/v1/moderation/reports/{report_id})
 	ResolveReport(ctx context.Context, request ResolveReportRequestObject) (ResolveReportResponseObject, error)
@@ -28516,6 +28996,33 @@ func (sh *strictHandler) GetAttempt(w http.ResponseWriter, r *http.Request, atte
 	}
 }
 
+// FollowAttempt operation middleware
+func (sh *strictHandler) FollowAttempt(w http.ResponseWriter, r *http.Request, attemptID AttemptID, params FollowAttemptParams) {
+	var request FollowAttemptRequestObject
+
+	request.AttemptID = attemptID
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.FollowAttempt(ctx, request.(FollowAttemptRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "FollowAttempt")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(FollowAttemptResponseObject); ok {
+		if err := validResponse.VisitFollowAttemptResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // GetAttemptPhoto operation middleware
 func (sh *strictHandler) GetAttemptPhoto(w http.ResponseWriter, r *http.Request, attemptID AttemptID, params GetAttemptPhotoParams) {
 	var request GetAttemptPhotoRequestObject
@@ -29635,6 +30142,33 @@ func (sh *strictHandler) ListReports(w http.ResponseWriter, r *http.Request, par
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(ListReportsResponseObject); ok {
 		if err := validResponse.VisitListReportsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetReport operation middleware
+func (sh *strictHandler) GetReport(w http.ResponseWriter, r *http.Request, reportID ReportID, params GetReportParams) {
+	var request GetReportRequestObject
+
+	request.ReportID = reportID
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetReport(ctx, request.(GetReportRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetReport")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetReportResponseObject); ok {
+		if err := validResponse.VisitGetReportResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

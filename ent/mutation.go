@@ -13453,6 +13453,8 @@ type WebhookMutation struct {
 	disabled_reason *webhook.DisabledReason
 	disabled_at     *time.Time
 	failing_since   *time.Time
+	lane            *int
+	addlane         *int
 	created_by      *uuid.UUID
 	clearedFields   map[string]struct{}
 	done            bool
@@ -14040,6 +14042,62 @@ func (m *WebhookMutation) ResetFailingSince() {
 	delete(m.clearedFields, webhook.FieldFailingSince)
 }
 
+// SetLane sets the "lane" field.
+func (m *WebhookMutation) SetLane(i int) {
+	m.lane = &i
+	m.addlane = nil
+}
+
+// Lane returns the value of the "lane" field in the mutation.
+func (m *WebhookMutation) Lane() (r int, exists bool) {
+	v := m.lane
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLane returns the old "lane" field's value of the Webhook entity.
+// If the Webhook object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WebhookMutation) OldLane(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLane is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLane requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLane: %w", err)
+	}
+	return oldValue.Lane, nil
+}
+
+// AddLane adds i to the "lane" field.
+func (m *WebhookMutation) AddLane(i int) {
+	if m.addlane != nil {
+		*m.addlane += i
+	} else {
+		m.addlane = &i
+	}
+}
+
+// AddedLane returns the value that was added to the "lane" field in this mutation.
+func (m *WebhookMutation) AddedLane() (r int, exists bool) {
+	v := m.addlane
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetLane resets all changes to the "lane" field.
+func (m *WebhookMutation) ResetLane() {
+	m.lane = nil
+	m.addlane = nil
+}
+
 // SetCreatedBy sets the "created_by" field.
 func (m *WebhookMutation) SetCreatedBy(u uuid.UUID) {
 	m.created_by = &u
@@ -14110,7 +14168,7 @@ func (m *WebhookMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *WebhookMutation) Fields() []string {
-	fields := make([]string, 0, 12)
+	fields := make([]string, 0, 13)
 	if m.created_at != nil {
 		fields = append(fields, webhook.FieldCreatedAt)
 	}
@@ -14143,6 +14201,9 @@ func (m *WebhookMutation) Fields() []string {
 	}
 	if m.failing_since != nil {
 		fields = append(fields, webhook.FieldFailingSince)
+	}
+	if m.lane != nil {
+		fields = append(fields, webhook.FieldLane)
 	}
 	if m.created_by != nil {
 		fields = append(fields, webhook.FieldCreatedBy)
@@ -14177,6 +14238,8 @@ func (m *WebhookMutation) Field(name string) (ent.Value, bool) {
 		return m.DisabledAt()
 	case webhook.FieldFailingSince:
 		return m.FailingSince()
+	case webhook.FieldLane:
+		return m.Lane()
 	case webhook.FieldCreatedBy:
 		return m.CreatedBy()
 	}
@@ -14210,6 +14273,8 @@ func (m *WebhookMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldDisabledAt(ctx)
 	case webhook.FieldFailingSince:
 		return m.OldFailingSince(ctx)
+	case webhook.FieldLane:
+		return m.OldLane(ctx)
 	case webhook.FieldCreatedBy:
 		return m.OldCreatedBy(ctx)
 	}
@@ -14298,6 +14363,13 @@ func (m *WebhookMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetFailingSince(v)
 		return nil
+	case webhook.FieldLane:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLane(v)
+		return nil
 	case webhook.FieldCreatedBy:
 		v, ok := value.(uuid.UUID)
 		if !ok {
@@ -14312,13 +14384,21 @@ func (m *WebhookMutation) SetField(name string, value ent.Value) error {
 // AddedFields returns all numeric fields that were incremented/decremented during
 // this mutation.
 func (m *WebhookMutation) AddedFields() []string {
-	return nil
+	var fields []string
+	if m.addlane != nil {
+		fields = append(fields, webhook.FieldLane)
+	}
+	return fields
 }
 
 // AddedField returns the numeric value that was incremented/decremented on a field
 // with the given name. The second boolean return value indicates that this field
 // was not set, or was not defined in the schema.
 func (m *WebhookMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case webhook.FieldLane:
+		return m.AddedLane()
+	}
 	return nil, false
 }
 
@@ -14327,6 +14407,13 @@ func (m *WebhookMutation) AddedField(name string) (ent.Value, bool) {
 // type.
 func (m *WebhookMutation) AddField(name string, value ent.Value) error {
 	switch name {
+	case webhook.FieldLane:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddLane(v)
+		return nil
 	}
 	return fmt.Errorf("unknown Webhook numeric field %s", name)
 }
@@ -14419,6 +14506,9 @@ func (m *WebhookMutation) ResetField(name string) error {
 		return nil
 	case webhook.FieldFailingSince:
 		m.ResetFailingSince()
+		return nil
+	case webhook.FieldLane:
+		m.ResetLane()
 		return nil
 	case webhook.FieldCreatedBy:
 		m.ResetCreatedBy()

@@ -41,6 +41,8 @@ type Webhook struct {
 	DisabledAt *time.Time `json:"disabled_at,omitempty"`
 	// The first try that failed since one that did not. It is no part of the version.
 	FailingSince *time.Time `json:"failing_since,omitempty"`
+	// Which of the queues has its deliveries. No other webhook has it.
+	Lane int `json:"lane,omitempty"`
 	// No foreign key: a webhook outlives its creator's account.
 	CreatedBy    uuid.UUID `json:"created_by,omitempty"`
 	selectValues sql.SelectValues
@@ -53,6 +55,8 @@ func (*Webhook) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case webhook.FieldEvents, webhook.FieldSecret, webhook.FieldPreviousSecret:
 			values[i] = new([]byte)
+		case webhook.FieldLane:
+			values[i] = new(sql.NullInt64)
 		case webhook.FieldURL, webhook.FieldDescription, webhook.FieldDisabledReason:
 			values[i] = new(sql.NullString)
 		case webhook.FieldCreatedAt, webhook.FieldUpdatedAt, webhook.FieldPreviousUntil, webhook.FieldDisabledAt, webhook.FieldFailingSince:
@@ -152,6 +156,12 @@ func (_m *Webhook) assignValues(columns []string, values []any) error {
 				_m.FailingSince = new(time.Time)
 				*_m.FailingSince = value.Time
 			}
+		case webhook.FieldLane:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field lane", values[i])
+			} else if value.Valid {
+				_m.Lane = int(value.Int64)
+			}
 		case webhook.FieldCreatedBy:
 			if value, ok := values[i].(*uuid.UUID); !ok {
 				return fmt.Errorf("unexpected type %T for field created_by", values[i])
@@ -232,6 +242,9 @@ func (_m *Webhook) String() string {
 		builder.WriteString("failing_since=")
 		builder.WriteString(v.Format(time.ANSIC))
 	}
+	builder.WriteString(", ")
+	builder.WriteString("lane=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Lane))
 	builder.WriteString(", ")
 	builder.WriteString("created_by=")
 	builder.WriteString(fmt.Sprintf("%v", _m.CreatedBy))

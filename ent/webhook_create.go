@@ -146,6 +146,12 @@ func (_c *WebhookCreate) SetNillableFailingSince(v *time.Time) *WebhookCreate {
 	return _c
 }
 
+// SetLane sets the "lane" field.
+func (_c *WebhookCreate) SetLane(v int) *WebhookCreate {
+	_c.mutation.SetLane(v)
+	return _c
+}
+
 // SetCreatedBy sets the "created_by" field.
 func (_c *WebhookCreate) SetCreatedBy(v uuid.UUID) *WebhookCreate {
 	_c.mutation.SetCreatedBy(v)
@@ -266,6 +272,9 @@ func (_c *WebhookCreate) check() error {
 			return &ValidationError{Name: "disabled_reason", err: fmt.Errorf(`ent: validator failed for field "Webhook.disabled_reason": %w`, err)}
 		}
 	}
+	if _, ok := _c.mutation.Lane(); !ok {
+		return &ValidationError{Name: "lane", err: errors.New(`ent: missing required field "Webhook.lane"`)}
+	}
 	if _, ok := _c.mutation.CreatedBy(); !ok {
 		return &ValidationError{Name: "created_by", err: errors.New(`ent: missing required field "Webhook.created_by"`)}
 	}
@@ -348,6 +357,10 @@ func (_c *WebhookCreate) createSpec() (*Webhook, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.FailingSince(); ok {
 		_spec.SetField(webhook.FieldFailingSince, field.TypeTime, value)
 		_node.FailingSince = &value
+	}
+	if value, ok := _c.mutation.Lane(); ok {
+		_spec.SetField(webhook.FieldLane, field.TypeInt, value)
+		_node.Lane = value
 	}
 	if value, ok := _c.mutation.CreatedBy(); ok {
 		_spec.SetField(webhook.FieldCreatedBy, field.TypeUUID, value)
@@ -574,6 +587,9 @@ func (u *WebhookUpsertOne) UpdateNewValues() *WebhookUpsertOne {
 		}
 		if _, exists := u.create.mutation.CreatedAt(); exists {
 			s.SetIgnore(webhook.FieldCreatedAt)
+		}
+		if _, exists := u.create.mutation.Lane(); exists {
+			s.SetIgnore(webhook.FieldLane)
 		}
 		if _, exists := u.create.mutation.CreatedBy(); exists {
 			s.SetIgnore(webhook.FieldCreatedBy)
@@ -969,6 +985,9 @@ func (u *WebhookUpsertBulk) UpdateNewValues() *WebhookUpsertBulk {
 			}
 			if _, exists := b.mutation.CreatedAt(); exists {
 				s.SetIgnore(webhook.FieldCreatedAt)
+			}
+			if _, exists := b.mutation.Lane(); exists {
+				s.SetIgnore(webhook.FieldLane)
 			}
 			if _, exists := b.mutation.CreatedBy(); exists {
 				s.SetIgnore(webhook.FieldCreatedBy)

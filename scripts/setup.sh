@@ -5,6 +5,7 @@
 #   scripts/setup.sh run     Go, PostgreSQL with PostGIS
 #   scripts/setup.sh test    the same, and redis-server and a C compiler for the race detector
 #   scripts/setup.sh clients the same as run, and Node with npm, a JDK and Maven
+#   scripts/setup.sh contract the same as run, and redis-server, Node with npm, curl, jq and Chromium
 set -euo pipefail
 cd "$(dirname "$0")/.."
 purpose=${1:-run}
@@ -70,15 +71,26 @@ install_debian() {
 missing=()
 check_go
 if ! postgis_is_there; then missing+=(postgis); fi
-if [ "$purpose" = test ]; then
+if [ "$purpose" = test ] || [ "$purpose" = contract ]; then
   command -v redis-server >/dev/null || missing+=(redis)
+fi
+if [ "$purpose" = test ]; then
   command -v cc >/dev/null || command -v gcc >/dev/null || missing+=(cc)
 fi
-if [ "$purpose" = clients ]; then
-  # The clients are built with Node 20 or newer and a JDK of 17 or newer.
+if [ "$purpose" = clients ] || [ "$purpose" = contract ]; then
+  # Node 20 or newer is enough for both.
   if ! command -v node >/dev/null || [ "$(node --version | sed 's/^v//; s/[.].*//')" -lt 20 ] || ! command -v npm >/dev/null; then missing+=(node); fi
+fi
+if [ "$purpose" = clients ]; then
+  # The clients are built with a JDK of 17 or newer.
   command -v javac >/dev/null || missing+=(jdk)
   command -v mvn >/dev/null || missing+=(maven)
+fi
+if [ "$purpose" = contract ]; then
+  command -v curl >/dev/null || missing+=(curl)
+  command -v jq >/dev/null || missing+=(jq)
+  [ -n "${CHROMIUM:-}" ] || command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null ||
+    [ -d "/Applications/Google Chrome.app" ] || missing+=(chromium)
 fi
 [ ${#missing[@]} = 0 ] && exit 0
 
@@ -104,6 +116,7 @@ if command -v apt-get >/dev/null; then
     node) die "Node 20 or newer is needed: https://nodejs.org/" ;;
     jdk) packages+=(default-jdk-headless) ;;
     maven) packages+=(maven) ;;
+    curl | jq | chromium) packages+=("$what") ;;
     esac
   done
   install_debian "${packages[@]}"
@@ -117,11 +130,13 @@ elif [ "$(uname)" = Darwin ]; then
     node) packages+=(node) ;;
     jdk) packages+=(openjdk@21) ;;
     maven) packages+=(maven) ;;
+    curl | jq) packages+=("$what") ;;
+    chromium) die "Chrome is needed: brew install --cask google-chrome" ;;
     esac
   done
   command -v brew >/dev/null || die "please install: ${packages[*]} (with Homebrew: brew install ${packages[*]})"
   say "installing: ${packages[*]}"
   brew install "${packages[@]}" >&2
 else
-  die "please install: ${missing[*]} (PostgreSQL 15 or newer with PostGIS, redis-server, a C compiler, Node 20 or newer, a JDK 17 or newer, Maven are what this project may need)"
+  die "please install: ${missing[*]} (PostgreSQL 15 or newer with PostGIS, redis-server, a C compiler, Node 20 or newer, a JDK 17 or newer, Maven, curl, jq, Chromium are what this project may need)"
 fi

@@ -304,6 +304,14 @@ var (
 				},
 			},
 			{
+				Name:    "landmark_deleted_external_id",
+				Unique:  false,
+				Columns: []*schema.Column{LandmarksColumns[17]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "deleted_at IS NOT NULL",
+				},
+			},
+			{
 				Name:    "landmark_created_at_id",
 				Unique:  false,
 				Columns: []*schema.Column{LandmarksColumns[1], LandmarksColumns[0]},
@@ -823,6 +831,7 @@ var (
 		{Name: "disabled_reason", Type: field.TypeEnum, Nullable: true, Enums: []string{"admin", "gone", "failing"}},
 		{Name: "disabled_at", Type: field.TypeTime, Nullable: true},
 		{Name: "failing_since", Type: field.TypeTime, Nullable: true},
+		{Name: "lane", Type: field.TypeInt},
 		{Name: "created_by", Type: field.TypeUUID},
 	}
 	// WebhooksTable holds the schema information for the "webhooks" table.
@@ -835,6 +844,11 @@ var (
 				Name:    "webhook_created_at_id",
 				Unique:  false,
 				Columns: []*schema.Column{WebhooksColumns[1], WebhooksColumns[0]},
+			},
+			{
+				Name:    "webhook_lane",
+				Unique:  true,
+				Columns: []*schema.Column{WebhooksColumns[12]},
 			},
 		},
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"entgo.io/ent"
 	"entgo.io/ent/schema/mixin"
@@ -25,6 +26,9 @@ type Audit struct {
 	Table, Entity string
 	// Secret columns are recorded as changed, without their values.
 	Secret []string
+	// Personal columns are recorded without their values when a row is purged: what is
+	// gone for good does not live on in the record of that.
+	Personal []string
 }
 
 type inTxKey struct{}
@@ -133,7 +137,11 @@ func (a Audit) record(ctx context.Context, client *gen.Client, ids []uuid.UUID, 
 	}
 	events := make([]audit.Event, 0, len(ids))
 	for _, id := range ids {
-		if event, changed := audit.Compare(a.Entity, id, before[id], after[id], a.Secret...); changed {
+		hidden := a.Secret
+		if after[id] == nil {
+			hidden = slices.Concat(a.Secret, a.Personal)
+		}
+		if event, changed := audit.Compare(a.Entity, id, before[id], after[id], hidden...); changed {
 			events = append(events, event)
 		}
 	}

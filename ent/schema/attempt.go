@@ -20,7 +20,7 @@ type Attempt struct{ ent.Schema }
 // Mixin gives attempts their id, times and audit trail. They are evidence and
 // are kept: no soft deletion.
 func (Attempt) Mixin() []ent.Mixin {
-	return []ent.Mixin{mixin.ID{}, mixin.Time{}, mixin.Audit{Table: "attempts", Entity: "attempt"}}
+	return []ent.Mixin{mixin.ID{}, mixin.Time{}, mixin.Audit{Table: "attempts", Entity: "attempt", Personal: []string{"location", "accuracy_meters", "photo", "image", "checks"}}}
 }
 
 // Fields of an attempt.

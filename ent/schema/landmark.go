@@ -69,6 +69,7 @@ func (Landmark) Indexes() []ent.Index {
 		// Not of the living only: it also serves the foreign key when an area is purged.
 		index.Fields("area_id", "created_at", "id"),
 		index.Fields("external_id").Unique().Annotations(living),
+		index.Fields("external_id").Annotations(deleted).StorageKey("landmark_deleted_external_id"),
 		index.Fields("created_at", "id").Annotations(living),
 		index.Fields("updated_at", "id").Annotations(living),
 		index.Fields("difficulty", "created_at", "id").Annotations(living),

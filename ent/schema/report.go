@@ -16,7 +16,7 @@ type Report struct{ ent.Schema }
 
 // Mixin gives reports their id, times and audit trail.
 func (Report) Mixin() []ent.Mixin {
-	return []ent.Mixin{mixin.ID{}, mixin.Time{}, mixin.Audit{Table: "reports", Entity: "report"}}
+	return []ent.Mixin{mixin.ID{}, mixin.Time{}, mixin.Audit{Table: "reports", Entity: "report", Personal: []string{"comment", "note"}}}
 }
 
 // Fields of a report.

@@ -16,7 +16,7 @@ type Unlock struct{ ent.Schema }
 
 // Mixin gives unlocks their id, times, soft deletion and audit trail.
 func (Unlock) Mixin() []ent.Mixin {
-	return []ent.Mixin{mixin.ID{}, mixin.Time{}, mixin.SoftDelete{}, mixin.Audit{Table: "unlocks", Entity: "unlock"}}
+	return []ent.Mixin{mixin.ID{}, mixin.Time{}, mixin.SoftDelete{}, mixin.Audit{Table: "unlocks", Entity: "unlock", Personal: []string{"caption"}}}
 }
 
 // Fields of an unlock.

@@ -17,7 +17,10 @@ type User struct{ ent.Schema }
 
 // Mixin gives users their id, times, soft deletion and audit trail.
 func (User) Mixin() []ent.Mixin {
-	return []ent.Mixin{mixin.ID{}, mixin.Time{}, mixin.SoftDelete{}, mixin.Audit{Table: "users", Entity: "user", Secret: []string{"password_hash"}}}
+	return []ent.Mixin{mixin.ID{}, mixin.Time{}, mixin.SoftDelete{}, mixin.Audit{
+		Table: "users", Entity: "user", Secret: []string{"password_hash"},
+		Personal: []string{"username", "email", "display_name", "bio", "avatar"},
+	}}
 }
 
 // Fields of a user.

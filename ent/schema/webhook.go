@@ -35,6 +35,8 @@ func (Webhook) Fields() []ent.Field {
 		field.Time("disabled_at").Optional().Nillable(),
 		field.Time("failing_since").Optional().Nillable().
 			Comment("The first try that failed since one that did not. It is no part of the version."),
+		field.Int("lane").Immutable().
+			Comment("Which of the queues has its deliveries. No other webhook has it."),
 		field.UUID("created_by", uuid.UUID{}).Immutable().
 			Comment("No foreign key: a webhook outlives its creator's account."),
 	}
@@ -42,5 +44,8 @@ func (Webhook) Fields() []ent.Field {
 
 // Indexes of a webhook.
 func (Webhook) Indexes() []ent.Index {
-	return []ent.Index{index.Fields("created_at", "id")}
+	return []ent.Index{
+		index.Fields("created_at", "id"),
+		index.Fields("lane").Unique(),
+	}
 }

@@ -38,6 +38,8 @@ const (
 	FieldDisabledAt = "disabled_at"
 	// FieldFailingSince holds the string denoting the failing_since field in the database.
 	FieldFailingSince = "failing_since"
+	// FieldLane holds the string denoting the lane field in the database.
+	FieldLane = "lane"
 	// FieldCreatedBy holds the string denoting the created_by field in the database.
 	FieldCreatedBy = "created_by"
 	// Table holds the table name of the webhook in the database.
@@ -58,6 +60,7 @@ var Columns = []string{
 	FieldDisabledReason,
 	FieldDisabledAt,
 	FieldFailingSince,
+	FieldLane,
 	FieldCreatedBy,
 }
 
@@ -164,6 +167,11 @@ func ByDisabledAt(opts ...sql.OrderTermOption) OrderOption {
 // ByFailingSince orders the results by the failing_since field.
 func ByFailingSince(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldFailingSince, opts...).ToFunc()
+}
+
+// ByLane orders the results by the lane field.
+func ByLane(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldLane, opts...).ToFunc()
 }
 
 // ByCreatedBy orders the results by the created_by field.

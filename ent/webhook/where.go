@@ -100,6 +100,11 @@ func FailingSince(v time.Time) predicate.Webhook {
 	return predicate.Webhook(sql.FieldEQ(FieldFailingSince, v))
 }
 
+// Lane applies equality check predicate on the "lane" field. It's identical to LaneEQ.
+func Lane(v int) predicate.Webhook {
+	return predicate.Webhook(sql.FieldEQ(FieldLane, v))
+}
+
 // CreatedBy applies equality check predicate on the "created_by" field. It's identical to CreatedByEQ.
 func CreatedBy(v uuid.UUID) predicate.Webhook {
 	return predicate.Webhook(sql.FieldEQ(FieldCreatedBy, v))
@@ -583,6 +588,46 @@ func FailingSinceIsNil() predicate.Webhook {
 // FailingSinceNotNil applies the NotNil predicate on the "failing_since" field.
 func FailingSinceNotNil() predicate.Webhook {
 	return predicate.Webhook(sql.FieldNotNull(FieldFailingSince))
+}
+
+// LaneEQ applies the EQ predicate on the "lane" field.
+func LaneEQ(v int) predicate.Webhook {
+	return predicate.Webhook(sql.FieldEQ(FieldLane, v))
+}
+
+// LaneNEQ applies the NEQ predicate on the "lane" field.
+func LaneNEQ(v int) predicate.Webhook {
+	return predicate.Webhook(sql.FieldNEQ(FieldLane, v))
+}
+
+// LaneIn applies the In predicate on the "lane" field.
+func LaneIn(vs ...int) predicate.Webhook {
+	return predicate.Webhook(sql.FieldIn(FieldLane, vs...))
+}
+
+// LaneNotIn applies the NotIn predicate on the "lane" field.
+func LaneNotIn(vs ...int) predicate.Webhook {
+	return predicate.Webhook(sql.FieldNotIn(FieldLane, vs...))
+}
+
+// LaneGT applies the GT predicate on the "lane" field.
+func LaneGT(v int) predicate.Webhook {
+	return predicate.Webhook(sql.FieldGT(FieldLane, v))
+}
+
+// LaneGTE applies the GTE predicate on the "lane" field.
+func LaneGTE(v int) predicate.Webhook {
+	return predicate.Webhook(sql.FieldGTE(FieldLane, v))
+}
+
+// LaneLT applies the LT predicate on the "lane" field.
+func LaneLT(v int) predicate.Webhook {
+	return predicate.Webhook(sql.FieldLT(FieldLane, v))
+}
+
+// LaneLTE applies the LTE predicate on the "lane" field.
+func LaneLTE(v int) predicate.Webhook {
+	return predicate.Webhook(sql.FieldLTE(FieldLane, v))
 }
 
 // CreatedByEQ applies the EQ predicate on the "created_by" field.

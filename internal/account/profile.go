@@ -16,6 +16,7 @@ import (
 	"github.com/picaspot/picaspot/internal/fault"
 	"github.com/picaspot/picaspot/internal/mail"
 	"github.com/picaspot/picaspot/internal/photo"
+	"github.com/picaspot/picaspot/internal/picture"
 	"github.com/picaspot/picaspot/internal/store"
 	"github.com/picaspot/picaspot/internal/version"
 )
@@ -102,8 +103,8 @@ func (s *Service) ClearAvatar(ctx context.Context) error {
 
 func (s *Service) replaceAvatar(ctx context.Context, made *photo.Image) (*ent.User, error) {
 	return s.change(ctx, version.Precondition{}, func(tx *store.Tx, found *ent.User, update *ent.UserUpdateOne) error {
-		if old := found.Avatar; old != nil {
-			tx.AfterCommit(func(ctx context.Context) { s.pictures.Remove(ctx, old) })
+		if err := picture.Discard(ctx, tx, found.Avatar); err != nil {
+			return err
 		}
 		switch {
 		case made != nil:

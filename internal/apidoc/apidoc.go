@@ -1,6 +1,7 @@
 // Package apidoc makes of the contract what its readers are shown: to each
-// operation it adds who may call it, and how that looks in curl, TypeScript and
-// Kotlin. Nobody has to keep these in step by hand.
+// operation it adds who may call it, how that looks in curl, TypeScript and Kotlin,
+// and an example of each problem that it answers with. Nobody has to keep these in
+// step by hand.
 package apidoc
 
 import (
@@ -65,6 +66,10 @@ func Render(contract []byte) (Document, error) {
 }
 
 func add(doc *openapi3.T, root *yaml.Node) error {
+	examples, err := readExamples()
+	if err != nil {
+		return err
+	}
 	if description := child(child(root, "info"), "description"); description != nil {
 		description.Value += aboutSamples
 	}
@@ -74,9 +79,16 @@ func add(doc *openapi3.T, root *yaml.Node) error {
 			if node == nil {
 				return fmt.Errorf("%s %s is not written where it is read from", method, path)
 			}
-			samples, err := samplesOf(path, method, item, op)
+			c, err := newCall(path, method, item, op)
 			if err != nil {
 				return fmt.Errorf("code samples of %s: %w", op.OperationID, err)
+			}
+			samples, err := c.samples()
+			if err != nil {
+				return fmt.Errorf("code samples of %s: %w", op.OperationID, err)
+			}
+			if err := c.problemExamples(root, child(node, "responses"), item, examples); err != nil {
+				return fmt.Errorf("problems of %s: %w", op.OperationID, err)
 			}
 			if description := child(node, "description"); description != nil {
 				description.Value = strings.TrimRight(description.Value, "\n") + "\n\n" + access(op) + "\n"
@@ -104,11 +116,7 @@ func access(op *openapi3.Operation) string {
 	return said
 }
 
-func samplesOf(path, method string, item *openapi3.PathItem, op *openapi3.Operation) (*yaml.Node, error) {
-	c, err := newCall(path, method, item, op)
-	if err != nil {
-		return nil, err
-	}
+func (c *call) samples() (*yaml.Node, error) {
 	inKotlin, err := c.kotlin()
 	if err != nil {
 		return nil, err

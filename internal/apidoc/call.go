@@ -135,7 +135,19 @@ func (c *call) curl() string {
 		options = append(options, "-o image.jpg")
 	case c.answers == "application/vnd.mapbox-vector-tile":
 		options = append(options, "-o tile.mvt")
+	case c.answers == "text/event-stream":
+		options = append(options, "-N")
 	}
+	start := "curl "
+	// With a body curl sends a POST by itself.
+	if c.method != http.MethodGet && (c.method != http.MethodPost || c.contentType == "") {
+		start += "-X " + c.method + " "
+	}
+	return strings.Join(append([]string{start + `"$PICASPOT` + c.target() + `"`}, options...), " \\\n  ") + "\n"
+}
+
+// target is the path and the query of the request.
+func (c *call) target() string {
 	target := c.path
 	for _, p := range c.at(openapi3.ParameterInPath) {
 		target = strings.ReplaceAll(target, "{"+p.name+"}", url.PathEscape(fmt.Sprint(p.value)))
@@ -147,12 +159,7 @@ func (c *call) curl() string {
 	if len(query) > 0 {
 		target += "?" + strings.Join(query, "&")
 	}
-	start := "curl "
-	// With a body curl sends a POST by itself.
-	if c.method != http.MethodGet && (c.method != http.MethodPost || c.contentType == "") {
-		start += "-X " + c.method + " "
-	}
-	return strings.Join(append([]string{start + `"$PICASPOT` + target + `"`}, options...), " \\\n  ") + "\n"
+	return target
 }
 
 func (c *call) isBinary(field string) bool {

@@ -68,6 +68,7 @@ type App struct {
 	Landmarks   *landmark.Service
 	Tiles       *tile.Service
 	Unlocks     *unlock.Service
+	Followers   *unlock.Followers
 	Moderation  *moderation.Service
 	Trash       *trash.Service
 	Audit       *auditlog.Service
@@ -189,6 +190,7 @@ func New(ctx context.Context, c config.Config, pages ...Page) (_ *App, err error
 	})
 	a.Tiles = tile.NewService(a.Store)
 	a.Unlocks = unlock.NewService(a.Store, a.storage, decoder, pictures, cursors, verification)
+	a.Followers = unlock.NewFollowers(a.Store, c.EventStreams)
 	a.Moderation = moderation.NewService(moderation.Parts{
 		Store: a.Store, Authz: authorizer, Accounts: a.Accounts, Areas: a.Areas, Landmarks: a.Landmarks, Cursors: cursors,
 	})
@@ -238,7 +240,7 @@ func (a *App) handler(table *operation.Table, pages []Page) (http.Handler, error
 	}
 	server := &httpapi.Server{
 		Accounts: a.Accounts, Roles: a.Roles, Policy: a.Policy, Operations: table.ByPermission(), Areas: a.Areas, Landmarks: a.Landmarks, Tiles: a.Tiles, Unlocks: a.Unlocks,
-		Moderation: a.Moderation, Trash: a.Trash, Audit: a.Audit, Webhooks: a.Webhooks, Keys: a.Keys, Readiness: a.readiness, Docs: docs, Cache: a.cache,
+		Followers: a.Followers, EventHeartbeat: a.config.EventHeartbeat, Moderation: a.Moderation, Trash: a.Trash, Audit: a.Audit, Webhooks: a.Webhooks, Keys: a.Keys, Readiness: a.readiness, Docs: docs, Cache: a.cache,
 	}
 	a.operations.Cache, a.operations.Wants = a.cache, server.Wants()
 	router := operation.NewRouter(table, a.operations)
@@ -285,6 +287,9 @@ func around(handler http.Handler, c config.Config, requests *metrics.HTTP) (http
 
 // Close ends the connections. Nothing may run any more.
 func (a *App) Close() {
+	if a.Followers != nil {
+		a.Followers.Close()
+	}
 	if a.cache != nil {
 		a.cache.Close()
 	}
@@ -373,6 +378,7 @@ func (a *App) Run(ctx context.Context, roles Roles) error {
 	case err = <-failed:
 	}
 	a.readiness.Drain()
+	a.Followers.Close() // They would be waited for.
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.config.ShutdownTimeout)
 	defer cancel()
 	for _, server := range servers {

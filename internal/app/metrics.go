@@ -30,6 +30,7 @@ func (a *App) register() {
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "picaspot_policy_load_failures_total", Help: "Looks for a newer policy that failed.",
 		}, func() float64 { return float64(a.Policy.Failures()) }),
+		gauge("picaspot_event_streams", "Streams of events that are open.", func() float64 { return float64(a.Followers.Open()) }),
 		gauge("picaspot_redis_away", "1 when Redis does not answer, or there is none.", func() float64 {
 			return one(a.redis == nil || a.redis.Away())
 		}),

@@ -69,6 +69,12 @@ func WithLimits(limits ...string) Option {
 	return func(c *config.Config) { c.RateLimits = append(slices.Clone(c.RateLimits), limits...) }
 }
 
+// WithEvents sets how many streams of events may be open, and how often each says
+// that it goes on.
+func WithEvents(streams int, heartbeat time.Duration) Option {
+	return func(c *config.Config) { c.EventStreams, c.EventHeartbeat = streams, heartbeat }
+}
+
 // Config is a configuration on a fresh, migrated database of the test's own.
 func Config(t testing.TB, box *mailbox.Mailbox) config.Config {
 	t.Helper()
@@ -78,7 +84,8 @@ func Config(t testing.TB, box *mailbox.Mailbox) config.Config {
 		SMTPURL: box.URL(), MailFrom: "PicASpot <no-reply@picaspot.example>",
 		SecretKey: strings.Repeat("test secret ", 4), AccessTokenTTL: 15 * time.Minute,
 		SessionTTL: time.Hour, SessionIdleTTL: 30 * time.Minute, RememberedTTL: 24 * time.Hour, RememberedIdleTTL: 12 * time.Hour,
-		RateLimits:  unlimited,
+		RateLimits:   unlimited,
+		EventStreams: 100, EventHeartbeat: 15 * time.Second,
 		PhotoMaxAge: 24 * time.Hour, TrashRetention: 30 * 24 * time.Hour, Workers: 2, ShutdownTimeout: 10 * time.Second, DevPassword: Password,
 	}
 }
@@ -119,7 +126,8 @@ func NewWithoutWorkers(t testing.TB, options ...Option) *Server {
 	a, err := app.New(context.Background(), c)
 	require.NoError(t, err)
 	t.Cleanup(a.Close)
-	server.Config.Handler = a.Handler
+	server.Config.Handler, err = heldToContract(t, a.Handler)
+	require.NoError(t, err)
 	server.Start()
 	t.Cleanup(server.Close)
 	return &Server{App: a, Config: c, URL: server.URL, Mailbox: box, t: t}

@@ -11,6 +11,7 @@ import (
 	"github.com/picaspot/picaspot/internal/authz"
 	"github.com/picaspot/picaspot/internal/fault"
 	"github.com/picaspot/picaspot/internal/photo"
+	"github.com/picaspot/picaspot/internal/picture"
 	"github.com/picaspot/picaspot/internal/store"
 	"github.com/picaspot/picaspot/internal/version"
 )
@@ -61,10 +62,9 @@ func (s *Service) ClearImage(ctx context.Context, id uuid.UUID) error {
 }
 
 func (s *Service) replaceImage(ctx context.Context, id uuid.UUID, made *photo.Image) (*ent.Area, error) {
-	return s.change(ctx, id, version.Precondition{}, func(_ context.Context, tx *store.Tx, found *ent.Area, update *ent.AreaUpdateOne) error {
-		if found.Image != nil {
-			old := found.Image
-			tx.AfterCommit(func(ctx context.Context) { s.pictures.Remove(ctx, old) })
+	return s.change(ctx, id, version.Precondition{}, func(ctx context.Context, tx *store.Tx, found *ent.Area, update *ent.AreaUpdateOne) error {
+		if err := picture.Discard(ctx, tx, found.Image); err != nil {
+			return err
 		}
 		switch {
 		case made != nil:

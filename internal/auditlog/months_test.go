@@ -15,6 +15,7 @@ import (
 	"github.com/picaspot/picaspot/ent/migrate/migrations"
 	"github.com/picaspot/picaspot/internal/apptest"
 	"github.com/picaspot/picaspot/internal/auditlog"
+	"github.com/picaspot/picaspot/internal/page"
 	"github.com/picaspot/picaspot/internal/store"
 	"github.com/picaspot/picaspot/internal/testenv"
 )
@@ -111,6 +112,14 @@ func TestPartitions(t *testing.T) {
 	})
 }
 
+// total is how many rows the list says that there are.
+func (b bundle) total() int {
+	b.t.Helper()
+	list, err := b.List(b.t.Context(), auditlog.Filter{}, page.Params{Size: 1})
+	require.NoError(b.t, err)
+	return list.Offset.Total
+}
+
 func TestRetention(t *testing.T) {
 	t.Parallel()
 	now := time.Now().UTC()
@@ -138,6 +147,7 @@ func TestRetention(t *testing.T) {
 		require.Equal(t, 1, b.count(rows+" WHERE action = 'audit_pruned' AND entity_type = 'audit_log'"))
 		report := b.intact(4)
 		require.EqualValues(t, 7, report.Pruned)
+		require.Equal(t, 4, b.total())
 		require.True(t, report.PrunedBefore.Equal(first.AddDate(0, -2, 0).Truncate(24*time.Hour)), report.PrunedBefore)
 
 		require.NoError(t, keeper.Maintain(t.Context()), "nothing is left to drop")
@@ -148,6 +158,7 @@ func TestRetention(t *testing.T) {
 		require.Equal(t, 1, dropped)
 		report = b.intact(3)
 		require.EqualValues(t, 9, report.Pruned)
+		require.Equal(t, 3, b.total())
 
 		// What goes without a record is still found.
 		b.exec("ALTER TABLE audit_logs DISABLE TRIGGER ALL", "DELETE FROM audit_logs WHERE action = 'create'", "ALTER TABLE audit_logs ENABLE TRIGGER ALL")

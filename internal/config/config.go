@@ -56,6 +56,9 @@ type Config struct {
 	RateLimits     []string `name:"rate-limits" env:"PICASPOT_RATE_LIMITS" help:"Limits that differ from the defaults, as login:address=30/1m,read:account=off."`
 	PasswordHashes int      `name:"password-hashes" env:"PICASPOT_PASSWORD_HASHES" default:"0" help:"Passwords that are hashed at once, of 19 MiB each; 0 for one for each processor."`
 
+	EventStreams   int           `name:"event-streams" env:"PICASPOT_EVENT_STREAMS" default:"2000" help:"Streams of events that one process keeps open at once; 0 for none."`
+	EventHeartbeat time.Duration `name:"event-heartbeat" env:"PICASPOT_EVENT_HEARTBEAT" default:"15s" help:"How often a stream of events says that it goes on, and is asked whether its session does."`
+
 	PhotoMaxAge time.Duration `name:"photo-max-age" env:"PICASPOT_PHOTO_MAX_AGE" default:"24h" help:"An older photo goes to a moderator; 0 lifts the limit."`
 
 	TrashRetention time.Duration `name:"trash-retention" env:"PICASPOT_TRASH_RETENTION" default:"720h" help:"How long what was deleted can be restored; then it is removed for good."`
@@ -140,6 +143,8 @@ func (c *Config) Complete() error {
 	check(c.PhotoMaxAge >= 0, "PICASPOT_PHOTO_MAX_AGE", "%s is negative", c.PhotoMaxAge)
 	check(c.PasswordHashes >= 0, "PICASPOT_PASSWORD_HASHES", "%d is negative", c.PasswordHashes)
 	check(c.CacheMemory >= 0, "PICASPOT_CACHE_MEMORY", "%d is negative", c.CacheMemory)
+	check(c.EventStreams >= 0, "PICASPOT_EVENT_STREAMS", "%d is negative", c.EventStreams)
+	check(c.EventHeartbeat > 0 || c.EventStreams == 0, "PICASPOT_EVENT_HEARTBEAT", "a time greater than 0 is expected")
 	check(c.Workers > 0, "PICASPOT_WORKERS", "at least one is needed")
 	check(c.DatabaseMaxConns > 0, "PICASPOT_DATABASE_MAX_CONNS", "at least one is needed")
 	check(c.DatabaseMinConns >= 0, "PICASPOT_DATABASE_MIN_CONNS", "%d is negative", c.DatabaseMinConns)

@@ -44,6 +44,7 @@ var scenario = []struct {
 	{"moderation", moderation},
 	{"policy", policy},
 	{"import", importFile},
+	{"attempts", attempts},
 	{"trash", trash},
 	{"audit", audit},
 	{"webhooks", webhooks},
@@ -201,6 +202,18 @@ func importFile(t *testing.T, w *world) {
 		require.NoError(t, err)
 		require.NoError(t, source.Close())
 	}
+}
+
+// attempts follows one until it is decided.
+func attempts(t *testing.T, w *world) {
+	area := w.Area(w.admin, "Far away")
+	landmark := w.Landmark(w.admin, area.ID, "Lighthouse", farSpot)
+	attempt := w.Attempt(w.explorer, landmark.ID, apptest.Photo(t, farSpot, time.Now()), farSpot)
+	follower, err := w.Followers.Follow(w.explorer.ID, attempt.ID)
+	require.NoError(t, err)
+	defer follower.Close()
+	require.NoError(t, w.Unlocks.Decide(context.Background(), attempt.ID))
+	<-follower.Changed()
 }
 
 // trash deletes, restores and purges a branch with landmarks, and an account that

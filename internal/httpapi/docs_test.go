@@ -43,7 +43,8 @@ func written(t *testing.T) map[string]any {
 	return doc
 }
 
-// withoutAdditions takes from a served contract what was added to the written one.
+// withoutAdditions takes from a served contract what was added to the written one, which
+// refers to what problems have in common.
 func withoutAdditions(t *testing.T, doc map[string]any) map[string]any {
 	t.Helper()
 	info := doc["info"].(map[string]any)
@@ -54,6 +55,19 @@ func withoutAdditions(t *testing.T, doc map[string]any) map[string]any {
 		before, _, found := strings.Cut(op["description"].(string), "\n\n**Access:** ")
 		require.True(t, found, op["operationId"])
 		op["description"] = before
+		for status, response := range op["responses"].(map[string]any) {
+			content, _ := response.(map[string]any)["content"].(map[string]any)
+			media, isProblem := content["application/problem+json"].(map[string]any)
+			if !isProblem {
+				continue
+			}
+			require.NotEmpty(t, media["examples"], "%v %s", op["operationId"], status)
+			for name, shared := range doc["components"].(map[string]any)["responses"].(map[string]any) {
+				if shared.(map[string]any)["description"] == response.(map[string]any)["description"] {
+					op["responses"].(map[string]any)[status] = map[string]any{"$ref": "#/components/responses/" + name}
+				}
+			}
+		}
 	})
 	return doc
 }

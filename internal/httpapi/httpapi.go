@@ -7,6 +7,7 @@ package httpapi
 import (
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/picaspot/picaspot/api"
 	"github.com/picaspot/picaspot/internal/account"
@@ -40,6 +41,7 @@ type Server struct {
 	Landmarks  *landmark.Service
 	Tiles      *tile.Service
 	Unlocks    *unlock.Service
+	Followers  *unlock.Followers
 	Moderation *moderation.Service
 	Trash      *trash.Service
 	Audit      *auditlog.Service
@@ -49,6 +51,8 @@ type Server struct {
 	Docs       *Docs
 	// Cache has copies of lists; nil keeps none.
 	Cache *cache.Cache
+	// EventHeartbeat is how often a stream of events says that it goes on.
+	EventHeartbeat time.Duration
 	// Operations are those that ask for a permission, by their operationId.
 	Operations map[authz.Permission][]string
 }

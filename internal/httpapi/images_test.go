@@ -42,6 +42,12 @@ func files(t *testing.T, s *apptest.Server) int {
 	return n
 }
 
+// waitForFiles waits for the jobs that remove files.
+func waitForFiles(t *testing.T, s *apptest.Server, n int) {
+	t.Helper()
+	require.Eventually(t, func() bool { return files(t, s) == n }, time.Minute, 10*time.Millisecond, "%d files", n)
+}
+
 // pictured makes an area and a landmark and returns the addresses of their images.
 func pictured(s *apptest.Server, by *apptest.Client) map[string]string {
 	area := s.Area(by, "Harbour")
@@ -139,7 +145,7 @@ func TestImagesAreTakenInOtherFormats(t *testing.T) {
 
 func TestImagesAreRefused(t *testing.T) {
 	t.Parallel()
-	s := apptest.NewWithoutWorkers(t)
+	s := apptest.New(t)
 	owner, other, moderator := s.User(), s.User(), s.As("moderator")
 	photo := apptest.Photo(t, home, time.Now())
 	var manyPixels bytes.Buffer
@@ -187,41 +193,66 @@ func TestImagesAreRefused(t *testing.T) {
 	}
 	t.Cleanup(func() {
 		if !t.Failed() {
-			require.Equal(t, 2, files(t, s), "nothing that was refused is left behind")
+			waitForFiles(t, s, 2) // Nothing that was refused is left behind, nor what was replaced.
 		}
 	})
 }
 
 func TestImagesLeaveNoFileBehind(t *testing.T) {
 	t.Parallel()
-	s := apptest.NewWithoutWorkers(t)
+	s := apptest.New(t)
 	owner := s.User()
 	paths := pictured(s, owner)
-	require.Zero(t, files(t, s))
+	waitForFiles(t, s, 0)
 	for _, path := range paths {
 		first := put(t, s, owner, path, apptest.Photo(t, home, time.Now()))
-		require.Equal(t, 1, files(t, s))
+		waitForFiles(t, s, 1)
 		photo := apptest.Photo(t, home, time.Now())
 		second := put(t, s, owner, path, photo)
 		require.NotEqual(t, first.URL, second.URL)
-		require.Equal(t, 1, files(t, s), "the replaced one is gone")
+		waitForFiles(t, s, 1) // The replaced one is gone.
 		again := put(t, s, owner, path, photo)
-		require.Equal(t, 1, files(t, s))
+		waitForFiles(t, s, 1)
 		response, _ := send(t, s, request{by: owner, method: "GET", path: again.URL})
 		require.Equal(t, http.StatusOK, response.StatusCode, "the same picture once more is still there")
 		for range 2 {
 			response, body := send(t, s, request{by: owner, method: "DELETE", path: path})
 			require.Equal(t, http.StatusNoContent, response.StatusCode, string(body))
-			require.Zero(t, files(t, s))
+			waitForFiles(t, s, 0)
 		}
 		response, body := send(t, s, request{by: owner, method: "GET", path: path})
 		apptest.Problem(t, http.StatusNotFound, response, body)
 	}
 }
 
-func TestImagesPutAtOnce(t *testing.T) {
+// A process that dies right after the commit leaves the replaced file to a job.
+func TestReplacedImageGoesByAJobOfTheSameTransaction(t *testing.T) {
 	t.Parallel()
 	s := apptest.NewWithoutWorkers(t)
+	owner := s.User()
+	paths := pictured(s, owner)
+	for _, path := range paths {
+		put(t, s, owner, path, apptest.Photo(t, home, time.Now()))
+		relent := s.Refuse("INSERT", "river_job")
+		response, body := send(t, s, request{by: owner, method: "DELETE", path: path})
+		apptest.Problem(t, http.StatusInternalServerError, response, body)
+		relent()
+		response, _ = send(t, s, request{by: owner, method: "GET", path: path})
+		require.Equal(t, http.StatusOK, response.StatusCode, "without the job it stays")
+		put(t, s, owner, path, apptest.Photo(t, home, time.Now()))
+	}
+	require.Equal(t, 2*len(paths), files(t, s), "nobody does the jobs yet")
+	apptest.StartWorker(t, s.Config)
+	waitForFiles(t, s, len(paths))
+	for _, path := range paths {
+		response, _ := send(t, s, request{by: owner, method: "GET", path: path})
+		require.Equal(t, http.StatusOK, response.StatusCode)
+	}
+}
+
+func TestImagesPutAtOnce(t *testing.T) {
+	t.Parallel()
+	s := apptest.New(t)
 	owner := s.User()
 	one, other := apptest.Photo(t, home, time.Now()), apptest.Photo(t, home, time.Now())
 	for name, path := range pictured(s, owner) {
@@ -240,7 +271,7 @@ func TestImagesPutAtOnce(t *testing.T) {
 			require.Equal(t, http.StatusOK, response.StatusCode, "%s: %s", name, body)
 		}
 	}
-	require.Equal(t, 2, files(t, s))
+	waitForFiles(t, s, 2)
 }
 
 func TestImagesAreCached(t *testing.T) {

@@ -41,6 +41,19 @@ func (s *Server) ListReports(ctx context.Context, request api.ListReportsRequest
 	}, nil
 }
 
+// GetReport implements GET /api/v1/moderation/reports/{report_id}.
+func (s *Server) GetReport(ctx context.Context, request api.GetReportRequestObject) (api.GetReportResponseObject, error) {
+	found, err := s.Moderation.Get(ctx, request.ReportID)
+	if err != nil {
+		return nil, err
+	}
+	tag, notModified := etag(version.ETag(found.UpdatedAt), request.Params.IfNoneMatch)
+	if notModified {
+		return api.GetReport304Response{}, nil
+	}
+	return api.GetReport200JSONResponse{Body: toAPIReport(ctx, found), Headers: api.GetReport200ResponseHeaders{ETag: tag}}, nil
+}
+
 // ResolveReport implements PATCH /api/v1/moderation/reports/{report_id}.
 func (s *Server) ResolveReport(ctx context.Context, request api.ResolveReportRequestObject) (api.ResolveReportResponseObject, error) {
 	resolved, err := s.Moderation.Resolve(ctx, request.ReportID, moderation.Resolution{

@@ -13,6 +13,7 @@ import (
 
 	"github.com/picaspot/picaspot/internal/fault"
 	"github.com/picaspot/picaspot/internal/geo"
+	"github.com/picaspot/picaspot/internal/operation"
 )
 
 // maxFieldBytes bounds a field of a form that is not a file.
@@ -86,11 +87,16 @@ func readAttemptForm(parts *multipart.Reader) (*attemptForm, error) {
 				return form, malformedForm(err)
 			}
 		case name == "latitude" || name == "longitude" || name == "accuracy_meters" || name == "captured_at":
-			value, err := io.ReadAll(io.LimitReader(part, maxFieldBytes))
+			value, err := io.ReadAll(io.LimitReader(part, maxFieldBytes+1))
 			if err != nil {
 				return form, malformedForm(err)
 			}
-			values[name] = strings.TrimSpace(string(value))
+			// Cut off, it could be another value that is fine.
+			if len(value) > maxFieldBytes {
+				add(name, "maxLength", fmt.Sprintf("The field is longer than %d bytes.", maxFieldBytes))
+				return form, invalidRequest(faults)
+			}
+			values[name] = string(value)
 		default:
 			add(strings.ToValidUTF8(name, "?"), "unknown", "There is no such field.")
 		}
@@ -100,7 +106,7 @@ func readAttemptForm(parts *multipart.Reader) (*attemptForm, error) {
 	}
 	number := func(name string, low, high float64, required bool) *float64 {
 		text, there := values[name]
-		if !there || text == "" {
+		if !there {
 			if required {
 				add(name, "required", "The field is missing.")
 			}
@@ -116,9 +122,9 @@ func readAttemptForm(parts *multipart.Reader) (*attemptForm, error) {
 	latitude := number("latitude", -90, 90, true)
 	longitude := number("longitude", -180, 180, true)
 	form.accuracyMeters = number("accuracy_meters", 0, 100_000, false)
-	if text := values["captured_at"]; text != "" {
-		at, err := time.Parse(time.RFC3339, text)
-		if err != nil || at.Year() < 1 || at.Year() > 9999 {
+	if text, there := values["captured_at"]; there {
+		at, err := operation.ParseTime(text)
+		if err != nil {
 			add("captured_at", "format", "A time as in 2026-11-01T09:30:00Z is expected.")
 		} else {
 			at = at.UTC().Truncate(time.Microsecond)

@@ -164,10 +164,10 @@ func (p nearbyPage) VisitListNearbyLandmarksResponse(w http.ResponseWriter) erro
 // from requests that nobody has validated yet.
 func (s *Server) Wants() map[string]operation.Wants {
 	return map[string]operation.Wants{
-		"GetLandmark":   func(r *http.Request, _ uuid.UUID) []string { return idWords(r.PathValue("landmark_id"), landmark.Word) },
+		"GetLandmark":   func(r *http.Request, _ uuid.UUID) []string { return s.idWords(r.PathValue("landmark_id"), landmark.Word) },
 		"ListLandmarks": func(*http.Request, uuid.UUID) []string { return []string{landmark.AnyWord} },
 		"ListAreas":     func(*http.Request, uuid.UUID) []string { return []string{area.AnyWord} },
-		"GetArea":       func(r *http.Request, _ uuid.UUID) []string { return idWords(r.PathValue("area_id"), area.Word) },
+		"GetArea":       func(r *http.Request, _ uuid.UUID) []string { return s.idWords(r.PathValue("area_id"), area.Word) },
 		"ListNearbyLandmarks": func(r *http.Request, user uuid.UUID) []string {
 			in, ok := nearbyIn(r)
 			if !ok {
@@ -178,12 +178,16 @@ func (s *Server) Wants() map[string]operation.Wants {
 	}
 }
 
-func idWords(text string, word func(uuid.UUID) string) []string {
+func (s *Server) idWords(text string, word func(uuid.UUID) string) []string {
 	id, err := uuid.Parse(text)
 	if err != nil {
 		return nil
 	}
-	return []string{word(id)}
+	words := []string{word(id)}
+	if !s.Cache.Popular(words) {
+		return nil
+	}
+	return words
 }
 
 // nearbyIn reads the circle of a request, if it has one.

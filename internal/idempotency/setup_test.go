@@ -10,8 +10,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/picaspot/picaspot/api"
+	"github.com/picaspot/picaspot/ent"
 	"github.com/picaspot/picaspot/internal/apptest"
 	"github.com/picaspot/picaspot/internal/geo"
+	"github.com/picaspot/picaspot/internal/webhook"
 )
 
 func TestMain(m *testing.M) { apptest.Main(m) }
@@ -24,6 +26,8 @@ type world struct {
 	area     api.Area
 	landmark api.Landmark
 	photo    []byte
+	// deliveries are of a webhook each, by the variant that they stand for.
+	deliveries map[string]*ent.WebhookDelivery
 }
 
 func newWorld(t *testing.T, options ...apptest.Option) *world {
@@ -31,9 +35,16 @@ func newWorld(t *testing.T, options ...apptest.Option) *world {
 	s := apptest.NewWithoutWorkers(t, options...)
 	creator := s.User()
 	area := s.Area(creator, "Harbour")
+	deliveries := map[string]*ent.WebhookDelivery{}
+	for _, variant := range []string{"one", "two"} {
+		to, _, err := s.Webhooks.Create(context.Background(), webhook.Create{URL: "https://hooks.example.org", Events: []webhook.Event{webhook.LandmarkCreated}})
+		require.NoError(t, err)
+		deliveries[variant], err = s.Webhooks.Test(context.Background(), to.ID)
+		require.NoError(t, err)
+	}
 	return &world{
 		Server: s, area: area, landmark: s.Landmark(creator, area.ID, "Lighthouse", pier),
-		photo: apptest.Photo(t, pier, time.Now()),
+		photo: apptest.Photo(t, pier, time.Now()), deliveries: deliveries,
 	}
 }
 
@@ -137,6 +148,20 @@ var creations = map[string]creation{
 		t.Helper()
 		got, err := by.CreateWebhookWithResponse(context.Background(), &api.CreateWebhookParams{IdempotencyKey: key},
 			api.WebhookCreate{URL: "https://hooks.example.org/" + variant, Events: []api.WebhookEvent{"landmark.created"}})
+		require.NoError(t, err)
+		return answered{got.HTTPResponse, got.Body}
+	}},
+	// These two have no body: what differs is the path.
+	"sendWebhookTest": {"webhook_deliveries", func(t *testing.T, w *world, by *apptest.Client, key *string, variant string) answered {
+		t.Helper()
+		got, err := by.SendWebhookTestWithResponse(context.Background(), w.deliveries[variant].WebhookID, &api.SendWebhookTestParams{IdempotencyKey: key})
+		require.NoError(t, err)
+		return answered{got.HTTPResponse, got.Body}
+	}},
+	"resendWebhookDelivery": {"webhook_deliveries", func(t *testing.T, w *world, by *apptest.Client, key *string, variant string) answered {
+		t.Helper()
+		of := w.deliveries[variant]
+		got, err := by.ResendWebhookDeliveryWithResponse(context.Background(), of.WebhookID, of.ID, &api.ResendWebhookDeliveryParams{IdempotencyKey: key})
 		require.NoError(t, err)
 		return answered{got.HTTPResponse, got.Body}
 	}},

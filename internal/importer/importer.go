@@ -15,12 +15,14 @@ import (
 
 	"github.com/picaspot/picaspot/ent"
 	entarea "github.com/picaspot/picaspot/ent/area"
+	entlandmark "github.com/picaspot/picaspot/ent/landmark"
 	"github.com/picaspot/picaspot/ent/mixin"
 	"github.com/picaspot/picaspot/internal/area"
 	"github.com/picaspot/picaspot/internal/audit"
 	"github.com/picaspot/picaspot/internal/authz"
 	"github.com/picaspot/picaspot/internal/landmark"
 	"github.com/picaspot/picaspot/internal/store"
+	"github.com/picaspot/picaspot/internal/webhook"
 )
 
 // Options say where landmarks go.
@@ -158,7 +160,7 @@ func (r *run) writeBatch(ctx context.Context, tx *store.Tx, batch []Row) (Report
 	if err != nil {
 		return Report{}, nil, err
 	}
-	gone, err := rowsOf(ctx, tx, "-- name: importer_deleted\nSELECT DISTINCT ON (external_id) external_id, to_jsonb(l) FROM landmarks l WHERE external_id = ANY($1) AND deleted_at IS NOT NULL", pgtype.FlatArray[string](ids))
+	gone, err := rowsOf(ctx, tx, "-- name: importer_deleted\nSELECT DISTINCT external_id, '{}'::jsonb FROM landmarks WHERE external_id = ANY($1) AND deleted_at IS NOT NULL", pgtype.FlatArray[string](ids))
 	if err != nil {
 		return Report{}, nil, err
 	}
@@ -180,25 +182,53 @@ func (r *run) writeBatch(ctx context.Context, tx *store.Tx, batch []Row) (Report
 	}
 	report := Report{Unchanged: len(living) - len(after)}
 	events := make([]audit.Event, 0, len(after))
+	var created, updated []uuid.UUID
 	for _, row := range living {
 		changed, ok := after[row.ExternalID]
 		if !ok {
 			continue
 		}
-		if before[row.ExternalID] == nil {
-			report.Created++
-		} else {
-			report.Updated++
-		}
 		var id uuid.UUID
 		if err := json.Unmarshal(changed["id"], &id); err != nil {
 			return Report{}, nil, fmt.Errorf("read the landmark's id: %w", err)
+		}
+		if before[row.ExternalID] == nil {
+			created = append(created, id)
+		} else {
+			updated = append(updated, id)
 		}
 		if event, differs := audit.Compare("landmark", id, before[row.ExternalID], changed); differs {
 			events = append(events, event)
 		}
 	}
-	return report, deleted, audit.Insert(ctx, tx, events...)
+	report.Created, report.Updated = len(created), len(updated)
+	if err := audit.Insert(ctx, tx, events...); err != nil {
+		return Report{}, nil, err
+	}
+	told, err := webhook.Listeners(ctx, tx)
+	if err != nil {
+		return Report{}, nil, err
+	}
+	if err := tell(ctx, tx, told, webhook.LandmarkCreated, created); err != nil {
+		return Report{}, nil, err
+	}
+	return report, deleted, tell(ctx, tx, told, webhook.LandmarkUpdated, updated)
+}
+
+// tell tells the webhooks that are for an event of it, for each of some landmarks.
+func tell(ctx context.Context, tx *store.Tx, told webhook.Told, event webhook.Event, ids []uuid.UUID) error {
+	if told = told.Of(event); len(told) == 0 || len(ids) == 0 {
+		return nil
+	}
+	found, err := tx.Landmark.Query().Where(entlandmark.IDIn(ids...)).All(ctx)
+	if err != nil {
+		return fmt.Errorf("read the landmarks: %w", err)
+	}
+	data := make([]any, len(found))
+	for i, l := range found {
+		data[i] = webhook.OfLandmark(l)
+	}
+	return told.Emit(ctx, tx, event, data...)
 }
 
 // upsert inserts rows and updates those that are there and differ; it returns
@@ -282,6 +312,9 @@ func (r *run) area(ctx context.Context, tx *store.Tx, name string) (uuid.UUID, e
 	found, err := query.Only(ctx)
 	if ent.IsNotFound(err) {
 		found, err = create.SetCreatedBy(r.opts.Owner).SetIsVerified(r.opts.IsVerified).Save(ctx)
+		if err == nil {
+			err = webhook.Emit(ctx, tx, webhook.AreaCreated, webhook.OfArea(found))
+		}
 	}
 	if err != nil {
 		return uuid.Nil, fmt.Errorf("area %q: %w", name, err)

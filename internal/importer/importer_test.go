@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 	testenv.Main(m, testenv.WithMigrator(testenv.Migrator{Fingerprint: store.Fingerprint(), Up: store.Migrate}))
 }
 
-func file(t *testing.T, name, content string) string {
+func file(t testing.TB, name, content string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
 	require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
@@ -196,7 +196,7 @@ func TestCSV(t *testing.T) {
 	})
 }
 
-func open(t *testing.T) *store.Store {
+func open(t testing.TB) *store.Store {
 	t.Helper()
 	s, err := store.Open(t.Context(), testenv.Database(t), store.Options{MaxConns: 4})
 	require.NoError(t, err)

@@ -52,7 +52,7 @@ const (
 
 // Config of the workers.
 type Config struct {
-	// Parallel is how many jobs run at once, and how many deliveries of webhooks besides.
+	// Parallel is how many jobs run at once, besides deliveries of webhooks.
 	Parallel int
 }
 
@@ -90,10 +90,7 @@ func NewRunner(p Parts, c Config) (*Runner, error) {
 	river.AddWorker(workers, &deliverWorker{webhooks: p.Webhooks})
 	river.AddWorker(workers, &deliveriesWorker{webhooks: p.Webhooks})
 	client, err := river.NewClient(riverpgxv5.New(p.Store.Pool), &river.Config{
-		Queues: map[string]river.QueueConfig{
-			river.QueueDefault: {MaxWorkers: c.Parallel},
-			webhook.Queue:      {MaxWorkers: c.Parallel},
-		},
+		Queues:  queues(c),
 		Workers: workers,
 		PeriodicJobs: []*river.PeriodicJob{
 			river.NewPeriodicJob(river.PeriodicInterval(cleanUpInterval), func() (river.JobArgs, *river.InsertOpts) {
@@ -133,6 +130,17 @@ func NewRunner(p Parts, c Config) (*Runner, error) {
 		return nil, fmt.Errorf("job runner: %w", err)
 	}
 	return &Runner{client: client}, nil
+}
+
+// queues are those that a runner works off.
+func queues(c Config) map[string]river.QueueConfig {
+	all := map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: c.Parallel}}
+	for lane := range webhook.Lanes {
+		all[webhook.Queue(lane)] = river.QueueConfig{
+			MaxWorkers: webhook.AtOnce, FetchCooldown: deliveryCooldown, FetchPollInterval: deliveryPoll,
+		}
+	}
+	return all
 }
 
 // Start begins to work; the context's end does not stop it, [Runner.Stop] does.

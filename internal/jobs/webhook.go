@@ -9,6 +9,15 @@ import (
 	"github.com/picaspot/picaspot/internal/webhook"
 )
 
+const (
+	// deliveryCooldown is how soon after a few deliveries the next ones are fetched: with
+	// River's own, a lane would do no more than 40 a second.
+	deliveryCooldown = 10 * time.Millisecond
+	// deliveryPoll is how often a lane is looked at that nothing is heard of: seldom, for
+	// there are many, and a notification comes with each delivery.
+	deliveryPoll = 10 * time.Second
+)
+
 type deliverWorker struct {
 	river.WorkerDefaults[webhook.DeliverArgs]
 	webhooks *webhook.Service

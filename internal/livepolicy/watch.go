@@ -2,24 +2,20 @@ package livepolicy
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/picaspot/picaspot/ent"
 	"github.com/picaspot/picaspot/ent/policyversion"
 	"github.com/picaspot/picaspot/internal/authz"
+	"github.com/picaspot/picaspot/internal/notify"
 	"github.com/picaspot/picaspot/internal/store"
 	"github.com/picaspot/picaspot/policy"
 )
 
 const (
-	// pollInterval is how often a newer version is looked for when no news comes:
-	// notifications may be lost, and do not pass through a pooler of transactions.
+	// pollInterval is how often a newer version is looked for when no news comes.
 	pollInterval = 500 * time.Millisecond
 	// staleAfter is how long a look may fail before the policy counts as stale.
 	staleAfter = 5 * time.Second
@@ -90,40 +86,9 @@ func (s *Service) Failures() int64 { return s.failures.Load() }
 // Watch takes in what other replicas change, until ctx ends: at once when the
 // database tells, and by looking twice a second when it does not.
 func (s *Service) Watch(ctx context.Context) {
-	for ctx.Err() == nil {
-		err := s.listen(ctx)
-		if ctx.Err() != nil {
-			return
-		}
-		slog.DebugContext(ctx, "no news of the policy, looking for it", "error", err)
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(pollInterval):
-			_ = s.Reload(ctx) // It says itself what is wrong.
-		}
-	}
-}
-
-// listen waits for news on a connection of its own until that breaks.
-func (s *Service) listen(ctx context.Context) error {
-	conn, err := pgx.ConnectConfig(ctx, s.store.Pool.Config().ConnConfig)
-	if err != nil {
-		return fmt.Errorf("listen: %w", err)
-	}
-	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // It may be broken.
-	if _, err := conn.Exec(ctx, "LISTEN "+channel); err != nil {
-		return fmt.Errorf("listen: %w", err)
-	}
-	for {
-		_ = s.Reload(ctx) // It says itself what is wrong.
-		wait, cancel := context.WithTimeout(ctx, pollInterval)
-		_, err := conn.WaitForNotification(wait)
-		cancel()
-		var timeout net.Error
-		nothing := errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()
-		if err != nil && (ctx.Err() != nil || conn.IsClosed() || !nothing) {
-			return fmt.Errorf("listen: %w", err)
-		}
-	}
+	look := func(ctx context.Context) { _ = s.Reload(ctx) } // It says itself what is wrong.
+	notify.Watch{
+		Channel: channel, Interval: pollInterval, Look: look,
+		Told: func(ctx context.Context, _ string) { look(ctx) },
+	}.Run(ctx, s.store.Pool.Config().ConnConfig)
 }

@@ -24,6 +24,12 @@ type Filter struct {
 	Search string
 }
 
+// Get returns a report or a [fault.NotFound].
+func (s *Service) Get(ctx context.Context, id uuid.UUID) (*ent.Report, error) {
+	found, err := s.store.Ent.Report.Get(ctx, id)
+	return found, missing(err)
+}
+
 var list = page.List{
 	Name: "reports", Default: "created_at",
 	SortBy: map[string]page.Column{

@@ -64,16 +64,13 @@ func list(t *testing.T, by *apptest.Client, params api.ListReportsParams) api.Re
 	return *got.JSON200
 }
 
-// found is a report as the moderators see it.
-func found(t *testing.T, by *apptest.Client, id uuid.UUID) api.Report {
+// get is a report as the moderators see it.
+func get(t *testing.T, by *apptest.Client, id uuid.UUID) api.Report {
 	t.Helper()
-	for _, r := range list(t, by, api.ListReportsParams{Size: new(100)}).Items {
-		if r.ID == id {
-			return r
-		}
-	}
-	require.Fail(t, "the report is not in the list")
-	return api.Report{}
+	got, err := by.GetReportWithResponse(context.Background(), id, nil)
+	require.NoError(t, err)
+	require.NotNil(t, got.JSON200, string(got.Body))
+	return *got.JSON200
 }
 
 func refused(t *testing.T, status int, code string, response *http.Response, body []byte) {
@@ -329,6 +326,39 @@ func TestListOfReports(t *testing.T) {
 		require.NoError(t, err)
 		refused(t, http.StatusForbidden, "forbidden", user.HTTPResponse, user.Body)
 	})
+}
+
+func TestGetReport(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	s := apptest.NewWithoutWorkers(t)
+	reporter, moderator := s.User(), s.As("moderator")
+	made := report(t, reporter, api.ReportSubjectArea, s.Area(reporter, "Harbour").ID)
+
+	got, err := moderator.GetReportWithResponse(ctx, made.ID, nil)
+	require.NoError(t, err)
+	require.NotNil(t, got.JSON200, string(got.Body))
+	require.Equal(t, made, *got.JSON200)
+	seen := got.HTTPResponse.Header.Get("ETag")
+	same, err := moderator.GetReportWithResponse(ctx, made.ID, &api.GetReportParams{IfNoneMatch: &seen})
+	require.NoError(t, err)
+	require.Equal(t, http.StatusNotModified, same.StatusCode())
+	dismissed := tryResolve(t, moderator, made.ID, api.ReportUpdate{Status: api.ReportUpdateStatusDismissed}, seen)
+	require.NotNil(t, dismissed.JSON200, string(dismissed.Body))
+	changed, err := moderator.GetReportWithResponse(ctx, made.ID, &api.GetReportParams{IfNoneMatch: &seen})
+	require.NoError(t, err)
+	require.Equal(t, dismissed.JSON200, changed.JSON200)
+	require.Equal(t, dismissed.HTTPResponse.Header.Get("ETag"), changed.HTTPResponse.Header.Get("ETag"))
+
+	unknown, err := moderator.GetReportWithResponse(ctx, uuid.New(), nil)
+	require.NoError(t, err)
+	refused(t, http.StatusNotFound, "not_found", unknown.HTTPResponse, unknown.Body)
+	anonymous, err := s.Anonymous().GetReportWithResponse(ctx, made.ID, nil)
+	require.NoError(t, err)
+	refused(t, http.StatusUnauthorized, "unauthenticated", anonymous.HTTPResponse, anonymous.Body)
+	user, err := reporter.GetReportWithResponse(ctx, made.ID, nil)
+	require.NoError(t, err)
+	refused(t, http.StatusForbidden, "forbidden", user.HTTPResponse, user.Body)
 }
 
 func beneath(parent uuid.UUID) func(*api.AreaCreate) {

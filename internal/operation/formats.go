@@ -52,14 +52,19 @@ func checkIdempotencyKey(text string) error {
 // lenient (one digit of an hour, a comma; Go issue 54580).
 var timeForm = regexp.MustCompile(openapi3.FormatOfStringDateTime)
 
-// checkTime takes real times whose year, in UTC, has the four digits to be
+// ParseTime reads a real time whose year, in UTC, has the four digits to be
 // written down again. Leap seconds are not among them.
-func checkTime(text string) error {
+func ParseTime(text string) (time.Time, error) {
 	at, err := time.Parse(time.RFC3339, text)
 	if year := at.UTC().Year(); err != nil || !timeForm.MatchString(text) || year < 1 || year > 9999 {
-		return errFormat
+		return time.Time{}, errFormat
 	}
-	return nil
+	return at, nil
+}
+
+func checkTime(text string) error {
+	_, err := ParseTime(text)
+	return err
 }
 
 // checkEmail takes addresses that mail can be sent to over any server: ASCII, no

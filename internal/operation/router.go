@@ -72,6 +72,8 @@ type Router struct {
 	table  *Table
 	config Config
 	mux    *http.ServeMux
+	// allow has, for each path without parameters, what its Allow header says.
+	allow map[string]string
 }
 
 var _ api.ServeMux = (*Router)(nil)
@@ -90,7 +92,28 @@ func NewRouter(table *Table, config Config) *Router {
 	if config.MaxUpload == 0 {
 		config.MaxUpload = DefaultMaxUpload
 	}
-	return &Router{table: table, config: config, mux: http.NewServeMux()}
+	return &Router{table: table, config: config, mux: http.NewServeMux(), allow: allowed(table)}
+}
+
+// allowed returns, for each path of a table that has no parameters, the methods
+// that it takes as the Allow header has them (RFC 9110, section 10.2.1).
+func allowed(table *Table) map[string]string {
+	methods := map[string][]string{}
+	for _, op := range table.All() {
+		if strings.Contains(op.Path, "{") {
+			continue
+		}
+		methods[op.Path] = append(methods[op.Path], op.Method)
+		if op.Method == http.MethodGet {
+			methods[op.Path] = append(methods[op.Path], http.MethodHead)
+		}
+	}
+	allow := make(map[string]string, len(methods))
+	for path, taken := range methods {
+		slices.Sort(taken)
+		allow[path] = strings.Join(taken, ", ")
+	}
+	return allow
 }
 
 // HandleFunc adds the handler of an operation. It panics for a pattern that is
@@ -120,6 +143,12 @@ func (rt *Router) Limited(class string, next http.Handler) http.Handler {
 // ServeHTTP answers a request, and one that nothing matches with a problem.
 func (rt *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	handler, pattern := rt.mux.Handler(r)
+	// The mux takes PATCH /areas/nearby for PATCH /areas/{area_id}; a path that the
+	// contract spells out is that path only.
+	if allow, spelled := rt.allow[r.URL.Path]; spelled && strings.Contains(pattern, "{") {
+		methodNotAllowed(w, r, allow)
+		return
+	}
 	if pattern != "" {
 		rt.mux.ServeHTTP(w, r)
 		return
@@ -128,13 +157,20 @@ func (rt *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answer := miss{header: http.Header{}}
 	handler.ServeHTTP(&answer, r)
 	if answer.status == http.StatusMethodNotAllowed {
-		allow := answer.header.Get("Allow")
-		w.Header().Set("Allow", allow)
-		problem.WriteFault(w, r, http.StatusMethodNotAllowed, fault.New(fault.Invalid, "method_not_allowed",
-			"This address does not take the request's method; it takes "+allow+"."))
+		allow, spelled := rt.allow[r.URL.Path]
+		if !spelled {
+			allow = answer.header.Get("Allow")
+		}
+		methodNotAllowed(w, r, allow)
 		return
 	}
 	problem.Write(w, r, fault.New(fault.NotFound, "not_found", "There is nothing at this address."))
+}
+
+func methodNotAllowed(w http.ResponseWriter, r *http.Request, allow string) {
+	w.Header().Set("Allow", allow)
+	problem.WriteFault(w, r, http.StatusMethodNotAllowed, fault.New(fault.Invalid, "method_not_allowed",
+		"This address does not take the request's method; it takes "+allow+"."))
 }
 
 // miss keeps the status and the headers of an answer that is not sent.
@@ -194,7 +230,7 @@ const (
 )
 
 // streamTypes are what answers of any length are sent as.
-var streamTypes = []string{"application/x-ndjson", "application/geo+json"}
+var streamTypes = []string{"application/x-ndjson", "application/geo+json", eventStream}
 
 func (op *Operation) timeout() time.Duration {
 	if op.body != nil && op.body.isUpload {
@@ -235,12 +271,20 @@ func (rt *Router) admit(ctx context.Context, w http.ResponseWriter, r *http.Requ
 		return ctx, authz.Caller{}, err
 	}
 	middleware.LogUser(ctx, claims.Subject)
+	caller, err := rt.authorized(ctx, &claims, state, op)
+	if op.isLasting() {
+		ctx = withLasting(ctx, rt, r, op, claims)
+	}
+	return ctx, caller, err
+}
+
+// authorized is the caller that a session makes, if they may call the operation.
+func (rt *Router) authorized(ctx context.Context, claims *token.Claims, state session.State, op *Operation) (authz.Caller, error) {
 	caller := authz.Caller{
 		UserID: claims.Subject, SessionID: claims.SessionID, Role: state.Role, Scope: authz.Denied,
 		LacksFactor: !state.SecondFactor && rt.config.RequiresMFA(state.Role),
 	}
-	err = rt.authorize(ctx, &caller, op)
-	return ctx, caller, err
+	return caller, rt.authorize(ctx, &caller, op)
 }
 
 // authorize asks the policy, for operations that it has a say in.

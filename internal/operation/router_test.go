@@ -235,6 +235,8 @@ func TestMissesAreProblems(t *testing.T) {
 		"an address that is not clean": {"GET", "/nothing/../there", 404, "/problems/not_found", ""},
 		"a method that is not there":   {"PUT", "/api/v1/areas", 405, "/problems/method_not_allowed", "GET, HEAD, POST"},
 		"options":                      {"OPTIONS", "/api/v1/me", 405, "/problems/method_not_allowed", "DELETE, GET, HEAD, PATCH"},
+		"a method of a sibling":        {"PATCH", "/api/v1/areas/nearby", 405, "/problems/method_not_allowed", "GET, HEAD"},
+		"options beside a sibling":     {"OPTIONS", "/api/v1/landmarks/nearby", 405, "/problems/method_not_allowed", "GET, HEAD"},
 		"a made-up method":             {"BREW", "/api/v1/me", 405, "/problems/method_not_allowed", "DELETE, GET, HEAD, PATCH"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/picaspot/picaspot/internal/photo"
 	"github.com/picaspot/picaspot/internal/storage"
+	"github.com/picaspot/picaspot/internal/store"
 )
 
 // MaxEdge bounds the longer edge of a picture, in pixels.
@@ -66,7 +67,16 @@ func (g *Gallery) Open(ctx context.Context, image *photo.Image) (io.ReadCloser, 
 	return body, err
 }
 
-// Remove deletes the file of a picture that nothing refers to any more. A
+// Discard has the file of a picture removed once the transaction commits, which takes
+// away what refers to it, and never if it does not. Nil is no picture.
+func Discard(ctx context.Context, tx *store.Tx, image *photo.Image) error {
+	if image == nil {
+		return nil
+	}
+	return tx.Enqueue(ctx, storage.RemovalArgs{Keys: []string{image.Key}}, nil)
+}
+
+// Remove deletes the file of a picture that nothing refers to: one that was just made. A
 // failure leaves an orphan and is logged: it is no reason to fail the request.
 func (g *Gallery) Remove(ctx context.Context, image *photo.Image) {
 	if image == nil {

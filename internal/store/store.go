@@ -97,6 +97,14 @@ func (t *Tx) Enqueue(ctx context.Context, args river.JobArgs, opts *river.Insert
 	return nil
 }
 
+// EnqueueMany adds jobs as [Tx.Enqueue] does, in one statement.
+func (t *Tx) EnqueueMany(ctx context.Context, jobs []river.InsertManyParams) error {
+	if _, err := t.insert.InsertManyFastTx(ctx, t.tx, jobs); err != nil {
+		return fmt.Errorf("enqueue jobs: %w", err)
+	}
+	return nil
+}
+
 // AfterCommit runs fn once the transaction has committed.
 func (t *Tx) AfterCommit(fn func(context.Context)) { t.after = append(t.after, fn) }
 

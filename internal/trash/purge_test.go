@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/oapi-codegen/nullable"
 	"github.com/stretchr/testify/require"
 
 	"github.com/picaspot/picaspot/api"
@@ -97,6 +98,29 @@ func TestPurge(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, b.creator.ID, kept.JSON200.CreatedBy)
 		require.NotZero(t, b.count("audit_logs WHERE actor_id = $1", b.creator.ID))
+	})
+
+	t.Run("of a user does not put on record who it was", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		_, err := b.creator.UpdateMeWithApplicationMergePatchPlusJSONBodyWithResponse(b.ctx, nil, api.MeUpdate{
+			DisplayName: nullable.NewNullableWithValue("Ada of the Harbour"), Bio: new("I live by the quay."),
+		})
+		require.NoError(t, err)
+		b.put(b.creator, "/api/v1/me/avatar")
+		b.deleteMe(b.creator)
+		got, err := b.admin.PurgeUserWithResponse(b.ctx, b.creator.ID)
+		require.NoError(t, err)
+		require.Equal(t, http.StatusNoContent, got.StatusCode(), string(got.Body))
+		var recorded string
+		require.NoError(t, b.Store.Pool.QueryRow(b.ctx, "SELECT changes FROM audit_logs WHERE action = 'purge' AND entity_id = $1", b.creator.ID).Scan(&recorded))
+		for _, column := range []string{"username", "email", "display_name", "bio", "avatar", "password_hash"} {
+			require.Contains(t, recorded, `"`+column+`": {}`)
+		}
+		require.Contains(t, recorded, `"role": {"before": "user"}`)
+		for _, personal := range []string{b.creator.Username, b.creator.Email, "Harbour", "quay", "users/"} {
+			require.NotContains(t, recorded, personal)
+		}
 	})
 
 	t.Run("is for the trash only", func(t *testing.T) {
@@ -237,7 +261,7 @@ func TestPurgeExpired(t *testing.T) {
 		}
 	}
 	age("61 minutes", areas[0], gone.ID)
-	age("59 minutes", areas[1])
+	age("30 minutes", areas[1])
 	require.NoError(t, b.Store.InTx(b.ctx, func(ctx context.Context, tx *store.Tx) error { return tx.Enqueue(ctx, trash.PurgeArgs{}, nil) }))
 	worker := apptest.StartWorker(t, b.Config)
 	require.Eventually(t, func() bool { return b.count("river_job WHERE kind = 'trash_purge' AND state = 'completed'") == 1 }, time.Minute, 20*time.Millisecond)

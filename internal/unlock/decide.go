@@ -109,6 +109,9 @@ func record(ctx context.Context, tx *store.Tx, attempt *ent.Attempt, verdict ver
 	if decided == 0 {
 		return stillThere(ctx, tx, attempt.ID)
 	}
+	if err := announce(ctx, tx, attempt.ID); err != nil {
+		return err
+	}
 	err = webhook.Emit(ctx, tx, webhook.AttemptDecided, webhook.Attempt{
 		ID: attempt.ID, UserID: attempt.UserID, LandmarkID: attempt.LandmarkID, Status: string(verdict.Status),
 	})

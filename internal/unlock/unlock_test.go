@@ -245,7 +245,23 @@ func TestAttemptForm(t *testing.T) {
 			http.StatusBadRequest, "invalid_request",
 			[]string{"/accuracy_meters", "/captured_at", "/colour", "/latitude", "/longitude", "/photo"},
 		},
-		"refuses a form without anything":    {nil, nil, http.StatusBadRequest, "invalid_request", []string{"/latitude", "/longitude", "/photo"}},
+		"refuses a form without anything": {nil, nil, http.StatusBadRequest, "invalid_request", []string{"/latitude", "/longitude", "/photo"}},
+		"refuses fields that are empty": {
+			photo, map[string]string{"latitude": "", "longitude": "8.72", "accuracy_meters": "", "captured_at": ""},
+			http.StatusBadRequest, "invalid_request", []string{"/accuracy_meters", "/captured_at", "/latitude"},
+		},
+		"refuses a field that is too long": {
+			photo, with(map[string]string{"accuracy_meters": "1." + strings.Repeat("0", 1023)}), http.StatusBadRequest, "invalid_request",
+			[]string{"/accuracy_meters"},
+		},
+		"refuses a time that UTC has no year for": {
+			photo, with(map[string]string{"captured_at": "9999-12-31T23:59:59-01:00"}), http.StatusBadRequest, "invalid_request",
+			[]string{"/captured_at"},
+		},
+		"refuses a time that is no RFC 3339": {
+			photo, with(map[string]string{"captured_at": "2026-11-01T9:30:00Z"}), http.StatusBadRequest, "invalid_request",
+			[]string{"/captured_at"},
+		},
 		"refuses not a number":               {photo, with(map[string]string{"latitude": "NaN"}), http.StatusBadRequest, "invalid_request", []string{"/latitude"}},
 		"refuses an empty photo":             {[]byte{}, with(nil), http.StatusBadRequest, "invalid_request", []string{"/photo"}},
 		"refuses what is no photo":           {[]byte(strings.Repeat("not a photo ", 10)), with(nil), http.StatusUnsupportedMediaType, "photo_format", nil},

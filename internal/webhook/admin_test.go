@@ -144,6 +144,14 @@ func TestAdministration(t *testing.T) {
 		there, err := b.admin.ListWebhooksWithResponse(ctx, nil)
 		require.NoError(t, err)
 		require.Equal(t, webhook.MaxWebhooks, *there.JSON200.Total)
+
+		deleted, err := b.admin.DeleteWebhookWithResponse(ctx, there.JSON200.Items[3].ID, nil)
+		require.NoError(t, err)
+		require.Equal(t, http.StatusNoContent, deleted.StatusCode(), string(deleted.Body))
+		b.webhook("https://hooks.example.org")
+		var lanes int
+		require.NoError(t, s.Store.Pool.QueryRow(ctx, `SELECT count(DISTINCT lane) FROM webhooks WHERE lane BETWEEN 0 AND $1`, webhook.Lanes-1).Scan(&lanes))
+		require.Equal(t, webhook.MaxWebhooks, lanes, "each has one of the queues")
 	})
 }
 

@@ -25,9 +25,15 @@ import (
 	"github.com/picaspot/picaspot/internal/store"
 )
 
-// Queue is that of deliveries, apart from the others: receivers that are slow hold
-// up nothing else.
-const Queue = "webhooks"
+// Lanes is how many queues deliveries have: one for each webhook that there can be, so
+// that a receiver that is slow holds up nobody else's deliveries.
+const Lanes = MaxWebhooks
+
+// AtOnce is how many deliveries are under way to a webhook at a time, in one process.
+const AtOnce = 4
+
+// Queue names the queue of a lane.
+func Queue(lane int) string { return fmt.Sprintf("webhooks_%02d", lane) }
 
 const (
 	// tryTimeout is how long a receiver may take to answer.
@@ -35,7 +41,7 @@ const (
 	// maxAnswer is how much of an answer is read, to end it in an orderly way; what it
 	// says does not matter.
 	maxAnswer = 64 << 10
-	// disableAfter is how long all deliveries have failed when one that was given up
+	// disableAfter is how long all deliveries have failed when the next one that does
 	// disables a webhook. It is less than all tries take.
 	disableAfter = 72 * time.Hour
 )
@@ -64,7 +70,7 @@ func (DeliverArgs) Kind() string { return "webhook_deliver" }
 
 // InsertOpts implements river.JobArgsWithInsertOpts.
 func (DeliverArgs) InsertOpts() river.InsertOpts {
-	return river.InsertOpts{Queue: Queue, MaxAttempts: len(waits) + 1}
+	return river.InsertOpts{MaxAttempts: len(waits) + 1}
 }
 
 // Wait is the time from a try, counted from 1, to the next. It is up to a fifth
@@ -271,7 +277,7 @@ func (s *Service) record(ctx context.Context, args DeliverArgs, of *ent.WebhookD
 		if _, err := tx.ExecContext(ctx, note, of.WebhookID); err != nil {
 			return fmt.Errorf("note how the webhook does: %w", err)
 		}
-		if got.fault == "" || !ends(got, try) {
+		if got.fault == "" {
 			return nil
 		}
 		return disable(ctx, tx, of.WebhookID, got, now)
@@ -279,7 +285,8 @@ func (s *Service) record(ctx context.Context, args DeliverArgs, of *ent.WebhookD
 }
 
 // disable ends deliveries to a receiver that says that it is gone, or that has
-// failed for days.
+// failed for days: also before one to it is given up, which takes longer where
+// deliveries have to wait for each other.
 func disable(ctx context.Context, tx *store.Tx, id uuid.UUID, got outcome, now time.Time) error {
 	update := tx.Webhook.Update().Where(entwebhook.ID(id), entwebhook.DisabledReasonIsNil()).SetDisabledAt(now)
 	if got.status == http.StatusGone {

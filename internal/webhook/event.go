@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/riverqueue/river"
 
 	"github.com/picaspot/picaspot/ent"
 	"github.com/picaspot/picaspot/ent/mixin"
@@ -130,28 +131,75 @@ type ping struct {
 // commits, and never if it does not. Where there are none it is a query of a small
 // table.
 func Emit(ctx context.Context, tx *store.Tx, event Event, data any) error {
-	enabled, err := tx.Webhook.Query().Where(entwebhook.DisabledReasonIsNil()).
-		Select(entwebhook.FieldID, entwebhook.FieldEvents).All(ctx)
-	if err != nil {
-		return fmt.Errorf("find the webhooks: %w", err)
-	}
-	enabled = slices.DeleteFunc(enabled, func(w *ent.Webhook) bool { return !slices.Contains(w.Events, string(event)) })
-	if len(enabled) == 0 {
-		return nil
-	}
-	payload, err := encode(event, data)
+	told, err := Listeners(ctx, tx)
 	if err != nil {
 		return err
 	}
-	id := mixin.NewID()
-	for _, w := range enabled {
-		if _, err := deliver(ctx, tx, tx.WebhookDelivery.Create().
-			SetWebhookID(w.ID).SetEventID(id).SetEventType(string(event)).SetPayload(payload)); err != nil {
+	return told.Emit(ctx, tx, event, data)
+}
+
+// Told are the webhooks that are enabled.
+type Told []*ent.Webhook
+
+// Listeners returns the webhooks that a transaction tells of what it does, for those
+// that do a lot at once.
+func Listeners(ctx context.Context, tx *store.Tx) (Told, error) {
+	enabled, err := tx.Webhook.Query().Where(entwebhook.DisabledReasonIsNil()).
+		Select(entwebhook.FieldID, entwebhook.FieldEvents, entwebhook.FieldLane).All(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("find the webhooks: %w", err)
+	}
+	return enabled, nil
+}
+
+// Of are those that are for one of some events.
+func (t Told) Of(events ...Event) Told {
+	var of Told
+	for _, w := range t {
+		if slices.ContainsFunc(events, func(e Event) bool { return slices.Contains(w.Events, string(e)) }) {
+			of = append(of, w)
+		}
+	}
+	return of
+}
+
+// Emit tells those of the webhooks that are for an event of it, for each of data.
+func (t Told) Emit(ctx context.Context, tx *store.Tx, event Event, data ...any) error {
+	to := t.Of(event)
+	if len(to) == 0 {
+		return nil
+	}
+	for batch := range slices.Chunk(data, emitBatch/len(to)) {
+		creates := make([]*ent.WebhookDeliveryCreate, 0, len(batch)*len(to))
+		jobs := make([]river.InsertManyParams, 0, len(batch)*len(to))
+		for _, one := range batch {
+			payload, err := encode(event, one)
+			if err != nil {
+				return err
+			}
+			eventID := mixin.NewID()
+			for _, w := range to {
+				id := mixin.NewID()
+				creates = append(creates, tx.WebhookDelivery.Create().SetID(id).SetWebhookID(w.ID).
+					SetEventID(eventID).SetEventType(string(event)).SetPayload(payload).SetNextTryAt(mixin.Now()))
+				jobs = append(jobs, river.InsertManyParams{Args: DeliverArgs{DeliveryID: id}, InsertOpts: in(w)})
+			}
+		}
+		if err := tx.WebhookDelivery.CreateBulk(creates...).Exec(ctx); err != nil {
+			return fmt.Errorf("log the deliveries: %w", err)
+		}
+		if err := tx.EnqueueMany(ctx, jobs); err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+// emitBatch bounds the deliveries of one statement.
+const emitBatch = 1000
+
+// in puts a delivery into the queue of its webhook.
+func in(w *ent.Webhook) *river.InsertOpts { return &river.InsertOpts{Queue: Queue(w.Lane)} }
 
 func encode(event Event, data any) (string, error) {
 	payload, err := json.Marshal(body{Type: event, Timestamp: mixin.Now(), Data: data})
@@ -161,11 +209,11 @@ func encode(event Event, data any) (string, error) {
 	return string(payload), nil
 }
 
-// deliver puts an event on its way.
-func deliver(ctx context.Context, tx *store.Tx, of *ent.WebhookDeliveryCreate) (*ent.WebhookDelivery, error) {
-	made, err := of.SetNextTryAt(mixin.Now()).Save(ctx)
+// deliver puts an event on its way to a webhook.
+func deliver(ctx context.Context, tx *store.Tx, to *ent.Webhook, of *ent.WebhookDeliveryCreate) (*ent.WebhookDelivery, error) {
+	made, err := of.SetWebhookID(to.ID).SetNextTryAt(mixin.Now()).Save(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("log the delivery: %w", err)
 	}
-	return made, tx.Enqueue(ctx, DeliverArgs{DeliveryID: made.ID}, nil)
+	return made, tx.Enqueue(ctx, DeliverArgs{DeliveryID: made.ID}, in(to))
 }

@@ -75,11 +75,12 @@ func (s *Service) Test(ctx context.Context, id uuid.UUID) (*ent.WebhookDelivery,
 	}
 	var made *ent.WebhookDelivery
 	err = s.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		if _, err := lock(ctx, tx, id, version.Precondition{}); err != nil {
+		to, err := lock(ctx, tx, id, version.Precondition{})
+		if err != nil {
 			return err
 		}
-		made, err = deliver(ctx, tx, tx.WebhookDelivery.Create().
-			SetWebhookID(id).SetEventID(mixin.NewID()).SetEventType(string(Ping)).SetPayload(payload))
+		made, err = deliver(ctx, tx, to, tx.WebhookDelivery.Create().
+			SetEventID(mixin.NewID()).SetEventType(string(Ping)).SetPayload(payload))
 		return err
 	})
 	if err != nil {
@@ -107,7 +108,7 @@ func (s *Service) Replay(ctx context.Context, id, delivery uuid.UUID) (*ent.Webh
 		case isCut(to, of):
 			return errDisabled
 		}
-		made, err = deliver(ctx, tx, tx.WebhookDelivery.Create().SetWebhookID(id).SetEventID(of.EventID).
+		made, err = deliver(ctx, tx, to, tx.WebhookDelivery.Create().SetEventID(of.EventID).
 			SetEventType(of.EventType).SetPayload(of.Payload).SetReplayOf(of.ID))
 		return err
 	})

@@ -31,7 +31,8 @@ import (
 	"github.com/picaspot/picaspot/internal/version"
 )
 
-// MaxWebhooks bounds how many there are: each change asks all of them.
+// MaxWebhooks bounds how many there are: each change asks all of them, and each has a
+// queue to itself.
 const MaxWebhooks = 50
 
 const (
@@ -99,14 +100,18 @@ func (s *Service) Create(ctx context.Context, in Create) (_ *ent.Webhook, secret
 		if _, err := tx.ExecContext(ctx, "-- name: webhook_lock\nSELECT pg_advisory_xact_lock(hashtextextended('webhooks', 0))"); err != nil {
 			return fmt.Errorf("lock the webhooks: %w", err)
 		}
-		there, err := tx.Webhook.Query().Count(ctx)
+		taken, err := tx.Webhook.Query().Select(entwebhook.FieldLane).Ints(ctx)
 		if err != nil {
-			return fmt.Errorf("count the webhooks: %w", err)
+			return fmt.Errorf("find the lanes of the webhooks: %w", err)
 		}
-		if there >= MaxWebhooks {
+		lane := 0
+		for slices.Contains(taken, lane) {
+			lane++
+		}
+		if lane == Lanes {
 			return errLimit
 		}
-		made, err = tx.Webhook.Create().SetID(id).SetURL(in.URL).SetDescription(in.Description).SetEvents(names(in.Events)).
+		made, err = tx.Webhook.Create().SetID(id).SetURL(in.URL).SetDescription(in.Description).SetEvents(names(in.Events)).SetLane(lane).
 			SetSecret(s.sealer.Seal(id.String(), []byte(secret))).SetCreatedBy(caller.UserID).Save(ctx)
 		return err
 	})

@@ -53,6 +53,8 @@ type receiver struct {
 	mu       sync.Mutex
 	got      []message
 	statuses []int
+	// hold, when it is there, is called before each answer.
+	hold func(nth int)
 }
 
 func newReceiver(t *testing.T, statuses ...int) *receiver {
@@ -65,16 +67,36 @@ func newReceiver(t *testing.T, statuses ...int) *receiver {
 		}
 		r.mu.Lock()
 		r.got = append(r.got, message{header: request.Header.Clone(), body: body})
+		nth := len(r.got)
 		status := http.StatusNoContent
 		if len(r.statuses) > 0 {
 			status, r.statuses = r.statuses[0], r.statuses[1:]
 		}
 		r.mu.Unlock()
+		if r.hold != nil {
+			r.hold(nth)
+		}
 		w.Header().Set("Location", "/elsewhere")
 		w.WriteHeader(status)
 	}))
 	t.Cleanup(r.Close)
 	return r
+}
+
+// newHoldingReceiver holds back its answers from the one with a number on, until the
+// function that it returns is called.
+func newHoldingReceiver(t *testing.T, from int) (_ *receiver, release func()) {
+	t.Helper()
+	released := make(chan struct{})
+	release = sync.OnceFunc(func() { close(released) })
+	r := newReceiver(t)
+	r.hold = func(nth int) {
+		if nth >= from {
+			<-released
+		}
+	}
+	t.Cleanup(release)
+	return r, release
 }
 
 func (r *receiver) messages() []message {

@@ -9,7 +9,8 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { chromium } from 'playwright-core'
 import { withServer } from './server.mjs'
 
-const executablePath = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome']
+const executablePath = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome',
+  '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome']
   .find((path) => path && existsSync(path))
 if (!executablePath) {
   console.error('Chromium is needed: apt-get install chromium, or set CHROMIUM to the path of a Chrome or Chromium.')
@@ -29,7 +30,8 @@ await withServer(async ({ url, folder, password }) => {
   })
   try {
     const page = await browser.newPage({ viewport: { width: 1280, height: 900 } })
-    page.setDefaultTimeout(30_000)
+    // The reference has every operation on one page, which takes a slow machine its time.
+    page.setDefaultTimeout(120_000)
     const complaints = []
     page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()))
     page.on('pageerror', (error) => complaints.push(String(error)))

@@ -26,13 +26,27 @@ function needed(key, value) {
   return /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(value?.value) ? { ...value, value: `{{${value.key}}}` } : value
 }
 
-// The converter passes by examples of parameters that several operations share.
-const { parameters } = JSON.parse(
+const contract = JSON.parse(
   execFileSync('go', ['run', './internal/apidoc/cmd/apidoc'], { cwd: root, maxBuffer: 64 << 20 }).toString(),
-).components
+)
+// The converter passes by examples of parameters that several operations share.
+const { parameters } = contract.components
 const examples = Object.fromEntries(
   Object.values(parameters).map(({ name, example, schema }) => [name, example ?? schema.example]).filter(([, example]) => example !== undefined),
 )
+
+/** Forms have the contract's example, and not one value of each enum. */
+function fill({ item, request }) {
+  item?.forEach(fill)
+  if (request?.body?.mode !== 'urlencoded') return
+  const path = `/${request.url.path.join('/')}`
+  const { example } = contract.paths[path][request.method.toLowerCase()].requestBody.content['application/x-www-form-urlencoded']
+  for (const field of request.body.urlencoded) {
+    field.disabled = !(field.key in example)
+    field.value = example[field.key] ?? ''
+  }
+}
+fill(collection)
 
 const requests = { info: collection.info, item: collection.item, auth: collection.auth }
 const made = `${JSON.stringify({ ...JSON.parse(JSON.stringify(requests, needed)), variable: variables() }, null, 1)}\n`

@@ -15,9 +15,9 @@ const patience = { start: 120_000, stop: 30_000 }
 
 /**
  * Builds the server, starts `picaspot dev` on a database of its own in a folder that
- * goes away afterwards, calls use, and stops it.
+ * goes away afterwards, calls use, and stops it. Settings are further variables.
  */
-export async function withServer(use) {
+export async function withServer(use, settings = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'picaspot-contract-'))
   // PostgreSQL, which does not run as root, has to pass through.
   chmodSync(folder, 0o755)
@@ -35,6 +35,7 @@ export async function withServer(use) {
       PICASPOT_HTTP_ADDR: `127.0.0.1:${http}`,
       PICASPOT_OPS_ADDR: `127.0.0.1:${ops}`,
       PICASPOT_PUBLIC_URL: `http://127.0.0.1:${http}`,
+      ...settings,
     }
     server = spawn(binary, ['dev'], { detached: true, stdio: ['ignore', output, output], env })
     const url = env.PICASPOT_PUBLIC_URL
@@ -72,7 +73,8 @@ function hasEnded(server) {
   return server.exitCode !== null || server.signalCode !== null
 }
 
-function freePort() {
+/** A port of this machine that nobody listens on. */
+export function freePort() {
   return new Promise((resolve, reject) => {
     const probe = createServer()
     probe.on('error', reject)

@@ -107,7 +107,7 @@ export function createPicaspotClient(config: ClientConfig): PicaspotClient {
   })
 
   async function call(method: string, path: string, options: UntypedOptions = {}): Promise<Result<unknown>> {
-    const { retry, body, onProgress, signal = null, ...rest } = options
+    const { retry, body, onProgress, signal = null, stream = false, ...rest } = options
     const traits = operations[`${method} ${path}`] ?? {}
     const given = new Headers({ ...headers, ...rest.headers }).get('Content-Type')
     const encoded = encodeBody(body, { given, traits })
@@ -128,7 +128,8 @@ export function createPicaspotClient(config: ClientConfig): PicaspotClient {
       },
     })
     if (!response) throw new TypeError(`${method} ${path} was not sent.`)
-    return { data: await read(response, traits, signal), etag: response.headers.get('ETag') ?? undefined, response }
+    const data = stream ? response.body : await read(response, traits, signal)
+    return { data, etag: response.headers.get('ETag') ?? undefined, response }
   }
 
   /** Sends a request with what it needs, as often as it needs, and answers with a success or a 304. */

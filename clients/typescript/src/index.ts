@@ -3,9 +3,13 @@ export {
   type AttemptUpload,
   type PollOptions,
   pollAttempt,
+  type StreamOptions,
+  streamAttempt,
   uploadAttempt,
   type WaitOptions,
+  type WatchOptions,
   waitForAttempt,
+  watchAttempt,
 } from './attempts.js'
 export type { NativeFile } from './body.js'
 export { type ClientConfig, type Credentials, createPicaspotClient, type PicaspotClient } from './client.js'

@@ -103,6 +103,8 @@ export type Call<M extends Method> = <P extends PathFor<M>>(
 export type UntypedCall = (path: string, options?: UntypedOptions) => Promise<Result<unknown>>
 
 export interface UntypedOptions extends CallOptions, UploadOptions {
+  /** Answers with the body as a stream that nobody has read. */
+  stream?: boolean
   params?: {
     path?: Record<string, unknown>
     query?: Record<string, unknown>

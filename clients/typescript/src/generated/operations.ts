@@ -38,6 +38,7 @@ export const operations: Readonly<Record<string, Traits>> = {
   'GET /api/v1/landmarks/{landmark_id}/image': { answer: 'file' },
   'GET /api/v1/tiles/landmarks/{z}/{x}/{y}': { answer: 'file' },
   'POST /api/v1/landmarks/{landmark_id}/attempts': { idempotencyKey: true, contentType: 'multipart/form-data' },
+  'GET /api/v1/attempts/{attempt_id}/events': { answer: 'text' },
   'GET /api/v1/attempts/{attempt_id}/photo': { answer: 'file' },
   'PATCH /api/v1/unlocks/{unlock_id}': { contentType: 'application/merge-patch+json' },
   'POST /api/v1/reports': { idempotencyKey: true },

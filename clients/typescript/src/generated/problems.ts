@@ -72,6 +72,7 @@ export type ProblemCode =
   | 'subject_unknown'
   | 'timeout'
   | 'too_many_attempts'
+  | 'too_many_streams'
   | 'unauthenticated'
   | 'unsupported_media_type'
   | 'username_taken'

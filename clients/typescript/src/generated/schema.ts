@@ -876,7 +876,8 @@ export interface paths {
         /**
          * Hand in a photo
          * @description A photo that was taken at the landmark, with the position that the device claims. The attempt
-         *     is stored and verified by a job; ask for it again until its `status` is no longer `pending`.
+         *     is stored and verified by a job: follow it (`GET /api/v1/attempts/{attempt_id}/events`), or ask for
+         *     it again, until its `status` is no longer `pending`.
          *     JPEG, PNG or WebP, up to 20 MB and 50 megapixels. The photo's own EXIF position and time are
          *     compared with the claim; where they are missing the attempt goes to a moderator.
          */
@@ -922,6 +923,40 @@ export interface paths {
          * @description Its state, each check's score and reason, and the unlock that came of it.
          */
         get: operations["getAttempt"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/attempts/{attempt_id}/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The attempt's id. */
+                attempt_id: components["parameters"]["AttemptID"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Follow an attempt
+         * @description A stream of server-sent events (HTML standard, section 9.2): the attempt as it is, and again each
+         *     time that it changed, until its `status` is no longer `pending`. Then the stream ends.
+         *     - An event is named `attempt`. Its `data` is the `Attempt` that `GET /api/v1/attempts/{attempt_id}`
+         *       answers with, in one line of JSON; its `id` is the version of it.
+         *     - Who was cut off asks again with the last `id` in `Last-Event-ID`, and is not told what they know.
+         *       Once there is nothing left to tell, that is answered with 204, on which an EventSource gives up.
+         *     - `retry` says how many milliseconds to wait before that. A comment comes every 15 seconds, by
+         *       which a connection that is dead can be told from one on which nothing happens.
+         *     - It also ends, undecided, when the session does, when the server restarts, and after an hour.
+         *
+         *     An account may have ten streams at once (429, `too_many_streams`), and a server has room for a
+         *     number of them (503, `busy`). The attempt can be asked for all the same.
+         */
+        get: operations["followAttempt"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1050,7 +1085,11 @@ export interface paths {
             };
             cookie?: never;
         };
-        get?: never;
+        /**
+         * Get a report
+         * @description A report, with the `ETag` that a decision about it may name.
+         */
+        get: operations["getReport"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2447,6 +2486,11 @@ export interface components {
         };
         /** @enum {string} */
         AttemptStatus: "pending" | "succeeded" | "failed" | "needs_review";
+        /**
+         * @description Server-sent events, of which each has the name `attempt`, the attempt's version as its `id`, and
+         *     an `Attempt` in one line of JSON as its `data`.
+         */
+        AttemptEvents: string;
         AttemptCreate: {
             /**
              * Format: binary
@@ -3141,7 +3185,7 @@ export interface components {
          * @example curator
          */
         RoleName: string;
-        /** @description The refresh token of a browser that logged in with `cookie`. */
+        /** @description The refresh token of a browser that logged in with `cookie`. The one in the body goes before it. */
         RefreshCookie: string;
         /** @description What to sort by. */
         SessionSortBy: "last_used_at" | "created_at";
@@ -3174,7 +3218,10 @@ export interface components {
          * @example 1000
          */
         RadiusMeters: number;
-        /** @description Number of the page, from 1. Not together with `cursor`. */
+        /**
+         * @description Number of the page, from 1. Pages reach 100000 items deep, whatever their size. Not together
+         *     with `cursor`, which goes on from there.
+         */
         Page: number;
         /** @description Items on a page. */
         Size: number;
@@ -3307,6 +3354,7 @@ export type LandmarkProperties = components['schemas']['LandmarkProperties'];
 export type UnlockTile = components['schemas']['UnlockTile'];
 export type UnlockCell = components['schemas']['UnlockCell'];
 export type AttemptStatus = components['schemas']['AttemptStatus'];
+export type AttemptEvents = components['schemas']['AttemptEvents'];
 export type AttemptCreate = components['schemas']['AttemptCreate'];
 export type AttemptPhoto = components['schemas']['AttemptPhoto'];
 export type CheckOutcome = components['schemas']['CheckOutcome'];
@@ -3386,6 +3434,7 @@ export interface operations {
                 };
             };
             400: components["responses"]["BadRequest"];
+            403: components["responses"]["Forbidden"];
             413: components["responses"]["ContentTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["UnprocessableContent"];
@@ -3420,6 +3469,7 @@ export interface operations {
                 content?: never;
             };
             400: components["responses"]["BadRequest"];
+            403: components["responses"]["Forbidden"];
             409: components["responses"]["Conflict"];
             413: components["responses"]["ContentTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
@@ -3462,6 +3512,7 @@ export interface operations {
                 };
             };
             400: components["responses"]["BadRequest"];
+            403: components["responses"]["Forbidden"];
             413: components["responses"]["ContentTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             429: components["responses"]["TooManyRequests"];
@@ -3510,6 +3561,7 @@ export interface operations {
             };
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             413: components["responses"]["ContentTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             429: components["responses"]["TooManyRequests"];
@@ -3558,6 +3610,7 @@ export interface operations {
             };
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             413: components["responses"]["ContentTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             429: components["responses"]["TooManyRequests"];
@@ -3571,7 +3624,7 @@ export interface operations {
             header?: never;
             path?: never;
             cookie?: {
-                /** @description The refresh token of a browser that logged in with `cookie`. */
+                /** @description The refresh token of a browser that logged in with `cookie`. The one in the body goes before it. */
                 "__Secure-picaspot_refresh"?: components["parameters"]["RefreshCookie"];
             };
         };
@@ -3699,6 +3752,7 @@ export interface operations {
                 };
             };
             400: components["responses"]["BadRequest"];
+            403: components["responses"]["Forbidden"];
             413: components["responses"]["ContentTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             429: components["responses"]["TooManyRequests"];
@@ -3733,6 +3787,7 @@ export interface operations {
                 content?: never;
             };
             400: components["responses"]["BadRequest"];
+            403: components["responses"]["Forbidden"];
             413: components["responses"]["ContentTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["UnprocessableContent"];
@@ -3780,7 +3835,6 @@ export interface operations {
             304: components["responses"]["NotModified"];
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
-            403: components["responses"]["Forbidden"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalServerError"];
             503: components["responses"]["ServiceUnavailable"];
@@ -3911,6 +3965,7 @@ export interface operations {
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
             413: components["responses"]["ContentTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["UnprocessableContent"];
@@ -4001,7 +4056,6 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             413: components["responses"]["ContentTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["UnprocessableContent"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalServerError"];
             503: components["responses"]["ServiceUnavailable"];
@@ -4038,7 +4092,10 @@ export interface operations {
                 sort_by?: components["parameters"]["SessionSortBy"];
                 /** @description Ascending or descending; descending by default for times, ascending for the rest. */
                 sort_order?: components["parameters"]["SortOrder"];
-                /** @description Number of the page, from 1. Not together with `cursor`. */
+                /**
+                 * @description Number of the page, from 1. Pages reach 100000 items deep, whatever their size. Not together
+                 *     with `cursor`, which goes on from there.
+                 */
                 page?: components["parameters"]["Page"];
                 /** @description Items on a page. */
                 size?: components["parameters"]["Size"];
@@ -4084,7 +4141,6 @@ export interface operations {
             };
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
-            403: components["responses"]["Forbidden"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalServerError"];
             503: components["responses"]["ServiceUnavailable"];
@@ -4345,7 +4401,6 @@ export interface operations {
             };
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
-            403: components["responses"]["Forbidden"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalServerError"];
             503: components["responses"]["ServiceUnavailable"];
@@ -4408,7 +4463,10 @@ export interface operations {
                 sort_by?: "created_at" | "updated_at" | "name" | "relevance";
                 /** @description Ascending or descending; descending by default for times, ascending for the rest. */
                 sort_order?: components["parameters"]["SortOrder"];
-                /** @description Number of the page, from 1. Not together with `cursor`. */
+                /**
+                 * @description Number of the page, from 1. Pages reach 100000 items deep, whatever their size. Not together
+                 *     with `cursor`, which goes on from there.
+                 */
                 page?: components["parameters"]["Page"];
                 /** @description Items on a page. */
                 size?: components["parameters"]["Size"];
@@ -4543,7 +4601,10 @@ export interface operations {
                 is_verified?: boolean;
                 /** @description Only areas of which every landmark lies within the radius. */
                 require_all_landmarks_in_radius?: boolean;
-                /** @description Number of the page, from 1. Not together with `cursor`. */
+                /**
+                 * @description Number of the page, from 1. Pages reach 100000 items deep, whatever their size. Not together
+                 *     with `cursor`, which goes on from there.
+                 */
                 page?: components["parameters"]["Page"];
                 /** @description Items on a page. */
                 size?: components["parameters"]["Size"];
@@ -4755,7 +4816,10 @@ export interface operations {
                 sort_by?: components["parameters"]["LandmarkSortBy"];
                 /** @description Ascending or descending; descending by default for times, ascending for the rest. */
                 sort_order?: components["parameters"]["SortOrder"];
-                /** @description Number of the page, from 1. Not together with `cursor`. */
+                /**
+                 * @description Number of the page, from 1. Pages reach 100000 items deep, whatever their size. Not together
+                 *     with `cursor`, which goes on from there.
+                 */
                 page?: components["parameters"]["Page"];
                 /** @description Items on a page. */
                 size?: components["parameters"]["Size"];
@@ -4897,7 +4961,6 @@ export interface operations {
             404: components["responses"]["NotFound"];
             413: components["responses"]["ContentTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["UnprocessableContent"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalServerError"];
             503: components["responses"]["ServiceUnavailable"];
@@ -5044,7 +5107,10 @@ export interface operations {
                 sort_by?: components["parameters"]["LandmarkSortBy"];
                 /** @description Ascending or descending; descending by default for times, ascending for the rest. */
                 sort_order?: components["parameters"]["SortOrder"];
-                /** @description Number of the page, from 1. Not together with `cursor`. */
+                /**
+                 * @description Number of the page, from 1. Pages reach 100000 items deep, whatever their size. Not together
+                 *     with `cursor`, which goes on from there.
+                 */
                 page?: components["parameters"]["Page"];
                 /** @description Items on a page. */
                 size?: components["parameters"]["Size"];
@@ -5204,7 +5270,10 @@ export interface operations {
                 require_all_landmarks_in_radius?: boolean;
                 /** @description Also the landmarks beyond the radius that share an area with one inside it. */
                 load_from_same_area?: boolean;
-                /** @description Number of the page, from 1. Not together with `cursor`. */
+                /**
+                 * @description Number of the page, from 1. Pages reach 100000 items deep, whatever their size. Not together
+                 *     with `cursor`, which goes on from there.
+                 */
                 page?: components["parameters"]["Page"];
                 /** @description Items on a page. */
                 size?: components["parameters"]["Size"];
@@ -5510,7 +5579,6 @@ export interface operations {
             404: components["responses"]["NotFound"];
             413: components["responses"]["ContentTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["UnprocessableContent"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalServerError"];
             503: components["responses"]["ServiceUnavailable"];
@@ -5911,7 +5979,10 @@ export interface operations {
                 sort_by?: "created_at" | "updated_at";
                 /** @description Ascending or descending; descending by default for times, ascending for the rest. */
                 sort_order?: components["parameters"]["SortOrder"];
-                /** @description Number of the page, from 1. Not together with `cursor`. */
+                /**
+                 * @description Number of the page, from 1. Pages reach 100000 items deep, whatever their size. Not together
+                 *     with `cursor`, which goes on from there.
+                 */
                 page?: components["parameters"]["Page"];
                 /** @description Items on a page. */
                 size?: components["parameters"]["Size"];
@@ -6046,6 +6117,47 @@ export interface operations {
             503: components["responses"]["ServiceUnavailable"];
         };
     };
+    followAttempt: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The `id` of the last event that the client has seen. One that is not known counts as none. */
+                "Last-Event-ID"?: string;
+            };
+            path: {
+                /** @description The attempt's id. */
+                attempt_id: components["parameters"]["AttemptID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The events, as they happen. */
+            200: {
+                headers: {
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": components["schemas"]["AttemptEvents"];
+                };
+            };
+            /** @description The client has seen the last event. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
     getAttemptPhoto: {
         parameters: {
             query?: never;
@@ -6093,7 +6205,10 @@ export interface operations {
                 sort_by?: "created_at" | "updated_at";
                 /** @description Ascending or descending; descending by default for times, ascending for the rest. */
                 sort_order?: components["parameters"]["SortOrder"];
-                /** @description Number of the page, from 1. Not together with `cursor`. */
+                /**
+                 * @description Number of the page, from 1. Pages reach 100000 items deep, whatever their size. Not together
+                 *     with `cursor`, which goes on from there.
+                 */
                 page?: components["parameters"]["Page"];
                 /** @description Items on a page. */
                 size?: components["parameters"]["Size"];
@@ -6332,7 +6447,10 @@ export interface operations {
                 sort_by?: "created_at" | "updated_at";
                 /** @description Ascending or descending. */
                 sort_order?: components["parameters"]["AscendingOrder"];
-                /** @description Number of the page, from 1. Not together with `cursor`. */
+                /**
+                 * @description Number of the page, from 1. Pages reach 100000 items deep, whatever their size. Not together
+                 *     with `cursor`, which goes on from there.
+                 */
                 page?: components["parameters"]["Page"];
                 /** @description Items on a page. */
                 size?: components["parameters"]["Size"];
@@ -6382,6 +6500,58 @@ export interface operations {
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    getReport: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The `ETag` of the version that the client has; the answer is 304 when it is still current. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path: {
+                /** @description The report's id. */
+                report_id: components["parameters"]["ReportID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The report. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01932c07-209c-7f7e-8d0a-7e1b5f1f0c11",
+                     *       "reporter_id": "01932c06-61f0-7c64-9c30-0e7a54ad5d10",
+                     *       "subject_type": "landmark",
+                     *       "subject_id": "01932c09-5a57-7a31-b3a0-6b6b0b7a6d21",
+                     *       "reason": "private_place",
+                     *       "comment": "This is my garden.",
+                     *       "status": "open",
+                     *       "action": "none",
+                     *       "note": "",
+                     *       "resolved_by": null,
+                     *       "resolved_at": null,
+                     *       "created_at": "2026-11-01T09:30:00Z",
+                     *       "updated_at": "2026-11-01T09:30:00Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Report"];
+                };
+            };
+            304: components["responses"]["NotModified"];
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalServerError"];
             503: components["responses"]["ServiceUnavailable"];
@@ -6470,7 +6640,10 @@ export interface operations {
                 sort_by?: "created_at" | "updated_at" | "username";
                 /** @description Ascending or descending; descending by default for times, ascending for the rest. */
                 sort_order?: components["parameters"]["SortOrder"];
-                /** @description Number of the page, from 1. Not together with `cursor`. */
+                /**
+                 * @description Number of the page, from 1. Pages reach 100000 items deep, whatever their size. Not together
+                 *     with `cursor`, which goes on from there.
+                 */
                 page?: components["parameters"]["Page"];
                 /** @description Items on a page. */
                 size?: components["parameters"]["Size"];
@@ -6857,7 +7030,10 @@ export interface operations {
                 sort_by?: "deleted_at";
                 /** @description Ascending or descending; descending by default for times, ascending for the rest. */
                 sort_order?: components["parameters"]["SortOrder"];
-                /** @description Number of the page, from 1. Not together with `cursor`. */
+                /**
+                 * @description Number of the page, from 1. Pages reach 100000 items deep, whatever their size. Not together
+                 *     with `cursor`, which goes on from there.
+                 */
                 page?: components["parameters"]["Page"];
                 /** @description Items on a page. */
                 size?: components["parameters"]["Size"];
@@ -6921,7 +7097,10 @@ export interface operations {
                 sort_by?: "name";
                 /** @description Ascending or descending. */
                 sort_order?: components["parameters"]["AscendingOrder"];
-                /** @description Number of the page, from 1. Not together with `cursor`. */
+                /**
+                 * @description Number of the page, from 1. Pages reach 100000 items deep, whatever their size. Not together
+                 *     with `cursor`, which goes on from there.
+                 */
                 page?: components["parameters"]["Page"];
                 /** @description Items on a page. */
                 size?: components["parameters"]["Size"];
@@ -7140,7 +7319,6 @@ export interface operations {
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
             412: components["responses"]["PreconditionFailed"];
-            422: components["responses"]["UnprocessableContent"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalServerError"];
             503: components["responses"]["ServiceUnavailable"];
@@ -7300,7 +7478,10 @@ export interface operations {
                 sort_by?: "permission";
                 /** @description Ascending or descending. */
                 sort_order?: components["parameters"]["AscendingOrder"];
-                /** @description Number of the page, from 1. Not together with `cursor`. */
+                /**
+                 * @description Number of the page, from 1. Pages reach 100000 items deep, whatever their size. Not together
+                 *     with `cursor`, which goes on from there.
+                 */
                 page?: components["parameters"]["Page"];
                 /** @description Items on a page. */
                 size?: components["parameters"]["Size"];
@@ -7445,7 +7626,6 @@ export interface operations {
             412: components["responses"]["PreconditionFailed"];
             413: components["responses"]["ContentTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["UnprocessableContent"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalServerError"];
             503: components["responses"]["ServiceUnavailable"];
@@ -7502,7 +7682,6 @@ export interface operations {
             404: components["responses"]["NotFound"];
             413: components["responses"]["ContentTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["UnprocessableContent"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalServerError"];
             503: components["responses"]["ServiceUnavailable"];
@@ -7515,7 +7694,10 @@ export interface operations {
                 sort_by?: "version";
                 /** @description Ascending or descending; descending by default for times, ascending for the rest. */
                 sort_order?: components["parameters"]["SortOrder"];
-                /** @description Number of the page, from 1. Not together with `cursor`. */
+                /**
+                 * @description Number of the page, from 1. Pages reach 100000 items deep, whatever their size. Not together
+                 *     with `cursor`, which goes on from there.
+                 */
                 page?: components["parameters"]["Page"];
                 /** @description Items on a page. */
                 size?: components["parameters"]["Size"];
@@ -7605,7 +7787,6 @@ export interface operations {
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
             412: components["responses"]["PreconditionFailed"];
-            422: components["responses"]["UnprocessableContent"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalServerError"];
             503: components["responses"]["ServiceUnavailable"];
@@ -7632,7 +7813,10 @@ export interface operations {
                 sort_by?: "created_at";
                 /** @description Ascending or descending; descending by default for times, ascending for the rest. */
                 sort_order?: components["parameters"]["SortOrder"];
-                /** @description Number of the page, from 1. Not together with `cursor`. */
+                /**
+                 * @description Number of the page, from 1. Pages reach 100000 items deep, whatever their size. Not together
+                 *     with `cursor`, which goes on from there.
+                 */
                 page?: components["parameters"]["Page"];
                 /** @description Items on a page. */
                 size?: components["parameters"]["Size"];
@@ -7739,7 +7923,10 @@ export interface operations {
                 sort_by?: "created_at";
                 /** @description Ascending or descending. */
                 sort_order?: components["parameters"]["AscendingOrder"];
-                /** @description Number of the page, from 1. Not together with `cursor`. */
+                /**
+                 * @description Number of the page, from 1. Pages reach 100000 items deep, whatever their size. Not together
+                 *     with `cursor`, which goes on from there.
+                 */
                 page?: components["parameters"]["Page"];
                 /** @description Items on a page. */
                 size?: components["parameters"]["Size"];
@@ -8150,7 +8337,10 @@ export interface operations {
                 sort_by?: "created_at";
                 /** @description Ascending or descending; descending by default for times, ascending for the rest. */
                 sort_order?: components["parameters"]["SortOrder"];
-                /** @description Number of the page, from 1. Not together with `cursor`. */
+                /**
+                 * @description Number of the page, from 1. Pages reach 100000 items deep, whatever their size. Not together
+                 *     with `cursor`, which goes on from there.
+                 */
                 page?: components["parameters"]["Page"];
                 /** @description Items on a page. */
                 size?: components["parameters"]["Size"];

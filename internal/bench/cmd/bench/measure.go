@@ -42,9 +42,9 @@ type probe struct {
 // row is what was measured of a probe.
 type row struct {
 	probe
-	results     []bench.Result
-	allocations []float64
-	ratios      []float64
+	results []bench.Result
+	used    []usage // for each request
+	ratios  []float64
 }
 
 type table struct {
@@ -62,7 +62,9 @@ func (w *world) measure(ctx context.Context) (table, error) {
 		return t, err
 	}
 	for _, group := range groups {
-		group = slices.DeleteFunc(group, func(p probe) bool { return !strings.Contains(p.name+p.beside, w.only) })
+		if !slices.ContainsFunc(group, func(p probe) bool { return strings.Contains(p.name, w.only) }) {
+			continue
+		}
 		rows := make([]row, len(group))
 		for i, p := range group {
 			rows[i].probe = p
@@ -73,13 +75,13 @@ func (w *world) measure(ctx context.Context) (table, error) {
 				if r.once && round == 0 || r.rounds > 0 && round > r.rounds {
 					continue
 				}
-				result, allocations, err := w.load(ctx, r.probe, round)
+				result, used, err := w.load(ctx, r.probe, round)
 				if err != nil {
 					return t, fmt.Errorf("%s: %w", r.name, err)
 				}
 				fmt.Fprintf(os.Stderr, "round %d, %s: %.0f/s, p50 %s, p99 %s\n", round, r.name, result.PerSec, result.P50, result.P99)
 				if round > 0 {
-					r.results, r.allocations = append(r.results, result), append(r.allocations, allocations)
+					r.results, r.used = append(r.results, result), append(r.used, used)
 				}
 			}
 			if round == 0 {
@@ -101,10 +103,10 @@ func (w *world) measure(ctx context.Context) (table, error) {
 
 // load puts a load on a probe's server, from a process of its own, so that what the
 // client allocates does not count.
-func (w *world) load(ctx context.Context, p probe, round int) (bench.Result, float64, error) {
+func (w *world) load(ctx context.Context, p probe, round int) (bench.Result, usage, error) {
 	u, err := url.Parse(p.server.url)
 	if err != nil {
-		return bench.Result{}, 0, err
+		return bench.Result{}, usage{}, err
 	}
 	paths := p.paths
 	if p.once {
@@ -128,31 +130,32 @@ func (w *world) load(ctx context.Context, p probe, round int) (bench.Result, flo
 	}
 	input, err := json.Marshal(l)
 	if err != nil {
-		return bench.Result{}, 0, err
+		return bench.Result{}, usage{}, err
 	}
 	executable, err := os.Executable()
 	if err != nil {
-		return bench.Result{}, 0, err
+		return bench.Result{}, usage{}, err
 	}
-	before, err := p.server.mallocs(ctx)
+	before, err := p.server.usage(ctx)
 	if err != nil {
-		return bench.Result{}, 0, err
+		return bench.Result{}, usage{}, err
 	}
 	command := exec.CommandContext(ctx, executable, "-load")
 	command.Stdin, command.Stderr = bytes.NewReader(input), os.Stderr
 	output, err := command.Output()
 	if err != nil {
-		return bench.Result{}, 0, err
+		return bench.Result{}, usage{}, err
 	}
-	after, err := p.server.mallocs(ctx)
+	after, err := p.server.usage(ctx)
 	if err != nil {
-		return bench.Result{}, 0, err
+		return bench.Result{}, usage{}, err
 	}
 	var result bench.Result
 	if err := json.Unmarshal(output, &result); err != nil {
-		return bench.Result{}, 0, err
+		return bench.Result{}, usage{}, err
 	}
-	return result, (after - before) / float64(result.Requests), nil
+	requests := float64(result.Requests)
+	return result, usage{mallocs: (after.mallocs - before.mallocs) / requests, cpu: (after.cpu - before.cpu) / requests}, nil
 }
 
 // cursorDepth is how many pages of 20 the deep cursor has gone.

@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/picaspot/picaspot/internal/config"
@@ -89,29 +90,49 @@ func freeAddr(ctx context.Context) (string, error) {
 	return listener.Addr().String(), listener.Close()
 }
 
-// mallocs is how many objects the server has allocated so far.
-func (s *server) mallocs(ctx context.Context) (float64, error) {
+// usage is what a server has used since it started.
+type usage struct {
+	mallocs float64 // objects
+	cpu     float64 // seconds
+}
+
+// usage asks the server's process, or this one.
+func (s *server) usage(ctx context.Context) (usage, error) {
 	if s.ops == "" {
 		var stats runtime.MemStats
 		runtime.ReadMemStats(&stats)
-		return float64(stats.Mallocs), nil
+		var times syscall.Rusage
+		err := syscall.Getrusage(syscall.RUSAGE_SELF, &times)
+		nanos := times.Utime.Nano() + times.Stime.Nano()
+		return usage{mallocs: float64(stats.Mallocs), cpu: float64(nanos) / 1e9}, err
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.ops+"/metrics", nil)
 	if err != nil {
-		return 0, err
+		return usage{}, err
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return 0, err
+		return usage{}, err
 	}
 	defer response.Body.Close()
+	var u usage
 	lines := bufio.NewScanner(response.Body)
 	for lines.Scan() {
-		if text, ok := strings.CutPrefix(lines.Text(), "go_memstats_mallocs_total "); ok {
-			return strconv.ParseFloat(text, 64)
+		name, value, _ := strings.Cut(lines.Text(), " ")
+		switch name {
+		case "go_memstats_mallocs_total":
+			u.mallocs, err = strconv.ParseFloat(value, 64)
+		case "process_cpu_seconds_total":
+			u.cpu, err = strconv.ParseFloat(value, 64)
+		}
+		if err != nil {
+			return usage{}, err
 		}
 	}
-	return 0, fmt.Errorf("no count of allocations: %w", lines.Err())
+	if u.mallocs == 0 || u.cpu == 0 {
+		return usage{}, errors.New("the server does not tell what it has used")
+	}
+	return u, lines.Err()
 }
 
 // memory is the resident memory of the server now and at its peak, in bytes; 0 where

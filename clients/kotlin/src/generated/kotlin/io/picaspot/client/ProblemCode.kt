@@ -74,6 +74,7 @@ public object ProblemCode {
     public const val SUBJECT_UNKNOWN: String = "subject_unknown"
     public const val TIMEOUT: String = "timeout"
     public const val TOO_MANY_ATTEMPTS: String = "too_many_attempts"
+    public const val TOO_MANY_STREAMS: String = "too_many_streams"
     public const val UNAUTHENTICATED: String = "unauthenticated"
     public const val UNSUPPORTED_MEDIA_TYPE: String = "unsupported_media_type"
     public const val USERNAME_TAKEN: String = "username_taken"

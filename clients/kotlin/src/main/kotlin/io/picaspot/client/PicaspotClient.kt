@@ -17,7 +17,7 @@ import okhttp3.OkHttpClient
  * is none, and ends when its coroutine is cancelled. It is safe for use by many threads,
  * and needs not be closed.
  */
-public class PicaspotClient private constructor(private val caller: Caller) : Apis(caller) {
+public class PicaspotClient private constructor(internal val caller: Caller) : Apis(caller) {
     /**
      * Makes a client of the server at [baseUrl].
      *

@@ -95,6 +95,13 @@ fun Interceptor.Chain.answer(
     .body(body.toResponseBody(contentType.toMediaType()))
     .build()
 
+/** An attempt as the server answers with it. */
+fun attempt(status: String): String =
+    """{"id": "$nobody", "landmark_id": "$nobody", "user_id": "$nobody", "status": "$status", "latitude": 1, "longitude": 2, """ +
+        """"accuracy_meters": null, "captured_at": null, "checks": [], "score": null, "unlock_id": null, "decided_at": null, """ +
+        """"photo": {"content_type": "image/jpeg", "bytes": 1, "width": 1, "height": 1}, """ +
+        """"created_at": "2026-11-01T09:30:00Z", "updated_at": "2026-11-01T09:30:00Z"}"""
+
 /** A name that no other test has. */
 fun unique(prefix: String): String = "$prefix-${UUID.randomUUID().toString().take(8)}"
 

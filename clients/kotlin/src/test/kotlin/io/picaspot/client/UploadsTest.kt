@@ -26,7 +26,7 @@ import kotlin.test.assertNull
 import kotlin.test.assertTrue
 import kotlin.time.Duration.Companion.milliseconds
 
-private val rapid = Polling(baseDelay = 1.milliseconds)
+private val rapid = Polling(baseDelay = 1.milliseconds, stream = false)
 
 private fun assertProgress(seen: List<Progress>, total: Int) {
     assertTrue(seen.size > 2, "${seen.size} steps")
@@ -36,13 +36,6 @@ private fun assertProgress(seen: List<Progress>, total: Int) {
 }
 
 private val pending = attempt("pending")
-
-private fun attempt(status: String) = """
-    {"id": "$nobody", "landmark_id": "$nobody", "user_id": "$nobody", "status": "$status", "latitude": 1, "longitude": 2,
-    "accuracy_meters": null, "captured_at": null, "photo": {"content_type": "image/jpeg", "bytes": 1, "width": 1, "height": 1},
-    "checks": [], "score": null, "unlock_id": null, "decided_at": null,
-    "created_at": "2026-11-01T09:30:00Z", "updated_at": "2026-11-01T09:30:00Z"}
-""".trimIndent()
 
 @ExtendWith(TestServer::class)
 class UploadsTest {
@@ -114,7 +107,7 @@ class UploadsTest {
         val recorder = Recorder(flaky("/api/v1/attempts/", 4))
         val user = asNewUser(recorder.okHttp, RetryPolicy.NONE)
         val id = user.uploadAttempt(landmark, photoAt(at).asJPEG(), at.latitude, at.longitude).id
-        assertEquals(AttemptStatus.SUCCEEDED, user.waitForAttempt(id, Polling(baseDelay = 10.milliseconds)).status)
+        assertEquals(AttemptStatus.SUCCEEDED, user.waitForAttempt(id, rapid).status)
         assertTrue(recorder.of("/api/v1/attempts/$id").size > 4)
     }
 

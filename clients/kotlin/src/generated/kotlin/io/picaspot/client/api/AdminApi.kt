@@ -216,7 +216,7 @@ public class AdminApi internal constructor(private val caller: Caller) {
      * @param requestId Only what this request did.
      * @param sortBy What to sort by.
      * @param sortOrder Ascending or descending; descending by default for times, ascending for the rest.
-     * @param page Number of the page, from 1. Not together with `cursor`.
+     * @param page Number of the page, from 1. Pages reach 100000 items deep, whatever their size. Not together with `cursor`, which goes on from there.
      * @param size Items on a page.
      * @param cursor Where to go on, as `next_cursor` of an earlier answer said; empty to start.
      */
@@ -256,7 +256,7 @@ public class AdminApi internal constructor(private val caller: Caller) {
      *
      * @param sortBy What to sort by.
      * @param sortOrder Ascending or descending.
-     * @param page Number of the page, from 1. Not together with `cursor`.
+     * @param page Number of the page, from 1. Pages reach 100000 items deep, whatever their size. Not together with `cursor`, which goes on from there.
      * @param size Items on a page.
      * @param cursor Where to go on, as `next_cursor` of an earlier answer said; empty to start.
      */
@@ -282,7 +282,7 @@ public class AdminApi internal constructor(private val caller: Caller) {
      *
      * @param sortBy What to sort by.
      * @param sortOrder Ascending or descending; descending by default for times, ascending for the rest.
-     * @param page Number of the page, from 1. Not together with `cursor`.
+     * @param page Number of the page, from 1. Pages reach 100000 items deep, whatever their size. Not together with `cursor`, which goes on from there.
      * @param size Items on a page.
      * @param cursor Where to go on, as `next_cursor` of an earlier answer said; empty to start.
      */
@@ -309,7 +309,7 @@ public class AdminApi internal constructor(private val caller: Caller) {
      * @param search Only roles whose name or description contains this, whatever its case and accents.
      * @param sortBy What to sort by.
      * @param sortOrder Ascending or descending.
-     * @param page Number of the page, from 1. Not together with `cursor`.
+     * @param page Number of the page, from 1. Pages reach 100000 items deep, whatever their size. Not together with `cursor`, which goes on from there.
      * @param size Items on a page.
      * @param cursor Where to go on, as `next_cursor` of an earlier answer said; empty to start.
      */
@@ -342,7 +342,7 @@ public class AdminApi internal constructor(private val caller: Caller) {
      * @param search Only what has all of these words in its name, of which the last one may go on. An unlock has the name of its landmark.
      * @param sortBy What to sort by.
      * @param sortOrder Ascending or descending; descending by default for times, ascending for the rest.
-     * @param page Number of the page, from 1. Not together with `cursor`.
+     * @param page Number of the page, from 1. Pages reach 100000 items deep, whatever their size. Not together with `cursor`, which goes on from there.
      * @param size Items on a page.
      * @param cursor Where to go on, as `next_cursor` of an earlier answer said; empty to start.
      */
@@ -381,7 +381,7 @@ public class AdminApi internal constructor(private val caller: Caller) {
      * @param search Only accounts whose name, shown or not, or address contains this, whatever its case and accents; of one or two characters, those with a word that begins so.
      * @param sortBy What to sort by.
      * @param sortOrder Ascending or descending; descending by default for times, ascending for the rest.
-     * @param page Number of the page, from 1. Not together with `cursor`.
+     * @param page Number of the page, from 1. Pages reach 100000 items deep, whatever their size. Not together with `cursor`, which goes on from there.
      * @param size Items on a page.
      * @param cursor Where to go on, as `next_cursor` of an earlier answer said; empty to start.
      */
@@ -416,7 +416,7 @@ public class AdminApi internal constructor(private val caller: Caller) {
      * @param eventType Only deliveries of this event.
      * @param sortBy What to sort by.
      * @param sortOrder Ascending or descending; descending by default for times, ascending for the rest.
-     * @param page Number of the page, from 1. Not together with `cursor`.
+     * @param page Number of the page, from 1. Pages reach 100000 items deep, whatever their size. Not together with `cursor`, which goes on from there.
      * @param size Items on a page.
      * @param cursor Where to go on, as `next_cursor` of an earlier answer said; empty to start.
      */
@@ -448,7 +448,7 @@ public class AdminApi internal constructor(private val caller: Caller) {
      *
      * @param sortBy What to sort by.
      * @param sortOrder Ascending or descending.
-     * @param page Number of the page, from 1. Not together with `cursor`.
+     * @param page Number of the page, from 1. Pages reach 100000 items deep, whatever their size. Not together with `cursor`, which goes on from there.
      * @param size Items on a page.
      * @param cursor Where to go on, as `next_cursor` of an earlier answer said; empty to start.
      */

@@ -114,7 +114,7 @@ public class LandmarksApi internal constructor(private val caller: Caller) {
      * @param search Only what has these words, as they are typed or mistyped: `old lighthouse`, `lighthuose`, `東京`.
      * @param sortBy What to sort by; `relevance` with `search`, and `created_at` without, unless it is given. Names are sorted regardless of case and accents, and those of the same difficulty by `created_at`.
      * @param sortOrder Ascending or descending; descending by default for times, ascending for the rest.
-     * @param page Number of the page, from 1. Not together with `cursor`.
+     * @param page Number of the page, from 1. Pages reach 100000 items deep, whatever their size. Not together with `cursor`, which goes on from there.
      * @param size Items on a page.
      * @param cursor Where to go on, as `next_cursor` of an earlier answer said; empty to start.
      */
@@ -158,7 +158,7 @@ public class LandmarksApi internal constructor(private val caller: Caller) {
      * @param unlocked Only those that the caller has, or has not, unlocked.
      * @param requireAllLandmarksInRadius Only landmarks of areas of which every landmark lies within the radius.
      * @param loadFromSameArea Also the landmarks beyond the radius that share an area with one inside it.
-     * @param page Number of the page, from 1. Not together with `cursor`.
+     * @param page Number of the page, from 1. Pages reach 100000 items deep, whatever their size. Not together with `cursor`, which goes on from there.
      * @param size Items on a page.
      * @param cursor Where to go on, as `next_cursor` of an earlier answer said; empty to start.
      */

@@ -130,7 +130,7 @@ public class MeApi internal constructor(private val caller: Caller) {
      *
      * @param sortBy What to sort by.
      * @param sortOrder Ascending or descending; descending by default for times, ascending for the rest.
-     * @param page Number of the page, from 1. Not together with `cursor`.
+     * @param page Number of the page, from 1. Pages reach 100000 items deep, whatever their size. Not together with `cursor`, which goes on from there.
      * @param size Items on a page.
      * @param cursor Where to go on, as `next_cursor` of an earlier answer said; empty to start.
      */

@@ -35,6 +35,23 @@ public class ModerationApi internal constructor(private val caller: Caller) {
     )
 
     /**
+     * Get a report: `GET /api/v1/moderation/reports/{report_id}`.
+     *
+     * A report, with the `ETag` that a decision about it may name. 
+     *
+     * @param reportId The report's id.
+     * @param ifNoneMatch The `ETag` of the version that the client has; the answer is 304 when it is still current.
+     */
+    public suspend fun getReport(
+        reportId: java.util.UUID,
+        ifNoneMatch: kotlin.String? = null,
+    ): Answer<Report> = caller.call(
+        Operation("GET", "/api/v1/moderation/reports/{report_id}")
+            .path("report_id", reportId)
+            .header("If-None-Match", ifNoneMatch)
+    )
+
+    /**
      * List reports: `GET /api/v1/moderation/reports`.
      *
      * The queue of the moderators, oldest first unless `sort_order` says otherwise. 
@@ -46,7 +63,7 @@ public class ModerationApi internal constructor(private val caller: Caller) {
      * @param search Only reports with all of these words in the comment or the note, of which the last one may go on.
      * @param sortBy What to sort by.
      * @param sortOrder Ascending or descending.
-     * @param page Number of the page, from 1. Not together with `cursor`.
+     * @param page Number of the page, from 1. Pages reach 100000 items deep, whatever their size. Not together with `cursor`, which goes on from there.
      * @param size Items on a page.
      * @param cursor Where to go on, as `next_cursor` of an earlier answer said; empty to start.
      */

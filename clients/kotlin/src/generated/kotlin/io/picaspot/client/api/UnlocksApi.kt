@@ -21,7 +21,7 @@ public class UnlocksApi internal constructor(private val caller: Caller) {
     /**
      * Hand in a photo: `POST /api/v1/landmarks/{landmark_id}/attempts`.
      *
-     * A photo that was taken at the landmark, with the position that the device claims. The attempt is stored and verified by a job; ask for it again until its `status` is no longer `pending`. JPEG, PNG or WebP, up to 20 MB and 50 megapixels. The photo's own EXIF position and time are compared with the claim; where they are missing the attempt goes to a moderator. 
+     * A photo that was taken at the landmark, with the position that the device claims. The attempt is stored and verified by a job: follow it (`GET /api/v1/attempts/{attempt_id}/events`), or ask for it again, until its `status` is no longer `pending`. JPEG, PNG or WebP, up to 20 MB and 50 megapixels. The photo's own EXIF position and time are compared with the claim; where they are missing the attempt goes to a moderator. 
      *
      * @param landmarkId The landmark's id.
      * @param photo JPEG, PNG or WebP.
@@ -46,6 +46,23 @@ public class UnlocksApi internal constructor(private val caller: Caller) {
             .part("longitude", longitude)
             .part("accuracy_meters", accuracyMeters)
             .part("captured_at", capturedAt)
+    )
+
+    /**
+     * Follow an attempt: `GET /api/v1/attempts/{attempt_id}/events`.
+     *
+     * A stream of server-sent events (HTML standard, section 9.2): the attempt as it is, and again each time that it changed, until its `status` is no longer `pending`. Then the stream ends. - An event is named `attempt`. Its `data` is the `Attempt` that `GET /api/v1/attempts/{attempt_id}`   answers with, in one line of JSON; its `id` is the version of it. - Who was cut off asks again with the last `id` in `Last-Event-ID`, and is not told what they know.   Once there is nothing left to tell, that is answered with 204, on which an EventSource gives up. - `retry` says how many milliseconds to wait before that. A comment comes every 15 seconds, by   which a connection that is dead can be told from one on which nothing happens. - It also ends, undecided, when the session does, when the server restarts, and after an hour.  An account may have ten streams at once (429, `too_many_streams`), and a server has room for a number of them (503, `busy`). The attempt can be asked for all the same. 
+     *
+     * @param attemptId The attempt's id.
+     * @param lastEventID The `id` of the last event that the client has seen. One that is not known counts as none.
+     */
+    public suspend fun followAttempt(
+        attemptId: java.util.UUID,
+        lastEventID: kotlin.String? = null,
+    ): Answer<kotlin.String> = caller.call(
+        Operation("GET", "/api/v1/attempts/{attempt_id}/events")
+            .path("attempt_id", attemptId)
+            .header("Last-Event-ID", lastEventID)
     )
 
     /**
@@ -109,7 +126,7 @@ public class UnlocksApi internal constructor(private val caller: Caller) {
      * @param userId Only this user's attempts.
      * @param sortBy What to sort by.
      * @param sortOrder Ascending or descending; descending by default for times, ascending for the rest.
-     * @param page Number of the page, from 1. Not together with `cursor`.
+     * @param page Number of the page, from 1. Pages reach 100000 items deep, whatever their size. Not together with `cursor`, which goes on from there.
      * @param size Items on a page.
      * @param cursor Where to go on, as `next_cursor` of an earlier answer said; empty to start.
      */
@@ -143,7 +160,7 @@ public class UnlocksApi internal constructor(private val caller: Caller) {
      * @param userId Only this user's unlocks.
      * @param sortBy What to sort by.
      * @param sortOrder Ascending or descending; descending by default for times, ascending for the rest.
-     * @param page Number of the page, from 1. Not together with `cursor`.
+     * @param page Number of the page, from 1. Pages reach 100000 items deep, whatever their size. Not together with `cursor`, which goes on from there.
      * @param size Items on a page.
      * @param cursor Where to go on, as `next_cursor` of an earlier answer said; empty to start.
      */

@@ -9,11 +9,16 @@ import io.picaspot.client.model.RefreshRequest
 import io.picaspot.client.model.TokenResponse
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.delay
+import kotlinx.coroutines.flow.Flow
+import kotlinx.coroutines.flow.emitAll
+import kotlinx.coroutines.flow.flow
 import kotlinx.coroutines.withContext
 import kotlinx.serialization.serializer
 import okhttp3.HttpUrl
 import okhttp3.OkHttpClient
 import java.io.IOException
+import java.util.concurrent.TimeUnit
+import kotlin.time.Duration
 import kotlin.time.Duration.Companion.seconds
 import kotlin.time.TimeSource
 
@@ -50,6 +55,39 @@ internal class Caller(
             val refusal = received.exception()
             if (!refusal.isTransient) throw refusal
             delay(tries.delayBefore(attempt++, refusal.retryAfter) ?: throw refusal)
+        }
+    }
+
+    /**
+     * Opens a stream, with a token, and closes it again when its flow ends. It is not sent
+     * again: who is cut off has more to say then.
+     *
+     * @param silence How long the server may say nothing.
+     */
+    fun stream(operation: Operation, silence: Duration): Flow<ServerSentEvent> = flow {
+        val patient = okHttp.newBuilder()
+            .readTimeout(silence.inWholeMilliseconds, TimeUnit.MILLISECONDS)
+            .callTimeout(0, TimeUnit.MILLISECONDS)
+            .build()
+        var renewed = false
+        while (true) {
+            val token = session.token()
+            val call = patient.newCall(operation.request(baseUrl, headers, token))
+            val answer = try {
+                call.open()
+            } catch (e: IOException) {
+                throw PicaspotNetworkException(e)
+            }
+            if (answer.isSuccessful) {
+                emitAll(answer.events(call))
+                return@flow
+            }
+            val refused = withContext(Dispatchers.IO) { answer.received() }
+            if (refused.status == 401 && token != null && !renewed) {
+                renewed = true
+                if (canRenew(token)) continue
+            }
+            throw refused.exception()
         }
     }
 

@@ -16,7 +16,6 @@ import java.text.ParseException
 import java.text.SimpleDateFormat
 import java.util.Date
 import java.util.Locale
-import kotlin.coroutines.resume
 import kotlin.coroutines.resumeWithException
 import kotlin.time.Duration
 import kotlin.time.Duration.Companion.milliseconds
@@ -83,18 +82,26 @@ private fun retryAfter(value: String): Duration? {
     return (date.time - Date().time).coerceAtLeast(0).milliseconds
 }
 
+/** Reads the whole answer, and closes it. */
+internal fun Response.received(): Received = use { Received(it.code, it.message, it.headers, it.body?.bytes() ?: ByteArray(0)) }
+
 /** Sends the request and reads the whole answer; who leaves ends both. */
-internal suspend fun Call.receive(): Received = suspendCancellableCoroutine { continuation ->
+internal suspend fun Call.receive(): Received = send { it.received() }
+
+/** Sends the request and answers with what is yet to be read; who leaves before ends it. */
+internal suspend fun Call.open(): Response = send { it }
+
+private suspend fun <T> Call.send(read: (Response) -> T): T = suspendCancellableCoroutine { continuation ->
     continuation.invokeOnCancellation { cancel() }
     enqueue(object : Callback {
         override fun onResponse(call: Call, response: Response) {
-            val received = try {
-                response.use { Received(it.code, it.message, it.headers, it.body?.bytes() ?: ByteArray(0)) }
+            val answer = try {
+                read(response)
             } catch (e: IOException) {
                 continuation.resumeWithException(e)
                 return
             }
-            continuation.resume(received)
+            continuation.resume(answer) { _, _, _ -> response.close() }
         }
 
         override fun onFailure(call: Call, e: IOException) = continuation.resumeWithException(e)
