@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/swaggest/swgui"
 	"github.com/swaggest/swgui/v5emb"
@@ -39,22 +40,19 @@ const referencePolicy = "default-src 'none'; script-src 'self'; worker-src blob:
 // Docs is the contract and two ways to look at it, served from the binary: Swagger
 // UI, to try it, and Redoc, to read it.
 type Docs struct {
-	page     []byte
-	policy   string
-	assets   http.Handler
-	contract apidoc.Document
+	page   []byte
+	policy string
+	assets http.Handler
+	// contract renders it once, when somebody asks first: it takes some tenths of a
+	// second and a lot of memory.
+	contract func() (apidoc.Document, error)
 }
 
 var inlineScript = regexp.MustCompile(`(?s)<script>(.*?)</script>`)
 
-// NewDocs renders the page of a contract once. Its inline scripts are allowed
-// by their hashes, so that the content security policy needs no unsafe-inline
-// for code.
+// NewDocs renders the page of a contract. Its inline scripts are allowed by their
+// hashes, so that the content security policy needs no unsafe-inline for code.
 func NewDocs(contract []byte) (*Docs, error) {
-	document, err := apidoc.Render(contract)
-	if err != nil {
-		return nil, err
-	}
 	ui := v5emb.NewWithConfig(swgui.Config{
 		SettingsUI: map[string]string{
 			"persistAuthorization":     "false",
@@ -80,7 +78,7 @@ func NewDocs(contract []byte) (*Docs, error) {
 	return &Docs{
 		page:     page,
 		assets:   ui,
-		contract: document,
+		contract: sync.OnceValues(func() (apidoc.Document, error) { return apidoc.Render(contract) }),
 		policy: "default-src 'none'; script-src 'self'" + hashes.String() + "; style-src 'self' 'unsafe-inline'; " +
 			"img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
 	}, nil

@@ -17,6 +17,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/picaspot/picaspot"
+	"github.com/picaspot/picaspot/api"
 	"github.com/picaspot/picaspot/internal/apptest"
 	"github.com/picaspot/picaspot/internal/geo"
 	"github.com/picaspot/picaspot/internal/httpapi"
@@ -97,7 +98,9 @@ func TestContractIsServedAsItIsWrittenWithAdditions(t *testing.T) {
 			require.Less(t, strings.Index(string(body), "/api/v1/me"), strings.Index(string(body), "/api/v1/areas"), "the order is kept")
 		})
 	}
-	_, err = httpapi.NewDocs([]byte("{"))
+	docs, err := httpapi.NewDocs([]byte("{"))
+	require.NoError(t, err)
+	_, err = (&httpapi.Server{Docs: docs}).GetOpenAPIJSON(t.Context(), api.GetOpenAPIJSONRequestObject{})
 	require.Error(t, err)
 }
 

@@ -26,6 +26,9 @@ type stream struct {
 // the first part the error is returned, and nothing was sent.
 func (s stream) write(w http.ResponseWriter, each func(send func(part []byte) error) error) error {
 	out := http.NewResponseController(w)
+	// The request was read. Its deadline, once over, would be taken for a client that
+	// has gone.
+	_ = out.SetReadDeadline(time.Time{}) // What has no deadlines needs none lifted.
 	begun := false
 	begin := func() {
 		if begun {

@@ -89,12 +89,14 @@ func (s *Server) GetJSONWebKeySet(context.Context, api.GetJSONWebKeySetRequestOb
 
 // GetOpenAPIYAML implements GET /openapi.yaml.
 func (s *Server) GetOpenAPIYAML(context.Context, api.GetOpenAPIYAMLRequestObject) (api.GetOpenAPIYAMLResponseObject, error) {
-	return contract{contentType: "application/yaml", body: s.Docs.contract.YAML}, nil
+	document, err := s.Docs.contract()
+	return contract{contentType: "application/yaml", body: document.YAML}, err
 }
 
 // GetOpenAPIJSON implements GET /openapi.json.
 func (s *Server) GetOpenAPIJSON(context.Context, api.GetOpenAPIJSONRequestObject) (api.GetOpenAPIJSONResponseObject, error) {
-	return contract{contentType: "application/json", body: s.Docs.contract.JSON}, nil
+	document, err := s.Docs.contract()
+	return contract{contentType: "application/json", body: document.JSON}, err
 }
 
 // GetDocs implements GET /docs.

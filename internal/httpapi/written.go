@@ -164,7 +164,9 @@ func (p nearbyPage) VisitListNearbyLandmarksResponse(w http.ResponseWriter) erro
 // from requests that nobody has validated yet.
 func (s *Server) Wants() map[string]operation.Wants {
 	return map[string]operation.Wants{
-		"GetLandmark":   func(r *http.Request, _ uuid.UUID) []string { return s.idWords(r.PathValue("landmark_id"), landmark.Word) },
+		"GetLandmark": func(r *http.Request, _ uuid.UUID) []string {
+			return s.idWords(r.PathValue("landmark_id"), landmark.Word)
+		},
 		"ListLandmarks": func(*http.Request, uuid.UUID) []string { return []string{landmark.AnyWord} },
 		"ListAreas":     func(*http.Request, uuid.UUID) []string { return []string{area.AnyWord} },
 		"GetArea":       func(r *http.Request, _ uuid.UUID) []string { return s.idWords(r.PathValue("area_id"), area.Word) },

@@ -134,7 +134,11 @@ func NewRunner(p Parts, c Config) (*Runner, error) {
 
 // queues are those that a runner works off.
 func queues(c Config) map[string]river.QueueConfig {
-	all := map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: c.Parallel}}
+	all := map[string]river.QueueConfig{
+		river.QueueDefault: {MaxWorkers: c.Parallel},
+		// What was enqueued before each webhook had a lane, or by a replica of that time.
+		"webhooks": {MaxWorkers: webhook.AtOnce},
+	}
 	for lane := range webhook.Lanes {
 		all[webhook.Queue(lane)] = river.QueueConfig{
 			MaxWorkers: webhook.AtOnce, FetchCooldown: deliveryCooldown, FetchPollInterval: deliveryPoll,
