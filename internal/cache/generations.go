@@ -180,12 +180,11 @@ func (c *Cache) settled(ctx context.Context, words, answers []string, mark redis
 	if answers == nil {
 		mark = c.redis.Mark()
 		q := Question{words: words, replies: c.ask(ctx, words)}
-		_, _ = c.redis.Pipelined(ctx, func(pipe redis.Pipeliner) error {
-			for _, reply := range q.replies {
-				_ = pipe.Process(ctx, reply) // It is queued, and has its error later.
-			}
-			return nil
-		})
+		commands := make([]redis.Cmder, len(q.replies))
+		for i, reply := range q.replies {
+			commands[i] = reply
+		}
+		_ = c.redis.Together(commands) // The replies have errors of their own.
 		if answers = q.answers(); answers == nil {
 			c.metrics.errors.Inc()
 			return settled
@@ -217,22 +216,27 @@ func (c *Cache) settle(ctx context.Context, words, answers []string, distrusted 
 	if !slices.ContainsFunc(answers, wanting) {
 		return answers
 	}
-	ask := func() ([]*redis.Cmd, error) {
-		var commands []*redis.Cmd
-		_, err := c.redis.Pipelined(ctx, func(pipe redis.Pipeliner) error {
-			for i, answer := range answers {
-				if wanting(answer) {
-					commands = append(commands, settleScript.EvalSha(ctx, pipe, []string{generationKey(words[i])}, random(), distrusted, life().Milliseconds()))
-				}
+	// Together, since of a word that is new many may ask at once.
+	ask := func() (replies []*redis.Cmd, err error) {
+		var commands []redis.Cmder
+		for i, answer := range answers {
+			if wanting(answer) {
+				reply := redis.NewCmd(ctx, "evalsha", settleScript.Hash(), 1, generationKey(words[i]), random(), distrusted, life().Milliseconds())
+				replies, commands = append(replies, reply), append(commands, reply)
 			}
-			return nil
-		})
-		return commands, err
+		}
+		_ = c.redis.Together(commands) // The replies have errors of their own.
+		for _, reply := range replies {
+			if err == nil {
+				err = reply.Err()
+			}
+		}
+		return replies, err
 	}
-	commands, err := ask()
+	replies, err := ask()
 	if redis.HasErrorPrefix(err, "NOSCRIPT") {
 		if err = settleScript.Load(ctx, c.redis).Err(); err == nil {
-			commands, err = ask()
+			replies, err = ask()
 		}
 	}
 	if err != nil {
@@ -244,7 +248,7 @@ func (c *Cache) settle(ctx context.Context, words, answers []string, distrusted 
 	next := 0
 	for i, answer := range answers {
 		if wanting(answer) {
-			all[i], _ = commands[next].Text() // Scripts return text.
+			all[i], _ = replies[next].Text() // Scripts return text.
 			next++
 		}
 	}
