@@ -99,6 +99,7 @@ public fun PicaspotClient.watchAttempt(attemptId: UUID, polling: Polling = Polli
             is PicaspotNetworkException -> when {
                 // Silence from the start is that of a proxy which waits for the end.
                 e.cause is SocketTimeoutException && lastId == null -> canStream = false
+
                 ++failed >= polling.failures -> throw e
             }
 
