@@ -90,7 +90,7 @@ func (s *Service) SetAvatar(ctx context.Context, file io.ReadSeeker, size int64)
 	}
 	changed, err := s.replaceAvatar(ctx, made)
 	if err != nil {
-		s.pictures.Remove(context.WithoutCancel(ctx), made)
+		s.pictures.Undo(context.WithoutCancel(ctx), made, err)
 	}
 	return changed, err
 }

@@ -10,7 +10,7 @@ func (c *Cache) Asked(ctx context.Context, words []string) context.Context {
 	ctx = c.Ask(ctx, words)
 	q := QuestionFrom(ctx)
 	if c.redis.Together(q.Queue(ctx, nil)) == nil {
-		q.Read()
+		q.JournalRead()
 	}
 	return ctx
 }

@@ -49,8 +49,8 @@ func (q *Question) Queue(ctx context.Context, commands []redis.Cmder) []redis.Cm
 	return commands
 }
 
-// Read tells that the journal was read since the request began.
-func (q *Question) Read() {
+// JournalRead tells that the journal was read since the request began.
+func (q *Question) JournalRead() {
 	if q != nil {
 		q.current = true
 	}

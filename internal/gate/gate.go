@@ -58,7 +58,7 @@ func (g *Gate) Admit(ctx context.Context, class string, claims *token.Claims) (r
 	commands = question.Queue(ctx, commands)
 	unread := g.redis.Together(commands)
 	if unread == nil {
-		question.Read()
+		question.JournalRead()
 	}
 	limit, err := counted.Result(ctx)
 	if err != nil {

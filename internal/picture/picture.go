@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -76,13 +77,15 @@ func Discard(ctx context.Context, tx *store.Tx, image *photo.Image) error {
 	return tx.Enqueue(ctx, storage.RemovalArgs{Keys: []string{image.Key}}, nil)
 }
 
-// Remove deletes the file of a picture that nothing refers to: one that was just made. A
+// Undo deletes the file of a picture that was just made, after the change that was to
+// refer to it has failed; but not when that may have been committed all the same. A
 // failure leaves an orphan and is logged: it is no reason to fail the request.
-func (g *Gallery) Remove(ctx context.Context, image *photo.Image) {
-	if image == nil {
+func (g *Gallery) Undo(ctx context.Context, made *photo.Image, cause error) {
+	if errors.Is(cause, store.ErrCommit) {
+		slog.WarnContext(ctx, "picture may be left behind", "key", made.Key, "error", cause)
 		return
 	}
-	if err := g.storage.Delete(ctx, image.Key); err != nil {
-		slog.WarnContext(ctx, "picture left behind", "key", image.Key, "error", err)
+	if err := g.storage.Delete(ctx, made.Key); err != nil {
+		slog.WarnContext(ctx, "picture left behind", "key", made.Key, "error", err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/alicebob/miniredis/v2"
 	"github.com/stretchr/testify/require"
 
 	"github.com/picaspot/picaspot/internal/redisconn"
@@ -21,7 +22,13 @@ func look(t *testing.T, c *redisconn.Conn) redisconn.Mark {
 
 func TestJournalTellsWhatHasChanged(t *testing.T) {
 	t.Parallel()
-	url := testenv.Redis(t)
+	for name, url := range map[string]string{"redis": testenv.Redis(t), "that of make run": "redis://" + miniredis.RunT(t).Addr()} {
+		t.Run(name, func(t *testing.T) { testJournal(t, url) })
+	}
+}
+
+func testJournal(t *testing.T, url string) {
+	t.Helper()
 	a, b := open(t, url), open(t, url)
 	require.False(t, a.Unchanged(redisconn.Mark{}, "x"), "nothing is known before the first look")
 	mark := look(t, a)

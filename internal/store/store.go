@@ -117,6 +117,10 @@ func (d txDriver) Tx(context.Context) (dialect.Tx, error) { return dialect.NopTx
 // sake of another one (deadlock, serialisation failure).
 const maxTries = 3
 
+// ErrCommit is part of the error of a commit that failed. Whether it took effect is not
+// known when the connection is lost.
+var ErrCommit = errors.New("the commit failed")
+
 // InTx runs fn in a transaction: committed when fn returns nil, rolled back
 // when it returns an error or panics. A transaction that lost to another one is
 // run again, so fn has no effects outside of it but through [Tx.AfterCommit]. In a
@@ -165,10 +169,9 @@ func (s *Store) commit(ctx context.Context, tx *Tx) error {
 		return err
 	}
 	err = tx.tx.Commit()
-	// Whether it took effect is not known when the connection is lost.
 	ended(context.WithoutCancel(ctx))
 	if err != nil {
-		return fmt.Errorf("commit: %w", errors.Join(err, ctx.Err()))
+		return errors.Join(ErrCommit, err, ctx.Err())
 	}
 	for _, fn := range tx.after {
 		fn(context.WithoutCancel(ctx))
