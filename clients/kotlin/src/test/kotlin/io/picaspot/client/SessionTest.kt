@@ -133,6 +133,17 @@ class SessionTest {
     }
 
     @Test
+    fun `what another client renewed counts even if it expires earlier`() = test {
+        with(resumed()) {
+            client.me.getMe()
+            sharing(tokenStore).refresh()
+            tokenStore.spoil(expiresAt = System.currentTimeMillis() + 60_000)
+            client.refresh()
+            assertEquals(0, recorder.of(REFRESH).size)
+        }
+    }
+
+    @Test
     fun `a store that fails does not bring spent tokens back`() = test {
         with(resumed()) {
             val readOnly = object : TokenStore {

@@ -36,6 +36,9 @@ internal class Session(
     /** Counts logins and logouts, so that a renewal that one of them overtook changes nothing. */
     private var epoch = 0
 
+    /** The access token that the store had when the session was last renewed. */
+    private var renewed: String? = null
+
     /**
      * An access token that lasts, renewed where it has to be; null where there is no
      * session. A session that turns out to have ended is the server's refusal.
@@ -73,13 +76,15 @@ internal class Session(
     private suspend fun renewNow(refused: String?): String? {
         val epoch: Int
         val known: Tokens?
+        val loaded: Tokens?
         val refreshToken: String?
         mutex.withLock {
             epoch = this.epoch
             known = tokens
-            // Another client may have renewed them, or logged out. What is older than what is
-            // known was left there by a store that failed, and its refresh token is spent.
-            val stored = load().let { if (it != null && known != null && known.expiresAt > it.expiresAt) known else it }
+            loaded = load()
+            // Another client may have renewed them, or logged out. What was renewed here already
+            // was left there by a store that failed, and its refresh token is spent.
+            val stored = if (loaded != null && known != null && loaded.accessToken == renewed) known else loaded
             tokens = stored
             isLoaded = true
             if (stored != null && stored.accessToken != refused && stored.last()) return stored.accessToken
@@ -102,7 +107,10 @@ internal class Session(
             throw e
         }
         return mutex.withLock {
-            if (epoch == this.epoch) keep(tokensOf(answer))
+            if (epoch == this.epoch) {
+                renewed = loaded?.accessToken
+                keep(tokensOf(answer))
+            }
             tokens?.accessToken
         }
     }
