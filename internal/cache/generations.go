@@ -22,6 +22,10 @@ type Question struct {
 	replies []*redis.SliceCmd
 	// current tells that the journal was read since the request began.
 	current bool
+	// recalled is what the process knew of the words, as of the mark and the time
+	// before which generations do not count; nil if it did not know all.
+	recalled   []string
+	distrusted int64
 }
 
 type questionKey struct{}
@@ -39,10 +43,14 @@ func (c *Cache) Ask(ctx context.Context, words []string) context.Context {
 // Queue adds the question to commands that the caller has executed, unless the
 // process knows the answers, if nothing new is in the journal.
 func (q *Question) Queue(ctx context.Context, commands []redis.Cmder) []redis.Cmder {
-	if q == nil || q.cache.recall(ctx, q.words) != nil {
+	if q == nil {
 		return commands
 	}
-	q.mark, q.replies = q.cache.redis.Mark(), q.cache.ask(ctx, q.words)
+	q.mark = q.cache.redis.Mark()
+	if q.recalled, q.distrusted = q.cache.recall(ctx, q.words); q.recalled != nil {
+		return commands
+	}
+	q.replies = q.cache.ask(ctx, q.words)
 	for _, reply := range q.replies {
 		commands = append(commands, reply)
 	}
@@ -95,6 +103,22 @@ func (q *Question) pick(words []string) []string {
 	return picked
 }
 
+// remembered returns what the process knows of some of the words that were asked for,
+// once the journal was read since the request began; nil if it does not know all.
+func (q *Question) remembered(ctx context.Context, words []string) []string {
+	// Nearly always nothing is new in the journal.
+	if q.recalled == nil || len(words) == 0 || q.cache.redis.Away() || q.cache.redis.Mark() != q.mark || q.cache.trust(ctx) != q.distrusted {
+		settled, _ := q.cache.recall(ctx, words)
+		return settled
+	}
+	first := slices.Index(q.words, words[0])
+	if first < 0 || len(q.words) < first+len(words) || !slices.Equal(q.words[first:first+len(words)], words) {
+		settled, _ := q.cache.recall(ctx, words)
+		return settled
+	}
+	return q.recalled[first : first+len(words)]
+}
+
 // QuestionFrom returns the question that a context carries, or nil.
 func QuestionFrom(ctx context.Context) *Question {
 	q, _ := ctx.Value(questionKey{}).(*Question)
@@ -131,25 +155,25 @@ type known struct {
 
 // recall returns for each word what a copy has to be of, from what the process
 // knows; nil if something is not known. A request may rely on it once the journal was
-// read since it began.
-func (c *Cache) recall(ctx context.Context, words []string) []string {
+// read since it began. With it comes the time before which generations do not count.
+func (c *Cache) recall(ctx context.Context, words []string) (settled []string, distrusted int64) {
 	if c.redis.Away() {
-		return nil
+		return nil, 0
 	}
-	distrusted := c.trust(ctx)
+	distrusted = c.trust(ctx)
 	all, ok := c.known.GetIfPresent(everything)
 	if !ok || all.made < distrusted || !c.redis.Unchanged(all.mark, everything) {
-		return nil
+		return nil, distrusted
 	}
-	settled := make([]string, len(words))
+	settled = make([]string, len(words))
 	for i, word := range words {
 		k, ok := c.known.GetIfPresent(word)
 		if !ok || k.made < distrusted || k.everything != all.generation || !c.redis.Unchanged(k.mark, word) {
-			return nil
+			return nil, distrusted
 		}
 		settled[i] = k.settled
 	}
-	return settled
+	return settled, distrusted
 }
 
 // generations returns for each word what a copy has to be of, or "" when nothing
@@ -163,7 +187,7 @@ func (c *Cache) generations(ctx context.Context, words []string) []string {
 		return c.settled(ctx, words, nil, redisconn.Mark{})
 	}
 	if q.current {
-		if settled := c.recall(ctx, words); settled != nil {
+		if settled := q.remembered(ctx, words); settled != nil {
 			return settled
 		}
 	}

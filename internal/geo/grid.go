@@ -1,6 +1,9 @@
 package geo
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // The grid cuts the earth into equal steps of degrees, 2^14 rows from south to
 // north and 2^15 columns from west to east: the cells of a geohash of 29 bits. A
@@ -66,6 +69,7 @@ func Cover(cells []Cell, center Point, radiusMeters float64, limit int) ([]Cell,
 	if (last-first+1)*(east-west+1) > limit {
 		return cells, false
 	}
+	cells = slices.Grow(cells, (last-first+1)*(east-west+1))
 	for row := first; row <= last; row++ {
 		for column := west; column <= east; column++ {
 			cells = append(cells, Cell(row*gridColumns+(column+gridColumns)%gridColumns)) //nolint:gosec // There are 2^29 cells.

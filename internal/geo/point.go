@@ -41,13 +41,26 @@ type Point struct {
 // New makes a point of degrees. Numbers that are not finite, latitudes beyond
 // ±90 and longitudes beyond ±180 are a [fault.Invalid]. The numbers stay as they
 // are, so that a client reads back what it wrote: neither the two names of the
-// antimeridian nor the many of a pole are folded, as distances do not mind.
+// antimeridian nor the many of a pole are folded, as distances do not mind. Only
+// what is nearer to zero than a tenth of a nanometre is zero: PostgreSQL refuses to
+// calculate with numbers whose product has no room in a float.
 func New(latitude, longitude float64) (Point, error) {
 	// The condition is false for NaN, too.
 	if !(math.Abs(latitude) <= 90 && math.Abs(longitude) <= 180) {
 		return Point{}, errPosition
 	}
-	return Point{Latitude: latitude + 0, Longitude: longitude + 0}, nil
+	return Point{Latitude: orZero(latitude), Longitude: orZero(longitude)}, nil
+}
+
+// tiny is a tenth of a nanometre, in degrees.
+const tiny = 1e-15
+
+// orZero makes zero of what hardly differs from it, and of the negative one.
+func orZero(degrees float64) float64 {
+	if math.Abs(degrees) < tiny {
+		return 0
+	}
+	return degrees
 }
 
 // Value writes the point as EWKT with all digits of its numbers.

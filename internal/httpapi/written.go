@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/google/uuid"
@@ -192,18 +193,31 @@ func (s *Server) idWords(text string, word func(uuid.UUID) string) []string {
 	return words
 }
 
-// nearbyIn reads the circle of a request, if it has one.
+// nearbyIn reads the circle of a request, if it has one that is written as clients do.
 func nearbyIn(r *http.Request) (landmark.Nearby, bool) {
-	query := r.URL.Query()
-	number := func(name string) (float64, bool) {
-		value, err := strconv.ParseFloat(query.Get(name), 64)
-		return value, err == nil
+	var latitude, longitude, radius float64
+	found := 0
+	for pair := range strings.SplitSeq(r.URL.RawQuery, "&") {
+		name, value, _ := strings.Cut(pair, "=")
+		var to *float64
+		switch name {
+		case "latitude":
+			to = &latitude
+		case "longitude":
+			to = &longitude
+		case "radius_meters":
+			to = &radius
+		default:
+			continue
+		}
+		var err error
+		if *to, err = strconv.ParseFloat(value, 64); err != nil {
+			return landmark.Nearby{}, false
+		}
+		found++
 	}
-	latitude, hasLatitude := number("latitude")
-	longitude, hasLongitude := number("longitude")
-	radius, hasRadius := number("radius_meters")
 	center, err := geo.New(latitude, longitude)
-	ok := hasLatitude && hasLongitude && hasRadius && err == nil && radius > 0 && radius <= maxRadiusMeters
+	ok := found == 3 && err == nil && radius > 0 && radius <= maxRadiusMeters
 	return landmark.Nearby{Center: center, RadiusMeters: radius}, ok
 }
 

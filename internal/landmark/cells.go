@@ -47,9 +47,23 @@ type place struct {
 func (c *cell) body(p *place) []byte { return c.bodies[p.from:p.to:p.to] }
 
 // cellWord is what stands for a cell in the cache's generations.
-func cellWord(c geo.Cell) string {
-	var room [16]byte
-	return string(strconv.AppendInt(append(room[:0], 'c'), int64(c), 10))
+func cellWord(c geo.Cell) string { return cellWords([]geo.Cell{c})[0] }
+
+// cellWords returns the words of cells, with room for one more. They share one text.
+func cellWords(cells []geo.Cell) []string {
+	var room [maxCells]int
+	ends := room[:0]
+	text := make([]byte, 0, len(cells)*len("c536870912"))
+	for _, c := range cells {
+		text = strconv.AppendInt(append(text, 'c'), int64(c), 10)
+		ends = append(ends, len(text))
+	}
+	all, from := string(text), 0
+	words := make([]string, len(cells), len(cells)+1)
+	for i, end := range ends {
+		words[i], from = all[from:end], end
+	}
+	return words
 }
 
 // placeBytes is what a place takes as it is written: two ids, the point, whether
@@ -84,7 +98,7 @@ var cellKind = &cache.Kind[*cell]{
 // crowdedCell is how a crowded cell is written.
 const crowdedCell = "crowded"
 
-var errCutOff = errors.New("landmark: the copy of a cell is cut off")
+var errCutOff = errors.New("landmark: a copy is cut off")
 
 func decodeCell(data []byte) (*cell, error) {
 	if string(data) == crowdedCell {

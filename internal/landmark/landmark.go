@@ -308,7 +308,9 @@ func checkArea(ctx context.Context, tx *store.Tx, id uuid.UUID) error {
 }
 
 // checkDuplicate looks for a landmark of a similar name nearby in the same area,
-// while nobody else adds one there. Served by landmark_location.
+// while nobody else adds one there. Served by landmark_location, for the distance; the
+// few that are near are put in order after that, since the index itself fails around
+// (0, 0), where rounding lets it find a place nearer than it had estimated.
 func checkDuplicate(ctx context.Context, tx *store.Tx, areaID uuid.UUID, name string, at geo.Point) error {
 	// One at a time in an area, or two at once would not see each other.
 	if _, err := tx.ExecContext(ctx, "-- name: landmark_lock_area\nSELECT pg_advisory_xact_lock(hashtextextended($1, 0))", areaID.String()); err != nil {
@@ -318,7 +320,7 @@ func checkDuplicate(ctx context.Context, tx *store.Tx, areaID uuid.UUID, name st
 SELECT id, name, ST_Distance(location, $2) FROM landmarks
 WHERE deleted_at IS NULL AND area_id = $1 AND ST_DWithin(location, $2, $4)
   AND (lower(name) = lower($3) OR similarity(name, $3) >= 0.5)
-ORDER BY location <-> $2 LIMIT 1`, areaID, at, name, DuplicateMeters)
+ORDER BY ST_Distance(location, $2), id LIMIT 1`, areaID, at, name, DuplicateMeters)
 	if err != nil {
 		return fmt.Errorf("look for duplicates: %w", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"image/jpeg"
 	"math/rand/v2"
 	"net/http"
@@ -170,6 +171,37 @@ func TestLandmarks(t *testing.T) {
 		}
 		wg.Wait()
 		require.ElementsMatch(t, []int{201, 409, 409, 409, 409, 409}, statuses)
+	})
+
+	t.Run("stand where numbers are the smallest", func(t *testing.T) {
+		t.Parallel()
+		s := apptest.NewWithoutWorkers(t)
+		creator := s.User()
+		area := s.Area(creator, "Null Island")
+		const smallest = math.SmallestNonzeroFloat64
+		for i, at := range []geo.Point{
+			{}, {Latitude: -smallest}, {Longitude: smallest}, {Latitude: 1e-15}, {Latitude: 1e-9, Longitude: -1e-12}, {Longitude: 2e-5},
+			{Latitude: 1e-200, Longitude: -94}, {Latitude: -smallest, Longitude: -94.02584910521827}, {Latitude: 1e-7, Longitude: 1e-7}, {},
+		} {
+			made, err := creator.CreateLandmarkWithResponse(ctx, nil, api.LandmarkCreate{
+				AreaID: area.ID, Name: fmt.Sprintf("%c", 'A'+i), Latitude: at.Latitude, Longitude: at.Longitude,
+			})
+			require.NoError(t, err)
+			require.NotNil(t, made.JSON201, string(made.Body))
+			require.InDelta(t, at.Latitude, made.JSON201.Latitude, 1e-15)
+			require.InDelta(t, at.Longitude, made.JSON201.Longitude, 1e-15)
+			near, err := creator.ListNearbyLandmarksWithResponse(ctx, &api.ListNearbyLandmarksParams{
+				Latitude: at.Latitude, Longitude: at.Longitude, RadiusMeters: 50,
+			})
+			require.NoError(t, err)
+			require.NotNil(t, near.JSON200, string(near.Body))
+			require.Contains(t, string(near.Body), made.JSON201.ID.String())
+		}
+		for _, box := range []string{"-5e-324,-5e-324,5e-324,5e-324", "1e-200,1e-200,1,1", "0,0,0,0"} {
+			got, err := creator.ListLandmarksWithResponse(ctx, &api.ListLandmarksParams{Bbox: &box})
+			require.NoError(t, err)
+			require.NotNil(t, got.JSON200, string(got.Body))
+		}
 	})
 
 	t.Run("are listed, filtered and walked", func(t *testing.T) {

@@ -89,15 +89,11 @@ func (s *Service) cover(in Nearby) ([]geo.Cell, []string) {
 	if s.cache == nil || in.RequireAllInRadius || in.LoadFromSameArea {
 		return nil, nil
 	}
-	cells, ok := geo.Cover(make([]geo.Cell, 0, maxCells), in.Center, in.RadiusMeters, maxCells)
+	cells, ok := geo.Cover(nil, in.Center, in.RadiusMeters, maxCells)
 	if !ok {
 		return nil, nil
 	}
-	words := make([]string, len(cells), len(cells)+1)
-	for i, c := range cells {
-		words[i] = cellWord(c)
-	}
-	return cells, words
+	return cells, cellWords(cells)
 }
 
 // edge is how far in metres from the radius a distance along a chord decides; what

@@ -1,7 +1,6 @@
 package landmark
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"slices"
@@ -16,11 +15,11 @@ import (
 // and PostGIS is asked for them.
 const maxUnlocked = 50_000
 
-// unlockedSet is what a user has unlocked: ids in order.
-type unlockedSet []uuid.UUID
+// unlockedSet is what a user has unlocked.
+type unlockedSet map[uuid.UUID]struct{}
 
 func (s unlockedSet) has(id uuid.UUID) bool {
-	_, found := slices.BinarySearchFunc(s, id, func(a, b uuid.UUID) int { return bytes.Compare(a[:], b[:]) })
+	_, found := s[id]
 	return found
 }
 
@@ -34,19 +33,22 @@ var unlockedKind = &cache.Kind[unlockedSet]{
 	Name: "unlocks",
 	Encode: func(s unlockedSet) []byte {
 		data := make([]byte, 0, len(s)*16)
-		for _, id := range s {
+		for id := range s {
 			data = append(data, id[:]...)
 		}
 		return data
 	},
 	Decode: func(data []byte) (unlockedSet, error) {
+		if len(data)%16 != 0 {
+			return nil, errCutOff
+		}
 		s := make(unlockedSet, len(data)/16)
-		for i := range s {
-			copy(s[i][:], data[i*16:])
+		for id := range slices.Chunk(data, 16) {
+			s[uuid.UUID(id)] = struct{}{}
 		}
 		return s, nil
 	},
-	Size: func(s unlockedSet) int { return len(s) * 16 },
+	Size: func(s unlockedSet) int { return len(s) * 32 }, // With the room that a map leaves.
 }
 
 // unlockedSQL is served by unlock_user_id_landmark_id.
@@ -61,8 +63,12 @@ func (s *Service) unlocked(ctx context.Context, user uuid.UUID) (unlockedSet, er
 		if err != nil {
 			return nil, fmt.Errorf("unlocked landmarks: %w", err)
 		}
-		ids, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
-		if err != nil {
+		var id uuid.UUID
+		ids := unlockedSet{}
+		if _, err := pgx.ForEachRow(rows, []any{&id}, func() error {
+			ids[id] = struct{}{}
+			return nil
+		}); err != nil {
 			return nil, fmt.Errorf("unlocked landmarks: %w", err)
 		}
 		return ids, nil

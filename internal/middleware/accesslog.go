@@ -12,20 +12,19 @@ import (
 )
 
 // LogUser adds the user who makes a request to its line in the access log.
-// Without an access log around it does nothing.
+// Outside of [Identify] it does nothing.
 func LogUser(ctx context.Context, user uuid.UUID) { reqctx.TallyOf(ctx).SetUser(user) }
 
 // AccessLog writes a line for each request, also for one that is aborted: what
 // was asked for by its pattern, never with its values, which may be secrets and
-// places. The handlers inside have to pass the request on as it is, for the mux
+// places. It stands inside of [Identify]. The handlers inside have to pass the request on as it is, for the mux
 // notes the pattern in it.
 func AccessLog(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		started := time.Now()
 		rec := record(w)
-		tally := &reqctx.Tally{}
-		ctx := reqctx.WithTally(r.Context(), tally)
-		r = r.WithContext(ctx)
+		ctx := r.Context()
+		tally := reqctx.TallyOf(ctx)
 		aborted := true
 		defer func() {
 			attrs := append(make([]slog.Attr, 0, maxAttrs),

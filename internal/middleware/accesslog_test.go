@@ -124,7 +124,7 @@ func TestAccessLogWaitsForTheAnswer(t *testing.T) {
 	require.InDelta(t, http.StatusTeapot, logged.lines(t, "request")[0]["status"], 0)
 }
 
-func TestLogUserWithoutAnAccessLog(t *testing.T) {
+func TestLogUserOutsideOfARequest(t *testing.T) {
 	t.Parallel()
 	require.NotPanics(t, func() { middleware.LogUser(t.Context(), uuid.New()) })
 }

@@ -187,7 +187,7 @@ func (m *miss) Write(p []byte) (int, error) { return len(p), nil }
 func (rt *Router) wrap(op *Operation, next http.Handler) http.Handler {
 	limit := op.timeout()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(context.WithValue(r.Context(), operationKey{}, op), limit)
+		ctx, cancel := withOperation(r.Context(), op, limit)
 		defer cancel()
 		if !op.Public {
 			w.Header()["Cache-Control"] = op.cacheControl

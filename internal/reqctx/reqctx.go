@@ -22,15 +22,32 @@ type Request struct {
 
 type key struct{}
 
-// With returns a context that carries the request.
+// With returns a context that carries the request, and a tally of it: the one that the
+// context has, or a new one.
 func With(ctx context.Context, r Request) context.Context {
-	return context.WithValue(ctx, key{}, r)
+	if tally := TallyOf(ctx); tally != nil {
+		return context.WithValue(ctx, key{}, &carried{request: r, tally: tally})
+	}
+	c := &struct {
+		carried
+		tally Tally
+	}{carried: carried{request: r}}
+	c.carried.tally = &c.tally
+	return context.WithValue(ctx, key{}, &c.carried)
+}
+
+// carried is what a context carries. It is not changed.
+type carried struct {
+	request Request
+	tally   *Tally
 }
 
 // From returns the request of the context; the zero value outside of one.
 func From(ctx context.Context) Request {
-	r, _ := ctx.Value(key{}).(Request)
-	return r
+	if c, ok := ctx.Value(key{}).(*carried); ok {
+		return c.request
+	}
+	return Request{}
 }
 
 // RequestID returns the id of the context's request, or the empty string.

@@ -18,17 +18,12 @@ type Tally struct {
 	waited   atomic.Int64
 }
 
-type tallyKey struct{}
-
-// WithTally returns a context whose request adds to the tally.
-func WithTally(ctx context.Context, t *Tally) context.Context {
-	return context.WithValue(ctx, tallyKey{}, t)
-}
-
 // TallyOf returns the tally of the context's request, nil outside of one.
 func TallyOf(ctx context.Context) *Tally {
-	t, _ := ctx.Value(tallyKey{}).(*Tally)
-	return t
+	if c, ok := ctx.Value(key{}).(*carried); ok {
+		return c.tally
+	}
+	return nil
 }
 
 // SetUser notes who makes the request.

@@ -82,8 +82,8 @@ func TestQueriesAreObserved(t *testing.T) {
 	t.Parallel()
 	var seen observed
 	s := openWith(t, store.Options{MaxConns: 4, Observe: seen.observe})
-	var tally reqctx.Tally
-	ctx := reqctx.WithTally(t.Context(), &tally)
+	ctx := reqctx.With(t.Context(), reqctx.Request{})
+	tally := reqctx.TallyOf(ctx)
 
 	_, err := s.Pool.Exec(ctx, "-- name: store_test_pool\nSELECT $1::int", 1)
 	require.NoError(t, err)

@@ -33,7 +33,8 @@ func build(ctx context.Context) (string, error) {
 		return "", err
 	}
 	path := filepath.Join(dir, "picaspot")
-	command := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", path, "github.com/picaspot/picaspot/cmd/picaspot")
+	command := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", path, "github.com/picaspot/picaspot/cmd/picaspot")
+	command.Env = append(os.Environ(), "CGO_ENABLED=0")
 	command.Stderr = os.Stderr
 	return path, command.Run()
 }
