@@ -7,6 +7,8 @@ import (
 	"math"
 	"math/rand/v2"
 	"net/http"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -109,6 +111,83 @@ SELECT gen_random_uuid(), now(), now(), $1, id FROM landmarks WHERE abs(hashtext
 		}
 	}
 	require.Greater(t, inCells, 100, "most were answered from copies")
+}
+
+// realPlaces are where real places are: those of a dense city, and of all the world.
+func realPlaces(t *testing.T) []geo.Point {
+	t.Helper()
+	var places []geo.Point
+	add := func(latitude, longitude float64) {
+		at, err := geo.New(latitude, longitude)
+		require.NoError(t, err)
+		places = append(places, at)
+	}
+	for line := range strings.Lines(string(apptest.Data(t, "places", "geonames_singapore", "SG.txt"))) {
+		fields := strings.Split(line, "\t")
+		latitude, err := strconv.ParseFloat(fields[4], 64)
+		require.NoError(t, err)
+		longitude, err := strconv.ParseFloat(fields[5], 64)
+		require.NoError(t, err)
+		add(latitude, longitude)
+	}
+	for _, path := range [][]string{
+		{"places", "unesco_whs_2024", "coordinates.geojson"}, {"places", "osm", "liechtenstein-latest.pois.geojson"},
+		{"places", "osm", "bayfront_singapore.pois.geojson"},
+	} {
+		data := apptest.Data(t, path...)
+		if data == nil {
+			continue
+		}
+		var all struct {
+			Features []struct {
+				Geometry struct {
+					Type        string
+					Coordinates json.RawMessage
+				}
+			}
+		}
+		require.NoError(t, json.Unmarshal(data, &all))
+		for _, f := range all.Features {
+			if f.Geometry.Type != "Point" {
+				continue
+			}
+			var at []float64
+			require.NoError(t, json.Unmarshal(f.Geometry.Coordinates, &at))
+			add(at[1], at[0])
+		}
+	}
+	return places
+}
+
+func TestCopiesSayWhatPostGISSaysOfRealPlaces(t *testing.T) {
+	t.Parallel()
+	places := realPlaces(t)
+	if places == nil {
+		t.Skip("there is no real data on this machine")
+	}
+	require.Greater(t, len(places), 3000)
+	s := apptest.NewWithoutWorkers(t)
+	admin, user := s.As("admin"), s.User()
+	scatterAround(t, s, s.Area(admin, "Earth").ID, admin.ID, places)
+	_, err := s.Store.Pool.Exec(t.Context(), `INSERT INTO unlocks (id, created_at, updated_at, user_id, landmark_id)
+SELECT gen_random_uuid(), now(), now(), $1, id FROM landmarks WHERE abs(hashtext(id::text)) % 4 = 0`, user.ID)
+	require.NoError(t, err)
+	ctx := authz.WithCaller(t.Context(), authz.Caller{UserID: user.ID})
+	plain := withoutCopies(t, s)
+	r := rand.New(rand.NewPCG(21, 22))
+	found := 0
+	for range 60 {
+		center := offset(places[r.IntN(len(places))], 300*r.Float64(), 2*math.Pi*r.Float64())
+		for _, radius := range []float64{150, 1000, 4000} {
+			in := landmark.Nearby{Center: center, RadiusMeters: radius}
+			want := all(ctx, t, plain, in)
+			found += len(want)
+			for range 2 {
+				require.Equal(t, want, all(ctx, t, s.Landmarks, in), "%v within %g m", center, radius)
+			}
+		}
+	}
+	require.Greater(t, found, 1000)
 }
 
 // withoutCopies is the service on the same database, asking PostGIS each time.
