@@ -215,6 +215,7 @@ type ClientInterface interface {
 	// CreateRoleWithBody Create a role
 	//
 	// Adds a role to the live policy. It has at least one permission or role to inherit from, for else no line of the policy would speak of it.
+	// To inherit from a role that the policy does not know is a 422 that names each.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -224,6 +225,7 @@ type ClientInterface interface {
 	// CreateRole Create a role
 	//
 	// Adds a role to the live policy. It has at least one permission or role to inherit from, for else no line of the policy would speak of it.
+	// To inherit from a role that the policy does not know is a 422 that names each.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -246,9 +248,11 @@ type ClientInterface interface {
 
 	// UpdateRoleWithBody Change a role
 	//
-	// A JSON Merge Patch (RFC 7396). `inherits` replaces the roles that it inherits from. With
-	// `requires_mfa` whoever has the role can use it only in a session that a second factor has
-	// proven, within a second on every replica; without one they can still add one.
+	// A JSON Merge Patch (RFC 7396). `inherits` replaces the roles that it inherits from; one that the
+	// policy does not know is a 422. With `requires_mfa` whoever has the role can use it only in a
+	// session that a second factor has proven, within a second on every replica; without one they can
+	// still add one. Nobody shuts themself out: for the caller's own role it is a conflict as long as
+	// no second factor has proven the caller's session.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -257,9 +261,11 @@ type ClientInterface interface {
 
 	// UpdateRoleWithApplicationMergePatchPlusJSONBody Change a role
 	//
-	// A JSON Merge Patch (RFC 7396). `inherits` replaces the roles that it inherits from. With
-	// `requires_mfa` whoever has the role can use it only in a session that a second factor has
-	// proven, within a second on every replica; without one they can still add one.
+	// A JSON Merge Patch (RFC 7396). `inherits` replaces the roles that it inherits from; one that the
+	// policy does not know is a 422. With `requires_mfa` whoever has the role can use it only in a
+	// session that a second factor has proven, within a second on every replica; without one they can
+	// still add one. Nobody shuts themself out: for the caller's own role it is a conflict as long as
+	// no second factor has proven the caller's session.
 	//
 	// Takes a body of the `application/merge-patch+json` content type.
 	//
@@ -1563,6 +1569,7 @@ func (c *Client) ListRoles(ctx context.Context, params *ListRolesParams, reqEdit
 // CreateRoleWithBody Create a role
 //
 // Adds a role to the live policy. It has at least one permission or role to inherit from, for else no line of the policy would speak of it.
+// To inherit from a role that the policy does not know is a 422 that names each.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1582,6 +1589,7 @@ func (c *Client) CreateRoleWithBody(ctx context.Context, params *CreateRoleParam
 // CreateRole Create a role
 //
 // Adds a role to the live policy. It has at least one permission or role to inherit from, for else no line of the policy would speak of it.
+// To inherit from a role that the policy does not know is a 422 that names each.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1634,9 +1642,11 @@ func (c *Client) GetRole(ctx context.Context, role RoleName, params *GetRolePara
 
 // UpdateRoleWithBody Change a role
 //
-// A JSON Merge Patch (RFC 7396). `inherits` replaces the roles that it inherits from. With
-// `requires_mfa` whoever has the role can use it only in a session that a second factor has
-// proven, within a second on every replica; without one they can still add one.
+// A JSON Merge Patch (RFC 7396). `inherits` replaces the roles that it inherits from; one that the
+// policy does not know is a 422. With `requires_mfa` whoever has the role can use it only in a
+// session that a second factor has proven, within a second on every replica; without one they can
+// still add one. Nobody shuts themself out: for the caller's own role it is a conflict as long as
+// no second factor has proven the caller's session.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1655,9 +1665,11 @@ func (c *Client) UpdateRoleWithBody(ctx context.Context, role RoleName, params *
 
 // UpdateRoleWithApplicationMergePatchPlusJSONBody Change a role
 //
-// A JSON Merge Patch (RFC 7396). `inherits` replaces the roles that it inherits from. With
-// `requires_mfa` whoever has the role can use it only in a session that a second factor has
-// proven, within a second on every replica; without one they can still add one.
+// A JSON Merge Patch (RFC 7396). `inherits` replaces the roles that it inherits from; one that the
+// policy does not know is a 422. With `requires_mfa` whoever has the role can use it only in a
+// session that a second factor has proven, within a second on every replica; without one they can
+// still add one. Nobody shuts themself out: for the caller's own role it is a conflict as long as
+// no second factor has proven the caller's session.
 //
 // Takes a body of the `application/merge-patch+json` content type.
 //
@@ -10341,6 +10353,7 @@ type ClientWithResponsesInterface interface {
 	// CreateRoleWithBodyWithResponse Create a role
 	//
 	// Adds a role to the live policy. It has at least one permission or role to inherit from, for else no line of the policy would speak of it.
+	// To inherit from a role that the policy does not know is a 422 that names each.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -10350,6 +10363,7 @@ type ClientWithResponsesInterface interface {
 	// CreateRoleWithResponse Create a role
 	//
 	// Adds a role to the live policy. It has at least one permission or role to inherit from, for else no line of the policy would speak of it.
+	// To inherit from a role that the policy does not know is a 422 that names each.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -10376,9 +10390,11 @@ type ClientWithResponsesInterface interface {
 
 	// UpdateRoleWithBodyWithResponse Change a role
 	//
-	// A JSON Merge Patch (RFC 7396). `inherits` replaces the roles that it inherits from. With
-	// `requires_mfa` whoever has the role can use it only in a session that a second factor has
-	// proven, within a second on every replica; without one they can still add one.
+	// A JSON Merge Patch (RFC 7396). `inherits` replaces the roles that it inherits from; one that the
+	// policy does not know is a 422. With `requires_mfa` whoever has the role can use it only in a
+	// session that a second factor has proven, within a second on every replica; without one they can
+	// still add one. Nobody shuts themself out: for the caller's own role it is a conflict as long as
+	// no second factor has proven the caller's session.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -10387,9 +10403,11 @@ type ClientWithResponsesInterface interface {
 
 	// UpdateRoleWithApplicationMergePatchPlusJSONBodyWithResponse Change a role
 	//
-	// A JSON Merge Patch (RFC 7396). `inherits` replaces the roles that it inherits from. With
-	// `requires_mfa` whoever has the role can use it only in a session that a second factor has
-	// proven, within a second on every replica; without one they can still add one.
+	// A JSON Merge Patch (RFC 7396). `inherits` replaces the roles that it inherits from; one that the
+	// policy does not know is a 422. With `requires_mfa` whoever has the role can use it only in a
+	// session that a second factor has proven, within a second on every replica; without one they can
+	// still add one. Nobody shuts themself out: for the caller's own role it is a conflict as long as
+	// no second factor has proven the caller's session.
 	//
 	// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -23953,6 +23971,7 @@ func (c *ClientWithResponses) ListRolesWithResponse(ctx context.Context, params 
 // CreateRoleWithBodyWithResponse Create a role
 //
 // Adds a role to the live policy. It has at least one permission or role to inherit from, for else no line of the policy would speak of it.
+// To inherit from a role that the policy does not know is a 422 that names each.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -23968,6 +23987,7 @@ func (c *ClientWithResponses) CreateRoleWithBodyWithResponse(ctx context.Context
 // CreateRoleWithResponse Create a role
 //
 // Adds a role to the live policy. It has at least one permission or role to inherit from, for else no line of the policy would speak of it.
+// To inherit from a role that the policy does not know is a 422 that names each.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -24012,9 +24032,11 @@ func (c *ClientWithResponses) GetRoleWithResponse(ctx context.Context, role Role
 
 // UpdateRoleWithBodyWithResponse Change a role
 //
-// A JSON Merge Patch (RFC 7396). `inherits` replaces the roles that it inherits from. With
-// `requires_mfa` whoever has the role can use it only in a session that a second factor has
-// proven, within a second on every replica; without one they can still add one.
+// A JSON Merge Patch (RFC 7396). `inherits` replaces the roles that it inherits from; one that the
+// policy does not know is a 422. With `requires_mfa` whoever has the role can use it only in a
+// session that a second factor has proven, within a second on every replica; without one they can
+// still add one. Nobody shuts themself out: for the caller's own role it is a conflict as long as
+// no second factor has proven the caller's session.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -24029,9 +24051,11 @@ func (c *ClientWithResponses) UpdateRoleWithBodyWithResponse(ctx context.Context
 
 // UpdateRoleWithApplicationMergePatchPlusJSONBodyWithResponse Change a role
 //
-// A JSON Merge Patch (RFC 7396). `inherits` replaces the roles that it inherits from. With
-// `requires_mfa` whoever has the role can use it only in a session that a second factor has
-// proven, within a second on every replica; without one they can still add one.
+// A JSON Merge Patch (RFC 7396). `inherits` replaces the roles that it inherits from; one that the
+// policy does not know is a 422. With `requires_mfa` whoever has the role can use it only in a
+// session that a second factor has proven, within a second on every replica; without one they can
+// still add one. Nobody shuts themself out: for the caller's own role it is a conflict as long as
+// no second factor has proven the caller's session.
 //
 // Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
 //

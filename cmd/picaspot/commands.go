@@ -33,7 +33,7 @@ func (s serveCmd) Run(ctx context.Context, c *config.Config) error {
 	}
 	if !s.SkipMigrations {
 		if err := store.Migrate(ctx, c.DatabaseURL); err != nil {
-			return err
+			return unlessStopped(ctx, err)
 		}
 	}
 	return runApp(ctx, *c, app.Roles{API: true, Worker: s.WithWorker})
@@ -52,10 +52,19 @@ func (workerCmd) Run(ctx context.Context, c *config.Config) error {
 func runApp(ctx context.Context, c config.Config, roles app.Roles) error {
 	a, err := app.New(ctx, c)
 	if err != nil {
-		return err
+		return unlessStopped(ctx, err)
 	}
 	defer a.Close()
-	return a.Run(ctx, roles)
+	return unlessStopped(ctx, a.Run(ctx, roles))
+}
+
+// unlessStopped is the error of a process that serves, unless it says no more than that
+// the process was told to stop while it started.
+func unlessStopped(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
 }
 
 type migrateCmd struct{}

@@ -116,3 +116,44 @@ func TestRoleThatRequiresSecondFactor(t *testing.T) {
 		require.False(t, get(admin, "moderator", nil).JSON200.RequiresMfa)
 	})
 }
+
+// Who requires a second factor of their own role needs one first, in the session in
+// which they do so: they could not take it back.
+func TestNobodyRequiresOfTheirOwnRoleWhatTheirSessionLacks(t *testing.T) {
+	t.Parallel()
+	s := apptest.NewWithoutWorkers(t)
+	ctx := context.Background()
+	admin := s.As("admin")
+	change := func(by *apptest.Client, in api.RoleUpdate) *api.UpdateRoleResponse {
+		got, err := by.UpdateRoleWithApplicationMergePatchPlusJSONBodyWithResponse(ctx, "admin", nil, in)
+		require.NoError(t, err)
+		return got
+	}
+	shut := func(by *apptest.Client) {
+		t.Helper()
+		got := change(by, api.RoleUpdate{RequiresMfa: ptr(true), Description: ptr("Governs.")})
+		p := refused(t, http.StatusConflict, "session_unproven", got.HTTPResponse, got.Body)
+		require.Equal(t, "/requires_mfa", pointer(t, p))
+		role, err := by.GetRoleWithResponse(ctx, "admin", nil)
+		require.NoError(t, err)
+		require.NotNil(t, role.JSON200, string(role.Body))
+		require.False(t, role.JSON200.RequiresMfa)
+		require.Empty(t, role.JSON200.Description, "a change is made whole or not at all")
+	}
+	shut(admin)
+	for _, in := range []api.RoleUpdate{{RequiresMfa: ptr(false)}, {Description: ptr("")}} {
+		require.NotNil(t, change(admin, in).JSON200)
+	}
+
+	// A factor of somebody else's who has the role is none of the caller's.
+	other := s.As("admin")
+	enrol(t, s, other)
+	shut(admin)
+	enrol(t, s, admin)
+	got := change(admin, api.RoleUpdate{RequiresMfa: ptr(true)})
+	require.NotNil(t, got.JSON200, string(got.Body))
+	require.True(t, got.JSON200.RequiresMfa)
+	require.NotNil(t, change(admin, api.RoleUpdate{RequiresMfa: ptr(true)}).JSON200, "and again")
+	late := change(s.As("admin"), api.RoleUpdate{RequiresMfa: ptr(false)})
+	refused(t, http.StatusForbidden, "second_factor_required", late.HTTPResponse, late.Body)
+}

@@ -172,6 +172,11 @@ func (c *call) problem(status, code string, text example) (*yaml.Node, error) {
 		if c.answers == "text/event-stream" {
 			text.Detail = "The service can't keep more streams open. Try again in a moment, or ask for the attempt."
 		}
+	case "role_unknown":
+		if c.schema != nil && c.schema.Value.Properties["inherits"] != nil {
+			text.Errors = slices.Clone(text.Errors)
+			text.Errors[0].Pointer = "/inherits/0"
+		}
 	case "invalid_request":
 		text.Errors = []fault.Field{c.mistake()}
 	}

@@ -14,9 +14,11 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/picaspot/picaspot/api"
@@ -334,6 +336,78 @@ func TestProcessDrains(t *testing.T) {
 	require.Equal(t, user.ID, me.JSON200.ID)
 	require.Contains(t, api.Stop(), `"msg":"request"`)
 	require.Contains(t, worker.Stop(), "started")
+}
+
+// Who is told to stop while they still start have not failed, whatever they wait for.
+func TestProcessStopsWhileItStarts(t *testing.T) {
+	t.Parallel()
+	s := apptest.NewWithoutWorkers(t)
+	waiting := func(statement string) func() bool {
+		return func() bool {
+			var n int
+			err := s.Store.Pool.QueryRow(context.Background(), `
+				SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%' || $1 || '%'`, statement).Scan(&n)
+			return err == nil && n > 0
+		}
+	}
+	mute, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	dialled := make(chan net.Conn, 10)
+	go func() {
+		for {
+			conn, err := mute.Accept()
+			if err != nil {
+				return
+			}
+			dialled <- conn
+		}
+	}()
+	t.Cleanup(func() { _ = mute.Close() })
+	elsewhere := s.Config
+	elsewhere.DatabaseURL = "postgres://picaspot@" + mute.Addr().String() + "/picaspot?sslmode=disable"
+	for _, test := range []struct {
+		name    string
+		config  config.Config
+		command string
+		// hold is what keeps the process from starting, waits tells that it is there.
+		hold  string
+		waits func() bool
+	}{
+		{"worker while the database does not answer", elsewhere, "worker", "", func() bool { return len(dialled) > 0 }},
+		{"worker while it reads the keys", s.Config, "worker", "LOCK signing_keys", waiting("signing_keys")},
+		{"worker while it reads the policy", s.Config, "worker", "LOCK policy_versions", waiting("policy_versions")},
+		{"worker while it reads the roles", s.Config, "worker", "LOCK roles", waiting("roles")},
+		{"serve while another migrates", s.Config, "serve", "SELECT pg_advisory_lock(8100114675002273652)", waiting("pg_advisory_lock")},
+		{"serve while it migrates", s.Config, "serve", "LOCK goose_db_version", waiting("goose_db_version")},
+		{"serve while it reads the keys", s.Config, "serve", "LOCK signing_keys", waiting("signing_keys")},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if test.hold != "" {
+				conn, err := pgx.Connect(t.Context(), s.Config.DatabaseURL)
+				require.NoError(t, err)
+				defer func() { _ = conn.Close(context.Background()) }()
+				_, err = conn.Exec(t.Context(), "BEGIN; "+test.hold)
+				require.NoError(t, err)
+			}
+			cmd, log := apptest.Command(t, test.config, test.command), &output{}
+			cmd.Stdout, cmd.Stderr = log, log
+			require.NoError(t, cmd.Start())
+			ended := make(chan error, 1)
+			go func() { ended <- cmd.Wait() }()
+			require.Eventually(t, test.waits, time.Minute, 10*time.Millisecond, log)
+			require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
+			select {
+			case err := <-ended:
+				require.NoError(t, err, log.String())
+			case <-time.After(s.Config.ShutdownTimeout):
+				_ = cmd.Process.Kill()
+				require.Fail(t, "it does not end", log.String())
+			}
+			for _, word := range []string{"ERROR", "WARN", "canceled", "picaspot:"} {
+				require.NotContains(t, log.String(), word)
+			}
+		})
+	}
 }
 
 func TestConfigFromFile(t *testing.T) {

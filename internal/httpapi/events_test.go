@@ -4,7 +4,9 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
@@ -16,7 +18,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/picaspot/picaspot/api"
+	"github.com/picaspot/picaspot/internal/app"
 	"github.com/picaspot/picaspot/internal/apptest"
+	"github.com/picaspot/picaspot/internal/config"
 	"github.com/picaspot/picaspot/internal/geo"
 	"github.com/picaspot/picaspot/internal/unlock"
 )
@@ -336,4 +340,153 @@ func TestFollowAttemptEndsWithTheProcess(t *testing.T) {
 	require.NoError(t, s.Unlocks.Decide(context.Background(), attempt.ID))
 	require.NotEqual(t, api.AttemptStatusPending, resumed.next().attempt.Status)
 	resumed.ends()
+}
+
+// A client that follows and does not read is let go, once what is sent to it fits
+// nowhere any more. Until then it holds up nobody else, and nothing is kept for it.
+func TestFollowAttemptLetsGoOfWhoDoesNotRead(t *testing.T) {
+	t.Parallel()
+	const patience = 10 * time.Second // That of an event, as events.go has it.
+	ctx := context.Background()
+	s := apptest.NewWithoutWorkers(t)
+	server := httptest.NewUnstartedServer(s.Handler)
+	listener := &narrowListener{Listener: server.Listener, closed: make(chan string, 1)}
+	server.Listener = listener
+	server.Start()
+	defer server.Close()
+	user := s.User()
+	attempt := pendingAttempt(t, s, user)
+	reader := open(t, s, user, attempt.ID, "")
+	reader.next()
+
+	mute, err := net.Dial("tcp", server.Listener.Addr().String())
+	require.NoError(t, err)
+	defer mute.Close()
+	require.NoError(t, mute.(*net.TCPConn).SetReadBuffer(narrow))
+	_, err = fmt.Fprintf(mute, "GET /api/v1/attempts/%s/events HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\n\r\n",
+		attempt.ID, strings.TrimPrefix(s.URL, "http://"), user.Token)
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return s.Followers.Open() == 2 }, 5*time.Second, time.Millisecond)
+
+	// Each change is told to the one who reads before the next is made.
+	changes := func(n int) (slowest time.Duration) {
+		for range n {
+			began := time.Now()
+			_, err := s.Store.Pool.Exec(ctx, "WITH changed AS (UPDATE attempts SET updated_at = now() WHERE id = $1) SELECT pg_notify('picaspot_attempts', $1::text)", attempt.ID)
+			require.NoError(t, err)
+			reader.next()
+			slowest = max(slowest, time.Since(began))
+		}
+		return slowest
+	}
+	began := time.Now()
+	slowest := changes(100)
+	t.Logf("an event takes %s at most beside one who does not read", slowest)
+	require.Less(t, slowest, patience/2)
+	require.Less(t, time.Since(began), patience)
+	require.Equal(t, 2, s.Followers.Open(), "it has its time")
+	select {
+	case closed := <-listener.closed:
+		require.Equal(t, mute.LocalAddr().String(), closed)
+	case <-time.After(2 * patience):
+		require.Fail(t, "it is not let go")
+	}
+	require.Eventually(t, func() bool { return s.Followers.Open() == 1 }, 5*time.Second, time.Millisecond)
+	t.Logf("it is let go after %s", time.Since(began))
+	require.Less(t, changes(1), patience/2)
+	require.NoError(t, s.Unlocks.Decide(ctx, attempt.ID))
+	require.NotEqual(t, api.AttemptStatusPending, reader.next().attempt.Status)
+	reader.ends()
+	unread, _ := io.Copy(io.Discard, mute)
+	t.Logf("%d bytes were on their way to it", unread)
+	require.Less(t, unread, int64(64<<10))
+}
+
+// narrow is as much as is on its way to a client of a [narrowListener], in bytes. The
+// system makes what it likes of it.
+const narrow = 4 << 10
+
+// narrowListener has connections that take little ahead of their client, and tells
+// which of them are closed.
+type narrowListener struct {
+	net.Listener
+
+	closed chan string
+}
+
+func (l *narrowListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &narrowConn{Conn: conn, closed: l.closed}, conn.(*net.TCPConn).SetWriteBuffer(narrow)
+}
+
+type narrowConn struct {
+	net.Conn
+
+	closed chan string
+}
+
+func (c *narrowConn) Close() error {
+	select {
+	case c.closed <- c.RemoteAddr().String():
+	default:
+	}
+	return c.Conn.Close()
+}
+
+// What operators see of streams: they are counted while they are open, whatever ends them.
+func TestFollowAttemptIsMeasured(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(context.Background())
+	s := apptest.NewWithoutWorkers(t, apptest.WithEvents(100, 100*time.Millisecond), func(c *config.Config) { c.OpsAddr = apptest.FreeAddr(t) })
+	ready, done := make(chan struct{}), make(chan error, 1)
+	go func() { done <- s.Run(ctx, app.Roles{Ready: func() { close(ready) }}) }()
+	<-ready
+	defer func() {
+		cancel()
+		require.NoError(t, <-done)
+	}()
+	metric := func() string {
+		response, err := http.Get("http://" + s.Config.OpsAddr + "/metrics")
+		require.NoError(t, err)
+		defer response.Body.Close()
+		body, err := io.ReadAll(response.Body)
+		require.NoError(t, err)
+		_, value, ok := strings.Cut(string(body), "\npicaspot_event_streams ")
+		require.True(t, ok)
+		value, _, _ = strings.Cut(value, "\n")
+		return value
+	}
+	becomes := func(want string) {
+		t.Helper()
+		require.Eventually(t, func() bool { return metric() == want }, 10*time.Second, 5*time.Millisecond, "%s, not %s", metric(), want)
+	}
+	require.Equal(t, "0", metric())
+	user, other := s.User(), s.User()
+	attempt, others := pendingAttempt(t, s, user), pendingAttempt(t, s, other)
+	leaving, decided, loggedOut := open(t, s, user, attempt.ID, ""), open(t, s, user, attempt.ID, ""), open(t, s, other, others.ID, "")
+	require.Equal(t, "3", metric())
+
+	// What is no stream does not count.
+	follow(t, s.URL, other, http.MethodGet, attempt.ID, "").refused(http.StatusNotFound, "not_found")
+	require.Equal(t, http.StatusOK, follow(t, s.URL, user, http.MethodHead, attempt.ID, "").response.StatusCode)
+	becomes("3")
+
+	leaving.leave()
+	becomes("2")
+	answer, err := other.LogoutWithResponse(ctx)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusNoContent, answer.StatusCode(), string(answer.Body))
+	loggedOut.next()
+	loggedOut.ends()
+	becomes("1")
+	decided.next()
+	require.NoError(t, s.Unlocks.Decide(ctx, attempt.ID))
+	last := decided.next()
+	decided.ends()
+	becomes("0")
+	require.Equal(t, http.StatusNoContent, follow(t, s.URL, user, http.MethodGet, attempt.ID, last.id).response.StatusCode)
+	becomes("0")
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/picaspot/picaspot/ent"
 	entrole "github.com/picaspot/picaspot/ent/role"
+	entsession "github.com/picaspot/picaspot/ent/session"
 	"github.com/picaspot/picaspot/internal/authz"
 	"github.com/picaspot/picaspot/internal/fault"
 	"github.com/picaspot/picaspot/internal/livepolicy"
@@ -31,6 +32,8 @@ var (
 	errNotFound = fault.New(fault.NotFound, "not_found", "The policy knows no such role.")
 	errExists   = fault.New(fault.Conflict, "role_exists", "The policy knows a role of this name.").
 			With(fault.Field{Pointer: "/name", Code: "taken", Message: "Choose another name."})
+	errUnproven = fault.New(fault.Conflict, "session_unproven", "This is your own role, and no second factor has proven your session: you would be shut out. Add one under /api/v1/me/mfa/totp, or log in with it, first.").
+			With(fault.Field{Pointer: "/requires_mfa", Code: "locks_out", Message: "It would be of no use to this session any more."})
 	errEmpty = fault.New(fault.Unprocessable, "role_empty", "A role has at least one permission, or inherits from a role: without a line that speaks of it there is none.")
 )
 
@@ -184,8 +187,9 @@ type Create struct {
 	Grants      []authz.Grant
 }
 
-// Create adds a role to the live policy. One that is there is a conflict, one of
-// which no line would speak is unprocessable, and so is what [authz.Validate] refuses.
+// Create adds a role to the live policy. One that is there is a conflict; one of
+// which no line would speak is unprocessable, and so is one that inherits from a role
+// that is not there. What else [authz.Validate] refuses is invalid.
 func (s *Service) Create(ctx context.Context, in Create) (Role, error) {
 	if len(in.Grants) == 0 && len(in.Inherits) == 0 {
 		return Role{}, errEmpty
@@ -200,6 +204,9 @@ func (s *Service) Create(ctx context.Context, in Create) (Role, error) {
 			}
 			if slices.Contains(known, in.Name) {
 				return "", errExists
+			}
+			if err := checkParents(in.Name, in.Inherits, known); err != nil {
+				return "", err
 			}
 			if told, err = put(ctx, tx, in.Name, &in.Description, &in.RequiresMFA); err != nil {
 				return "", err
@@ -228,10 +235,26 @@ type Update struct {
 	Inherits    *[]string
 }
 
-// Update changes a role of the live policy.
+// Update changes a role of the live policy. To inherit from a role that is not there is
+// unprocessable. To require a second factor of the caller's own role is a conflict as
+// long as none has proven the caller's session.
 func (s *Service) Update(ctx context.Context, name string, in Update, pre version.Precondition) (Role, error) {
 	comment := "What the role " + name + " inherits was changed."
 	return s.edit(ctx, name, comment, pre, func(ctx context.Context, tx *store.Tx, text string) (string, error) {
+		if in.RequiresMFA != nil && *in.RequiresMFA {
+			if err := checkOwnSession(ctx, tx, name); err != nil {
+				return "", err
+			}
+		}
+		if in.Inherits != nil {
+			known, err := rolesOf(text)
+			if err != nil {
+				return "", err
+			}
+			if err := checkParents(name, *in.Inherits, known); err != nil {
+				return "", err
+			}
+		}
 		if _, err := put(ctx, tx, name, in.Description, in.RequiresMFA); err != nil {
 			return "", err
 		}
@@ -342,6 +365,40 @@ func rolesOf(text string) ([]string, error) {
 		return nil, err
 	}
 	return snapshot.Roles(), nil
+}
+
+// checkParents names the roles of which the policy knows nothing. That a role inherits
+// from itself is a circle, which the validation names.
+func checkParents(name string, parents, known []string) error {
+	unknown := fault.New(fault.Unprocessable, "role_unknown", "The policy knows no such role.")
+	for i, parent := range parents {
+		if parent != name && !slices.Contains(known, parent) {
+			unknown = unknown.With(fault.Field{
+				Pointer: fmt.Sprintf("/inherits/%d", i), Code: "unknown", Message: "The policy knows " + strings.Join(known, ", ") + ".",
+			})
+		}
+	}
+	if len(unknown.Fields) > 0 {
+		return unknown
+	}
+	return nil
+}
+
+// checkOwnSession keeps callers from shutting themselves out: nobody requires a second
+// factor of their own role in a session that none has proven. Operators have no session.
+func checkOwnSession(ctx context.Context, tx *store.Tx, name string) error {
+	caller, ok := authz.CallerFrom(ctx)
+	if !ok || caller.Role != name {
+		return nil
+	}
+	proven, err := tx.Session.Query().Where(entsession.ID(caller.SessionID), entsession.SecondFactor(true)).Exist(ctx)
+	if err != nil {
+		return fmt.Errorf("read the session: %w", err)
+	}
+	if !proven {
+		return errUnproven
+	}
+	return nil
 }
 
 // put writes what is said about a role beside the policy, and returns it; it is nil

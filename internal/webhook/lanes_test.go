@@ -3,6 +3,7 @@ package webhook_test
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -102,4 +103,58 @@ func TestKilledWorkerLosesNoEvent(t *testing.T) {
 	require.Empty(t, landmarks, "each is told of")
 	require.Len(t, bodies, n)
 	require.Greater(t, len(to.messages()), n, "what the receiver had when the worker was killed comes again")
+}
+
+// While replicas are replaced, those of the release before create webhooks too, by
+// this statement, which knows no lanes.
+func TestTheReleaseBeforeCreatesWebhooks(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	to := newReceiver(t)
+	secret := func(id uuid.UUID) (sealed []byte) {
+		require.NoError(t, b.Store.Pool.QueryRow(t.Context(), "SELECT secret FROM webhooks WHERE id = $1", id).Scan(&sealed))
+		return sealed
+	}
+	create := func(id uuid.UUID, sealed []byte) error {
+		_, err := b.Store.Pool.Exec(t.Context(), `
+			INSERT INTO "webhooks" ("created_at", "updated_at", "url", "description", "events", "secret", "created_by", "id")
+			VALUES (now(), now(), $1, '', '["landmark.created"]', $2, $3, $4)`, to.URL, sealed, b.admin.ID, id)
+		return err
+	}
+	lanes := func() (all []int) {
+		require.NoError(t, b.Store.Pool.QueryRow(t.Context(), "SELECT array_agg(lane ORDER BY lane) FROM webhooks").Scan(&all))
+		return all
+	}
+	first, second, third := b.webhook(to.URL), b.webhook(to.URL), b.webhook(to.URL)
+	sealed := secret(second.ID) // Sealed for its id.
+	deleted, err := b.admin.DeleteWebhookWithResponse(t.Context(), second.ID, nil)
+	require.NoError(t, err)
+	require.Equal(t, 204, deleted.StatusCode(), string(deleted.Body))
+	require.Equal(t, []int{0, 2}, lanes())
+	require.NoError(t, create(second.ID, sealed))
+	require.Equal(t, []int{0, 1, 2}, lanes(), "the first that nobody has")
+
+	b.Landmark(b.admin, b.Area(b.admin, "Harbour").ID, "Lighthouse", harbour)
+	for _, id := range []uuid.UUID{first.ID, second.ID, third.ID} {
+		b.until(id, func(d api.WebhookDelivery) bool { return d.Status == api.WebhookDeliveryStatusSucceeded })
+	}
+	var queues []string
+	require.NoError(t, b.Store.Pool.QueryRow(t.Context(), "SELECT array_agg(queue ORDER BY queue) FROM river_job WHERE queue LIKE 'webhooks\\_%'").Scan(&queues))
+	require.Equal(t, []string{webhook.Queue(0), webhook.Queue(1), webhook.Queue(2)}, queues)
+
+	made := make(chan error)
+	for range webhook.MaxWebhooks - 3 {
+		go func() { made <- create(uuid.New(), sealed) }()
+	}
+	for range webhook.MaxWebhooks - 3 {
+		require.NoError(t, <-made)
+	}
+	all := make([]int, webhook.Lanes)
+	for i := range all {
+		all[i] = i
+	}
+	require.Equal(t, all, lanes(), "also when they are created at once")
+	err = create(uuid.New(), sealed)
+	require.Error(t, err, "no worker has a queue for another")
+	require.True(t, strings.Contains(err.Error(), "23502"), err)
 }

@@ -65,6 +65,8 @@ function renamed(contract, { schema, field }) {
 const isKotlin = process.argv.includes('--kotlin')
 const client = isKotlin ? kotlin : typescript
 const copy = mkdtempSync(join(root, 'tools/contract/.samples-'))
+// Who interrupts it does so to Maven too, which fails then: the copy goes all the same.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(1))
 try {
   const folder = join(copy, client.folder)
   for (const part of client.parts) cpSync(join(root, client.folder, part), join(folder, part), { recursive: true })

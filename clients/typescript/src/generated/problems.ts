@@ -66,6 +66,7 @@ export type ProblemCode =
   | 'second_factor_missing'
   | 'second_factor_required'
   | 'session_ended'
+  | 'session_unproven'
   | 'storage_unavailable'
   | 'subject_gone'
   | 'subject_oneself'

@@ -1312,6 +1312,7 @@ export interface paths {
         /**
          * Create a role
          * @description Adds a role to the live policy. It has at least one permission or role to inherit from, for else no line of the policy would speak of it.
+         *     To inherit from a role that the policy does not know is a 422 that names each.
          */
         post: operations["createRole"];
         delete?: never;
@@ -1349,9 +1350,11 @@ export interface paths {
         head?: never;
         /**
          * Change a role
-         * @description A JSON Merge Patch (RFC 7396). `inherits` replaces the roles that it inherits from. With
-         *     `requires_mfa` whoever has the role can use it only in a session that a second factor has
-         *     proven, within a second on every replica; without one they can still add one.
+         * @description A JSON Merge Patch (RFC 7396). `inherits` replaces the roles that it inherits from; one that the
+         *     policy does not know is a 422. With `requires_mfa` whoever has the role can use it only in a
+         *     session that a second factor has proven, within a second on every replica; without one they can
+         *     still add one. Nobody shuts themself out: for the caller's own role it is a conflict as long as
+         *     no second factor has proven the caller's session.
          */
         patch: operations["updateRole"];
         trace?: never;

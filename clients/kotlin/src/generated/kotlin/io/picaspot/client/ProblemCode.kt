@@ -68,6 +68,7 @@ public object ProblemCode {
     public const val SECOND_FACTOR_MISSING: String = "second_factor_missing"
     public const val SECOND_FACTOR_REQUIRED: String = "second_factor_required"
     public const val SESSION_ENDED: String = "session_ended"
+    public const val SESSION_UNPROVEN: String = "session_unproven"
     public const val STORAGE_UNAVAILABLE: String = "storage_unavailable"
     public const val SUBJECT_GONE: String = "subject_gone"
     public const val SUBJECT_ONESELF: String = "subject_oneself"

@@ -42,7 +42,7 @@ public class AdminApi internal constructor(private val caller: Caller) {
     /**
      * Create a role: `POST /api/v1/admin/roles`.
      *
-     * Adds a role to the live policy. It has at least one permission or role to inherit from, for else no line of the policy would speak of it. 
+     * Adds a role to the live policy. It has at least one permission or role to inherit from, for else no line of the policy would speak of it. To inherit from a role that the policy does not know is a 422 that names each. 
      *
      * @param idempotencyKey A key of the client's own for this request, as a random UUID: 1 to 255 visible ASCII characters, also in double quotes. Sent again under it, the request creates nothing more. 
      */
@@ -663,7 +663,7 @@ public class AdminApi internal constructor(private val caller: Caller) {
     /**
      * Change a role: `PATCH /api/v1/admin/roles/{role}`.
      *
-     * A JSON Merge Patch (RFC 7396). `inherits` replaces the roles that it inherits from. With `requires_mfa` whoever has the role can use it only in a session that a second factor has proven, within a second on every replica; without one they can still add one. 
+     * A JSON Merge Patch (RFC 7396). `inherits` replaces the roles that it inherits from; one that the policy does not know is a 422. With `requires_mfa` whoever has the role can use it only in a session that a second factor has proven, within a second on every replica; without one they can still add one. Nobody shuts themself out: for the caller's own role it is a conflict as long as no second factor has proven the caller's session. 
      *
      * @param role The role's name.
      * @param ifMatch The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1).
