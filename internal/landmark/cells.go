@@ -46,10 +46,8 @@ type place struct {
 
 func (c *cell) body(p *place) []byte { return c.bodies[p.from:p.to:p.to] }
 
-// cellWord is what stands for a cell in the cache's generations.
-func cellWord(c geo.Cell) string { return cellWords([]geo.Cell{c})[0] }
-
-// cellWords returns the words of cells, with room for one more. They share one text.
+// cellWords returns what stands for cells in the cache's generations, with room for
+// one more. The words share one text.
 func cellWords(cells []geo.Cell) []string {
 	var room [maxCells]int
 	ends := room[:0]

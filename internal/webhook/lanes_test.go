@@ -3,7 +3,6 @@ package webhook_test
 import (
 	"encoding/json"
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 
@@ -156,5 +155,5 @@ func TestTheReleaseBeforeCreatesWebhooks(t *testing.T) {
 	require.Equal(t, all, lanes(), "also when they are created at once")
 	err = create(uuid.New(), sealed)
 	require.Error(t, err, "no worker has a queue for another")
-	require.True(t, strings.Contains(err.Error(), "23502"), err)
+	require.ErrorContains(t, err, "23502")
 }
