@@ -14,8 +14,9 @@ import (
 	"github.com/picaspot/picaspot/internal/geo"
 )
 
-// cities is how many clusters the landmarks lie in.
-const cities = 300
+// cities is how many clusters as many landmarks lie in: of a few thousand at least, so
+// that their middle is as dense in a small world as in a large one.
+func cities(rows int) int { return max(1, min(rows/3333, 300)) }
 
 // generate fills the world: landmarks cluster around cities whose sizes follow
 // a power law, and which grow in width as they grow in size, so that some 300
@@ -70,7 +71,7 @@ func Generate(ctx context.Context, pool *pgxpool.Pool, rows int, creator, explor
 		}
 	}
 	exec("settings", "SET statement_timeout = 0; SET maintenance_work_mem = '512MB'; SET synchronous_commit = off; SELECT setseed(0.42)")
-	exec("cities", citiesSQL, float64(rows), cities)
+	exec("cities", citiesSQL, float64(rows), cities(rows))
 	exec("areas", areasSQL, creator, areas(rows))
 	exec("areas", numberedSQL)
 	indexes, failed := secondaryIndexes(ctx, conn)

@@ -18,6 +18,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/picaspot/picaspot/internal/bench"
 	"github.com/picaspot/picaspot/internal/testenv"
@@ -82,12 +83,14 @@ func run(ctx context.Context, s settings, sizes []string) (err error) {
 			return fmt.Errorf("%d rows: %w", rows, err)
 		}
 		tables = append(tables, t)
+		// Each world takes its time: what is known is written.
+		if s.report != "" {
+			if err := os.WriteFile(s.report, []byte(document(s, tables)), 0o644); err != nil { //nolint:gosec // A document.
+				return err
+			}
+		}
 	}
-	text := document(s, tables)
-	fmt.Print(text)
-	if s.report != "" {
-		return os.WriteFile(s.report, []byte(text), 0o644) //nolint:gosec // A document.
-	}
+	fmt.Print(document(s, tables))
 	return nil
 }
 
@@ -97,6 +100,9 @@ func measureWorld(ctx context.Context, s settings, servers *testenv.Servers, row
 	if err != nil {
 		return table{}, err
 	}
+	if err := forget(ctx, servers.RedisURL); err != nil {
+		return table{}, errors.Join(err, drop())
+	}
 	defer func() { err = errors.Join(err, drop()) }()
 	w, err := newWorld(ctx, s, databaseURL, servers.RedisURL, rows)
 	if err != nil {
@@ -104,6 +110,16 @@ func measureWorld(ctx context.Context, s settings, servers *testenv.Servers, row
 	}
 	defer w.close()
 	return w.measure(ctx)
+}
+
+// forget empties Redis, where copies of the world before are, whose cities are this one's.
+func forget(ctx context.Context, redisURL string) error {
+	options, err := redis.ParseURL(redisURL)
+	if err != nil {
+		return err
+	}
+	client := redis.NewClient(options)
+	return errors.Join(client.FlushAll(ctx).Err(), client.Close())
 }
 
 func createDatabase(ctx context.Context, admin string) (string, func() error, error) {

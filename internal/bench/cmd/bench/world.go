@@ -207,7 +207,12 @@ func (w *world) sameAnswers(ctx context.Context, a, b *server, paths []string) e
 		first, _ := json.Marshal(both[0])  //nolint:errchkjson // It was JSON before.
 		second, _ := json.Marshal(both[1]) //nolint:errchkjson // As above.
 		if string(first) != string(second) {
-			return fmt.Errorf("two answers to %s:\n%.600s\n%.600s", path, first, second)
+			at := 0
+			for at < min(len(first), len(second)) && first[at] == second[at] {
+				at++
+			}
+			at = max(0, at-200)
+			return fmt.Errorf("two answers to %s, from byte %d on:\n%.600s\n%.600s", path, at, first[at:], second[at:])
 		}
 	}
 	return nil
