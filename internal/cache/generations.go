@@ -106,17 +106,16 @@ func (q *Question) pick(words []string) []string {
 // remembered returns what the process knows of some of the words that were asked for,
 // once the journal was read since the request began; nil if it does not know all.
 func (q *Question) remembered(ctx context.Context, words []string) []string {
-	// Nearly always nothing is new in the journal.
-	if q.recalled == nil || len(words) == 0 || q.cache.redis.Away() || q.cache.redis.Mark() != q.mark || q.cache.trust(ctx) != q.distrusted {
-		settled, _ := q.cache.recall(ctx, words)
-		return settled
+	// Nearly always nothing is new in the journal, and the words stand in a row.
+	if q.recalled != nil && len(words) > 0 && !q.cache.redis.Away() && q.cache.redis.Mark() == q.mark && q.cache.trust(ctx) == q.distrusted {
+		from := slices.Index(q.words, words[0])
+		to := from + len(words)
+		if from >= 0 && to <= len(q.words) && slices.Equal(q.words[from:to], words) {
+			return q.recalled[from:to]
+		}
 	}
-	first := slices.Index(q.words, words[0])
-	if first < 0 || len(q.words) < first+len(words) || !slices.Equal(q.words[first:first+len(words)], words) {
-		settled, _ := q.cache.recall(ctx, words)
-		return settled
-	}
-	return q.recalled[first : first+len(words)]
+	settled, _ := q.cache.recall(ctx, words)
+	return settled
 }
 
 // QuestionFrom returns the question that a context carries, or nil.

@@ -17,8 +17,8 @@ func LogUser(ctx context.Context, user uuid.UUID) { reqctx.TallyOf(ctx).SetUser(
 
 // AccessLog writes a line for each request, also for one that is aborted: what
 // was asked for by its pattern, never with its values, which may be secrets and
-// places. It stands inside of [Identify]. The handlers inside have to pass the request on as it is, for the mux
-// notes the pattern in it.
+// places. It stands inside of [Identify]. The handlers inside have to pass the
+// request on as it is, for the mux notes the pattern in it.
 func AccessLog(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		started := time.Now()

@@ -25,15 +25,11 @@ type key struct{}
 // With returns a context that carries the request, and a tally of it: the one that the
 // context has, or a new one.
 func With(ctx context.Context, r Request) context.Context {
-	if tally := TallyOf(ctx); tally != nil {
-		return context.WithValue(ctx, key{}, &carried{request: r, tally: tally})
+	c := &carried{request: r, tally: TallyOf(ctx)}
+	if c.tally == nil {
+		c.tally = &Tally{}
 	}
-	c := &struct {
-		carried
-		tally Tally
-	}{carried: carried{request: r}}
-	c.carried.tally = &c.tally
-	return context.WithValue(ctx, key{}, &c.carried)
+	return context.WithValue(ctx, key{}, c)
 }
 
 // carried is what a context carries. It is not changed.

@@ -12,8 +12,10 @@ import (
 	"log/slog"
 	"net/url"
 	"os"
+	"os/signal"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/google/uuid"
@@ -38,7 +40,7 @@ func main() {
 		err = runLoad()
 	} else {
 		s := settings{rounds: *rounds, connections: *connections, duration: *duration, only: *only, report: *report}
-		err = run(context.Background(), s, strings.Split(*rows, ","))
+		err = run(s, strings.Split(*rows, ","))
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -64,7 +66,10 @@ func runLoad() error {
 	return json.NewEncoder(os.Stdout).Encode(result)
 }
 
-func run(ctx context.Context, s settings, sizes []string) (err error) {
+func run(s settings, sizes []string) (err error) {
+	// Who interrupts it does not leave its servers behind.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	// The access log is written, as in production, and not looked at.
 	slog.SetDefault(slog.New(slog.NewJSONHandler(io.Discard, nil))) //nolint:sloglint // Formatting the lines is part of what is measured.
 	servers, err := testenv.Start(ctx)
