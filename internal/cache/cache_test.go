@@ -23,7 +23,7 @@ import (
 func TestMain(m *testing.M) { testenv.Main(m, testenv.WithLeakCheck()) }
 
 const (
-	soon  = 10 * time.Second
+	soon  = time.Minute
 	often = 5 * time.Millisecond
 )
 

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -171,43 +172,50 @@ func TestFollowAttemptIsForThoseWhoMaySeeIt(t *testing.T) {
 	head := follow(t, s.URL, user, http.MethodHead, attempt.ID, "")
 	require.Equal(t, http.StatusOK, head.response.StatusCode)
 	require.Equal(t, "text/event-stream", head.response.Header.Get("Content-Type"))
-	require.Eventually(t, func() bool { return s.Followers.Open() == 1 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return s.Followers.Open() == 1 }, time.Minute, time.Millisecond)
 }
 
-func TestFollowAttemptIsToldAtOnce(t *testing.T) {
+func TestFollowAttemptIsTold(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
-	s := apptest.NewWithoutWorkers(t)
+	s := apptest.NewWithoutWorkers(t, apptest.WithEvents(100, time.Hour))
 	user := s.User()
-	var took []time.Duration
-	for range 5 {
-		attempt := pendingAttempt(t, s, s.User())
-		stream := open(t, s, s.As("moderator"), attempt.ID, "")
-		stream.next()
-		// The connection on which the news comes is opened for the first.
-		require.Eventually(t, func() bool { return listeners(t, s, false) == 1 }, 10*time.Second, time.Millisecond)
-		began := time.Now()
-		require.NoError(t, s.Unlocks.Decide(ctx, attempt.ID))
-		require.NotEqual(t, api.AttemptStatusPending, stream.next().attempt.Status)
-		took = append(took, time.Since(began))
-		stream.ends()
-	}
-	t.Log("from the decision to the event:", took)
-	// It looks each three seconds without being told; by that most would be late.
-	for _, one := range took {
-		require.Less(t, one, 2*time.Second)
-	}
-
-	// News is lost, and so is the connection.
 	attempt := pendingAttempt(t, s, user)
 	stream := open(t, s, user, attempt.ID, "")
 	stream.next()
+	// The connection on which the news comes is opened for the first.
+	require.Eventually(t, func() bool { return listeners(t, s, false) == 1 }, time.Minute, time.Millisecond)
+	// Nobody looks for what changes and stays pending: only news can bring it.
+	change(t, s, attempt.ID)
+	require.Equal(t, api.AttemptStatusPending, stream.next().attempt.Status)
+
+	// A decision is news.
+	hearing, err := s.Store.Pool.Acquire(ctx)
+	require.NoError(t, err)
+	defer hearing.Release()
+	_, err = hearing.Exec(ctx, "LISTEN picaspot_attempts")
+	require.NoError(t, err)
+	require.NoError(t, hearing.Ping(ctx), "it is no listener of the process's")
+	require.NoError(t, s.Unlocks.Decide(ctx, attempt.ID))
+	wait, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	news, err := hearing.Conn().WaitForNotification(wait)
+	require.NoError(t, err)
+	require.Equal(t, attempt.ID.String(), news.Payload)
+	require.NotEqual(t, api.AttemptStatusPending, stream.next().attempt.Status)
+	stream.ends()
+
+	// News is lost, and so is the connection.
+	user = s.User()
+	attempt = pendingAttempt(t, s, user)
+	stream = open(t, s, user, attempt.ID, "")
+	stream.next()
 	require.Equal(t, 1, listeners(t, s, true))
-	_, err := s.Store.Pool.Exec(ctx, "UPDATE attempts SET status = 'needs_review', updated_at = now() WHERE id = $1", attempt.ID)
+	_, err = s.Store.Pool.Exec(ctx, "UPDATE attempts SET status = 'needs_review', updated_at = now() WHERE id = $1", attempt.ID)
 	require.NoError(t, err)
 	require.Equal(t, api.AttemptStatusNeedsReview, stream.next().attempt.Status)
 	stream.ends()
-	require.Eventually(t, func() bool { return listeners(t, s, false) == 1 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return listeners(t, s, false) == 1 }, time.Minute, time.Millisecond)
 }
 
 // listeners ends those who wait for news of this database's attempts, if they are to
@@ -217,8 +225,16 @@ func listeners(t *testing.T, s *apptest.Server, end bool) int {
 	count := 0
 	require.NoError(t, s.Store.Pool.QueryRow(context.Background(), `
 		SELECT count(CASE WHEN $1 THEN pg_terminate_backend(pid) ELSE true END)
-		FROM pg_stat_activity WHERE datname = current_database() AND query = 'LISTEN picaspot_attempts'`, end).Scan(&count))
+		FROM pg_stat_activity WHERE datname = current_database() AND query = 'LISTEN picaspot_attempts' AND state = 'idle'`, end).Scan(&count))
 	return count
+}
+
+// change makes another version of an attempt, and tells those who follow it.
+func change(t *testing.T, s *apptest.Server, attempt uuid.UUID) {
+	t.Helper()
+	_, err := s.Store.Pool.Exec(context.Background(),
+		"WITH changed AS (UPDATE attempts SET updated_at = now() WHERE id = $1) SELECT pg_notify('picaspot_attempts', $1::text)", attempt)
+	require.NoError(t, err)
 }
 
 func TestFollowAttemptEndsWithTheSession(t *testing.T) {
@@ -270,7 +286,7 @@ func TestFollowAttemptHasLimits(t *testing.T) {
 	require.NotEmpty(t, full.response.Header.Get("Retry-After"))
 
 	streams[0].leave()
-	require.Eventually(t, func() bool { return s.Followers.Open() == unlock.MaxFollowed }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return s.Followers.Open() == unlock.MaxFollowed }, time.Minute, time.Millisecond)
 	open(t, s, user, attempt.ID, "")
 }
 
@@ -295,11 +311,14 @@ func TestFollowAttemptLeavesNothingBehind(t *testing.T) {
 	require.Equal(t, n, s.Followers.Open())
 	require.GreaterOrEqual(t, handlers(), n)
 	require.Zero(t, s.Store.Pool.Stat().AcquiredConns(), "nobody holds a connection while they wait")
-	require.Equal(t, 1, listeners(t, s, false), "all share one")
+	require.Eventually(t, func() bool { return listeners(t, s, false) == 1 }, time.Minute, time.Millisecond)
+	for range 20 { // All share one, which stays the only one.
+		require.Equal(t, 1, listeners(t, s, false))
+	}
 	for _, stream := range begun {
 		stream.leave()
 	}
-	require.Eventually(t, func() bool { return s.Followers.Open() == 0 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return s.Followers.Open() == 0 }, time.Minute, time.Millisecond)
 }
 
 func TestFollowAttemptOutlastsTheDeadlinesOfARequest(t *testing.T) {
@@ -330,9 +349,7 @@ func TestFollowAttemptEndsWithTheProcess(t *testing.T) {
 	stream := follow(t, process.URL, user, http.MethodGet, attempt.ID, "")
 	require.Equal(t, "retry: 1000", stream.block())
 	last := stream.next()
-	began := time.Now()
 	process.Stop()
-	require.Less(t, time.Since(began), s.Config.ShutdownTimeout/2)
 	stream.ends()
 
 	// Another replica goes on where it stopped.
@@ -346,11 +363,10 @@ func TestFollowAttemptEndsWithTheProcess(t *testing.T) {
 // nowhere any more. Until then it holds up nobody else, and nothing is kept for it.
 func TestFollowAttemptLetsGoOfWhoDoesNotRead(t *testing.T) {
 	t.Parallel()
-	const patience = 10 * time.Second // That of an event, as events.go has it.
 	ctx := context.Background()
 	s := apptest.NewWithoutWorkers(t)
 	server := httptest.NewUnstartedServer(s.Handler)
-	listener := &narrowListener{Listener: server.Listener, closed: make(chan string, 1)}
+	listener := &narrowListener{Listener: server.Listener, accepted: make(chan *narrowConn, 1)}
 	server.Listener = listener
 	server.Start()
 	defer server.Close()
@@ -366,34 +382,29 @@ func TestFollowAttemptLetsGoOfWhoDoesNotRead(t *testing.T) {
 	_, err = fmt.Fprintf(mute, "GET /api/v1/attempts/%s/events HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\n\r\n",
 		attempt.ID, strings.TrimPrefix(s.URL, "http://"), user.Token)
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { return s.Followers.Open() == 2 }, 5*time.Second, time.Millisecond)
+	served := <-listener.accepted
+	require.Eventually(t, func() bool { return s.Followers.Open() == 2 }, time.Minute, time.Millisecond)
+	// Changes of one that is still pending are looked for by nobody, should they come
+	// before the process listens.
+	require.Eventually(t, func() bool { return listeners(t, s, false) == 1 }, time.Minute, time.Millisecond)
 
 	// Each change is told to the one who reads before the next is made.
-	changes := func(n int) (slowest time.Duration) {
-		for range n {
-			began := time.Now()
-			_, err := s.Store.Pool.Exec(ctx, "WITH changed AS (UPDATE attempts SET updated_at = now() WHERE id = $1) SELECT pg_notify('picaspot_attempts', $1::text)", attempt.ID)
-			require.NoError(t, err)
-			reader.next()
-			slowest = max(slowest, time.Since(began))
+	tell := func() {
+		change(t, s, attempt.ID)
+		reader.next()
+	}
+	began, told, beside := time.Now(), 0, 0
+	for ; !served.isClosed.Load(); told++ {
+		before := served.stuck.Load()
+		tell()
+		if before != 0 && before == served.stuck.Load() {
+			beside++
 		}
-		return slowest
 	}
-	began := time.Now()
-	slowest := changes(100)
-	t.Logf("an event takes %s at most beside one who does not read", slowest)
-	require.Less(t, slowest, patience/2)
-	require.Less(t, time.Since(began), patience)
-	require.Equal(t, 2, s.Followers.Open(), "it has its time")
-	select {
-	case closed := <-listener.closed:
-		require.Equal(t, mute.LocalAddr().String(), closed)
-	case <-time.After(2 * patience):
-		require.Fail(t, "it is not let go")
-	}
-	require.Eventually(t, func() bool { return s.Followers.Open() == 1 }, 5*time.Second, time.Millisecond)
-	t.Logf("it is let go after %s", time.Since(began))
-	require.Less(t, changes(1), patience/2)
+	t.Logf("it is let go after %s: %d changes were told, %d of them while it was waited for", time.Since(began), told, beside)
+	require.Positive(t, beside, "who does not read holds up who does")
+	require.Eventually(t, func() bool { return s.Followers.Open() == 1 }, time.Minute, time.Millisecond)
+	tell()
 	require.NoError(t, s.Unlocks.Decide(ctx, attempt.ID))
 	require.NotEqual(t, api.AttemptStatusPending, reader.next().attempt.Status)
 	reader.ends()
@@ -407,11 +418,11 @@ func TestFollowAttemptLetsGoOfWhoDoesNotRead(t *testing.T) {
 const narrow = 4 << 10
 
 // narrowListener has connections that take little ahead of their client, and tells
-// which of them are closed.
+// of the first.
 type narrowListener struct {
 	net.Listener
 
-	closed chan string
+	accepted chan *narrowConn
 }
 
 func (l *narrowListener) Accept() (net.Conn, error) {
@@ -419,20 +430,30 @@ func (l *narrowListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &narrowConn{Conn: conn, closed: l.closed}, conn.(*net.TCPConn).SetWriteBuffer(narrow)
+	served := &narrowConn{Conn: conn}
+	select {
+	case l.accepted <- served:
+	default:
+	}
+	return served, conn.(*net.TCPConn).SetWriteBuffer(narrow)
 }
 
 type narrowConn struct {
 	net.Conn
 
-	closed chan string
+	writes   atomic.Int64
+	stuck    atomic.Int64 // Which write is under way, counted from 1; 0 for none.
+	isClosed atomic.Bool
+}
+
+func (c *narrowConn) Write(p []byte) (int, error) {
+	c.stuck.Store(c.writes.Add(1))
+	defer c.stuck.Store(0)
+	return c.Conn.Write(p)
 }
 
 func (c *narrowConn) Close() error {
-	select {
-	case c.closed <- c.RemoteAddr().String():
-	default:
-	}
+	c.isClosed.Store(true)
 	return c.Conn.Close()
 }
 
@@ -461,7 +482,7 @@ func TestFollowAttemptIsMeasured(t *testing.T) {
 	}
 	becomes := func(want string) {
 		t.Helper()
-		require.Eventually(t, func() bool { return metric() == want }, 10*time.Second, 5*time.Millisecond, "%s, not %s", metric(), want)
+		require.Eventually(t, func() bool { return metric() == want }, time.Minute, 5*time.Millisecond, "%s, not %s", metric(), want)
 	}
 	require.Equal(t, "0", metric())
 	user, other := s.User(), s.User()

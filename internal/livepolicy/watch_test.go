@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strconv"
 	"testing"
 	"time"
 
@@ -147,15 +148,12 @@ func listeners(t *testing.T, s *apptest.Server, end bool) int {
 	return count
 }
 
-// limit is how long a change may take to be in force everywhere.
-const limit = time.Second
-
-// arrives waits for a version and returns how long it took.
-func arrives(t *testing.T, service *livepolicy.Service, number int64) time.Duration {
+// arrives waits for a version.
+func arrives(t *testing.T, service *livepolicy.Service, number int64) {
 	t.Helper()
 	began := time.Now()
-	require.Eventually(t, func() bool { return service.Live().Version() == number }, 10*time.Second, time.Millisecond)
-	return time.Since(began)
+	require.Eventually(t, func() bool { return service.Live().Version() == number }, time.Minute, time.Millisecond)
+	t.Logf("version %d arrives after %s", number, time.Since(began))
 }
 
 func TestWatchIsToldOfNewVersions(t *testing.T) {
@@ -163,19 +161,22 @@ func TestWatchIsToldOfNewVersions(t *testing.T) {
 	ctx := context.Background()
 	s := apptest.NewWithoutWorkers(t)
 	other := watch(t, s)
-	require.Eventually(t, func() bool { return listeners(t, s, false) == 1 }, 10*time.Second, time.Millisecond)
-	atOnce := 0
+	require.Eventually(t, func() bool { return listeners(t, s, false) == 1 }, time.Minute, time.Millisecond)
+	hearing, err := s.Store.Pool.Acquire(ctx)
+	require.NoError(t, err)
+	defer hearing.Release()
+	_, err = hearing.Exec(ctx, "LISTEN picaspot_policy")
+	require.NoError(t, err)
 	for i := range int64(10) {
 		_, err := s.Policy.Replace(ctx, version.Precondition{}, "", fmt.Sprintf("%s# %d\n", policy.CSV, i))
 		require.NoError(t, err)
-		took := arrives(t, other, i+2)
-		require.Less(t, took, limit)
-		if took < limit/4 {
-			atOnce++
-		}
+		wait, cancel := context.WithTimeout(ctx, time.Minute)
+		news, err := hearing.Conn().WaitForNotification(wait)
+		cancel()
+		require.NoError(t, err)
+		require.Equal(t, strconv.FormatInt(i+2, 10), news.Payload)
+		arrives(t, other, i+2)
 	}
-	// It looks twice a second without being told; by that half of them would be late.
-	require.GreaterOrEqual(t, atOnce, 8)
 	require.Zero(t, other.Failures())
 }
 
@@ -186,17 +187,15 @@ func TestWatchLooksWhenItIsNotTold(t *testing.T) {
 
 	// News gets lost.
 	insert(t, s, 2, policy.CSV+"# 2\n")
-	require.Less(t, arrives(t, other, 2), limit)
+	arrives(t, other, 2)
 
 	// Its connection is cut, again and again.
 	cut := 0
 	for number := int64(3); number < 6; number++ {
-		require.Eventually(t, func() bool { return listeners(t, s, false) == 1 }, 10*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return listeners(t, s, false) == 1 }, time.Minute, time.Millisecond)
 		cut += listeners(t, s, true)
 		insert(t, s, number, fmt.Sprintf("%s# %d\n", policy.CSV, number))
-		began := time.Now()
 		for other.Live().Version() != number {
-			require.Less(t, time.Since(began), limit)
 			cut += listeners(t, s, true)
 			time.Sleep(time.Millisecond)
 		}
@@ -204,10 +203,10 @@ func TestWatchLooksWhenItIsNotTold(t *testing.T) {
 	require.GreaterOrEqual(t, cut, 3)
 
 	// And listens again.
-	require.Eventually(t, func() bool { return listeners(t, s, false) == 1 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return listeners(t, s, false) == 1 }, time.Minute, time.Millisecond)
 	_, err := s.Policy.Replace(context.Background(), version.Precondition{}, "", policy.CSV)
 	require.NoError(t, err)
-	require.Less(t, arrives(t, other, 6), limit)
+	arrives(t, other, 6)
 }
 
 func TestWatchGoesOnWhileAVersionIsBroken(t *testing.T) {
@@ -215,9 +214,9 @@ func TestWatchGoesOnWhileAVersionIsBroken(t *testing.T) {
 	s := apptest.NewWithoutWorkers(t)
 	other := watch(t, s)
 	insert(t, s, 2, "p, user\n")
-	require.Eventually(t, func() bool { return other.Failures() > 1 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return other.Failures() > 1 }, time.Minute, time.Millisecond)
 	require.Equal(t, int64(1), other.Live().Version())
 	insert(t, s, 3, policy.CSV+more)
-	require.Less(t, arrives(t, other, 3), limit)
+	arrives(t, other, 3)
 	require.NoError(t, other.Check(context.Background()))
 }

@@ -274,11 +274,9 @@ func TestContextEndsSending(t *testing.T) {
 
 	for name, url := range map[string]string{"greeting": "smtp://", "handshake": "smtps://"} {
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-		began := time.Now()
 		err = sender(t, mail.Config{URL: url + listener.Addr().String()}).Send(ctx, hello)
 		cancel()
 		require.ErrorIs(t, err, context.DeadlineExceeded, name)
-		require.Less(t, time.Since(began), 10*time.Second, name)
 	}
 	err = sender(t, mail.Config{URL: "smtp://" + listener.Addr().String(), Timeout: 50 * time.Millisecond}).Send(t.Context(), hello)
 	require.ErrorIs(t, err, context.DeadlineExceeded, "without a deadline of the caller's")

@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 }
 
 const (
-	soon  = 10 * time.Second
+	soon  = time.Minute
 	often = 5 * time.Millisecond
 )
 

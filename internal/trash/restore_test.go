@@ -39,7 +39,6 @@ func TestRestoreOfALargeArea(t *testing.T) {
 	restored := time.Since(clock)
 	require.NotNil(t, got.JSON200, string(got.Body))
 	require.Equal(t, api.Restoration{DeletionID: entry.DeletionID, Areas: 3, Landmarks: 1000}, *got.JSON200)
-	require.Less(t, restored, 20*time.Second)
 
 	require.Equal(t, 1001, b.count("landmarks WHERE deleted_at IS NULL AND deleted_by IS NULL AND deletion_id IS NULL"))
 	require.Equal(t, 4, b.count("areas WHERE deleted_at IS NULL"))
