@@ -301,6 +301,6 @@ func TestOutdatedHashIsRenewedAtLogin(t *testing.T) {
 	s.LogIn(user.ID, user.Username, user.Email)
 	renewed, err := s.Accounts.Get(ctx, user.ID)
 	require.NoError(t, err)
-	require.Contains(t, renewed.PasswordHash, "m=19456,t=2,p=1")
+	require.Contains(t, renewed.PasswordHash, "m=7168,t=5,p=1")
 	s.LogIn(user.ID, user.Username, user.Email)
 }

@@ -54,7 +54,7 @@ type Config struct {
 	TrustedProxies []string `name:"trusted-proxies" env:"PICASPOT_TRUSTED_PROXIES" help:"Addresses and networks of proxies, whose X-Forwarded-For is believed."`
 	CORSOrigins    []string `name:"cors-origins" env:"PICASPOT_CORS_ORIGINS" help:"Origins whose pages may call the API with credentials, as https://app.example.org; or * for all, without."`
 	RateLimits     []string `name:"rate-limits" env:"PICASPOT_RATE_LIMITS" help:"Limits that differ from the defaults, as login:address=30/1m,read:account=off."`
-	PasswordHashes int      `name:"password-hashes" env:"PICASPOT_PASSWORD_HASHES" default:"0" help:"Passwords that are hashed at once, of 19 MiB each; 0 for one for each processor."`
+	PasswordHashes int      `name:"password-hashes" env:"PICASPOT_PASSWORD_HASHES" default:"0" help:"Passwords that are hashed at once, of 7 MiB each; 0 for one for each processor."`
 
 	EventStreams   int           `name:"event-streams" env:"PICASPOT_EVENT_STREAMS" default:"2000" help:"Streams of events that one process keeps open at once; 0 for none."`
 	EventHeartbeat time.Duration `name:"event-heartbeat" env:"PICASPOT_EVENT_HEARTBEAT" default:"15s" help:"How often a stream of events says that it goes on, and is asked whether its session does."`

@@ -41,6 +41,8 @@ var farSpot = geo.Point{Latitude: -48.9, Longitude: -123.4} // Point Nemo.
 var fill = []string{
 	`SET session_replication_role = replica`,
 	`SET statement_timeout = 0`,
+	// VACUUM takes nothing for visible to all whose commit is not written yet.
+	`SET synchronous_commit = on`,
 	`SELECT setseed(0.42)`,
 	`INSERT INTO users (id, created_at, updated_at, username, email, email_verified_at, password_hash, password_changed_at, role, deleted_at, deletion_id)
 SELECT gen_random_uuid(), at, at, 'explorer-' || i, 'explorer-' || i || '@example.org', at, '', at,
@@ -93,6 +95,8 @@ SELECT 'completed', 'mail', '{}', 'default', 25, now() FROM generate_series(1, 5
 	`INSERT INTO webhook_deliveries (id, created_at, updated_at, webhook_id, event_id, event_type, payload, status)
 	SELECT gen_random_uuid(), now() - n * interval '50 seconds', now(), gen_random_uuid(), gen_random_uuid(), 'ping', '{}', 'succeeded'
 	FROM generate_series(1, 50000) n`,
+	// Of all rows: what a sample of them leaves out would decide plans by chance.
+	`SET default_statistics_target = 1000`,
 	`VACUUM ANALYZE`,
 	`RESET ALL`,
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"entgo.io/ent/dialect"
 	"entgo.io/ent/dialect/sql"
@@ -42,6 +43,12 @@ const (
 	Areas     Table = "areas"
 	Landmarks Table = "landmarks"
 )
+
+// samples are conditions that a small part of a table's rows meets, whatever their
+// words, and that an index <name>_search_sample has. A bitmap of all rows with a word
+// takes a quarter of a second where millions have it; that of the part tells that they are
+// more than [Limit] and has enough of them. Tables without one do not become that large.
+var samples = map[Table]string{Landmarks: "get_byte(uuid_send(%s), 15) < 4"}
 
 // Hit is a row that was found.
 type Hit struct {
@@ -131,17 +138,29 @@ func (s Search) find(ctx context.Context, tx pgx.Tx, limit, offset int) ([]Hit, 
 	return hits, n, err
 }
 
-// matches reads up to [Limit] matches and returns a page of them. <table>_name serves the names and
-// <table>_search the words, unless the planner takes the index of a filter that leaves
-// fewer rows.
+// matches reads up to [Limit] matches and returns a page of them. <table>_name serves the names, and
+// <table>_search_sample and <table>_search the words, unless the planner takes the index of a
+// filter that leaves fewer rows.
 func (s Search) matches(ctx context.Context, tx pgx.Tx, text Text, query string, limit, offset int) ([]Hit, count, error) {
-	named := s.rows("id")
+	columns := s.columns("name")
+	named := s.rows(columns...)
 	named.Where(begins(named, text)).OrderExpr(sql.Expr(through(named.C("name")))).OrderBy(named.C("id")).Limit(maxNamed + 1)
-	b := builder("-- name: search_find\nWITH named AS MATERIALIZED (").Join(named).WriteString("), found AS MATERIALIZED (SELECT id FROM named")
+	b := builder("-- name: search_find\nWITH named AS MATERIALIZED (").Join(named).WriteString(")")
 	if query != "" {
-		worded := s.rows("id")
+		worded := s.rows(columns...)
 		worded.Where(contains(described(worded), query)).Limit(Limit + 1)
-		b.WriteString(" UNION (").Join(worded).WriteString(")")
+		if sample, ok := samples[s.Table]; ok {
+			sampled := worded.Clone().Where(sql.ExprP(fmt.Sprintf(sample, worded.C("id"))))
+			worded.Where(sql.ExprP("(SELECT count(*) FROM sampled) <= " + strconv.Itoa(Limit)))
+			b.WriteString(", sampled AS MATERIALIZED (").Join(sampled).WriteString("), worded AS ((").Join(worded)
+			b.WriteString(fmt.Sprintf(") UNION ALL SELECT * FROM sampled WHERE (SELECT count(*) FROM sampled) > %d)", Limit))
+		} else {
+			b.WriteString(", worded AS (").Join(worded).WriteString(")")
+		}
+	}
+	b.WriteString(", found AS MATERIALIZED (SELECT * FROM named")
+	if query != "" {
+		b.WriteString(" UNION SELECT * FROM worded")
 	}
 	b.WriteString(")")
 	if query != text.Query() {
@@ -156,7 +175,7 @@ func (s Search) matches(ctx context.Context, tx pgx.Tx, text Text, query string,
 	} else {
 		b.WriteString("0")
 	}
-	b.WriteString(fmt.Sprintf(" AS %s FROM found JOIN %s t USING (id), LATERAL (SELECT name_key(t.name) AS key OFFSET 0) k", page.Relevance, s.Table))
+	b.WriteString(fmt.Sprintf(" AS %s FROM found t, LATERAL (SELECT name_key(t.name) AS key OFFSET 0) k", page.Relevance))
 	if s.Query.ByRelevance() {
 		b.WriteString(fmt.Sprintf(" ORDER BY %s DESC, id DESC LIMIT %d", page.Relevance, Limit))
 	}
@@ -205,21 +224,30 @@ func (s Search) sorted(ctx context.Context, tx pgx.Tx, text Text, limit, offset 
 	return found, err
 }
 
-// columns are the id, the columns that the page is sorted by, and others, each once.
+// columns are the id, the columns of the table that the page is sorted by, and others,
+// each once.
 func (s Search) columns(others ...string) []string {
 	columns := []string{"id"}
 	for _, name := range append(s.Query.Keys(), others...) {
-		if !slices.Contains(columns, name) {
+		if name != page.Relevance && !slices.Contains(columns, name) {
 			columns = append(columns, name)
 		}
 	}
 	return columns
 }
 
+// keys are the id and what the page is sorted by.
+func (s Search) keys() []string {
+	if s.Query.ByRelevance() {
+		return append(s.columns(), page.Relevance)
+	}
+	return s.columns()
+}
+
 // page selects the page from a relation that has the columns.
 func (s Search) page(from sql.TableView, limit, offset int) *sql.Selector {
 	selector := sql.Dialect(dialect.Postgres).Select().From(from)
-	for _, name := range s.columns() {
+	for _, name := range s.keys() {
 		selector.AppendSelect(selector.C(name))
 	}
 	s.Query.Where(selector)
@@ -247,7 +275,7 @@ func (s Search) read(ctx context.Context, tx pgx.Tx, b *sql.Builder) (hits []Hit
 		return nil, count{}, fmt.Errorf("search %s: %w", s.Table, err)
 	}
 	defer rows.Close()
-	columns := s.columns()
+	columns := s.keys()
 	for rows.Next() {
 		values, err := rows.Values()
 		if err != nil {

@@ -20,6 +20,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/picaspot/picaspot/internal/bench"
@@ -32,6 +33,7 @@ func main() {
 	duration := flag.Duration("duration", 4*time.Second, "length of a round")
 	connections := flag.Int("connections", 16, "connections at once")
 	only := flag.String("only", "", "measure only what has this in its name")
+	keep := flag.Bool("keep", false, "keep the databases, and use those that were kept: it needs a server that stays (`PICASPOT_TEST_DATABASE_URL`)")
 	report := flag.String("write", "", "also write the report into this file")
 	load := flag.Bool("load", false, "be the load: read one as JSON, print what it measured (used by bench itself)")
 	flag.Parse()
@@ -39,7 +41,7 @@ func main() {
 	if *load {
 		err = runLoad()
 	} else {
-		s := settings{rounds: *rounds, connections: *connections, duration: *duration, only: *only, report: *report}
+		s := settings{rounds: *rounds, connections: *connections, duration: *duration, only: *only, report: *report, keep: *keep}
 		err = run(s, strings.Split(*rows, ","))
 	}
 	if err != nil {
@@ -52,6 +54,7 @@ type settings struct {
 	rounds, connections int
 	duration            time.Duration
 	only, report        string
+	keep                bool
 }
 
 func runLoad() error {
@@ -101,18 +104,28 @@ func run(s settings, sizes []string) (err error) {
 
 // measureWorld makes a world of as many landmarks, and measures everything in it.
 func measureWorld(ctx context.Context, s settings, servers *testenv.Servers, rows int) (_ table, err error) {
-	databaseURL, drop, err := createDatabase(ctx, servers.DatabaseURL)
+	name := "picaspot_bench_" + strings.ReplaceAll(uuid.NewString(), "-", "")
+	if s.keep {
+		name = "picaspot_bench_" + strconv.Itoa(rows)
+	}
+	database, err := openDatabase(ctx, servers.DatabaseURL, name)
 	if err != nil {
 		return table{}, err
 	}
+	defer func() {
+		// What is not whole is of no use to anybody.
+		if !s.keep || err != nil && !database.kept {
+			err = errors.Join(err, database.drop())
+		}
+	}()
 	if err := forget(ctx, servers.RedisURL); err != nil {
-		return table{}, errors.Join(err, drop())
+		return table{}, err
 	}
-	defer func() { err = errors.Join(err, drop()) }()
-	w, err := newWorld(ctx, s, databaseURL, servers.RedisURL, rows)
+	w, err := newWorld(ctx, s, database, servers.RedisURL, rows)
 	if err != nil {
 		return table{}, err
 	}
+	database.kept = s.keep
 	defer w.close()
 	return w.measure(ctx)
 }
@@ -127,20 +140,42 @@ func forget(ctx context.Context, redisURL string) error {
 	return errors.Join(client.FlushAll(ctx).Err(), client.Close())
 }
 
-func createDatabase(ctx context.Context, admin string) (string, func() error, error) {
-	name := "picaspot_bench_" + strings.ReplaceAll(uuid.NewString(), "-", "")
-	do := func(statement string) error {
-		conn, err := pgx.Connect(ctx, admin)
-		if err != nil {
-			return err
-		}
-		_, err = conn.Exec(ctx, statement)
-		return errors.Join(err, conn.Close(ctx))
-	}
+// database is the one of a world.
+type database struct {
+	admin, name, url string
+	// kept says that a world is in it, which was made before.
+	kept bool
+}
+
+// duplicateDatabase is the SQLSTATE of a database that is there already.
+const duplicateDatabase = "42P04"
+
+// openDatabase finds the database of the name, or creates it.
+func openDatabase(ctx context.Context, admin, name string) (*database, error) {
 	u, err := url.Parse(admin)
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
 	u.Path = "/" + name
-	return u.String(), func() error { return do("DROP DATABASE " + name + " WITH (FORCE)") }, do("CREATE DATABASE " + name)
+	d := &database{admin: admin, name: name, url: u.String()}
+	err = d.exec(ctx, "CREATE DATABASE "+name)
+	var refused *pgconn.PgError
+	if errors.As(err, &refused) && refused.Code == duplicateDatabase {
+		d.kept, err = true, nil
+	}
+	return d, err
+}
+
+// drop removes it, also when the run was interrupted.
+func (d *database) drop() error {
+	return d.exec(context.Background(), "DROP DATABASE "+d.name+" WITH (FORCE)")
+}
+
+func (d *database) exec(ctx context.Context, statement string) error {
+	conn, err := pgx.Connect(ctx, d.admin)
+	if err != nil {
+		return err
+	}
+	_, err = conn.Exec(ctx, statement)
+	return errors.Join(err, conn.Close(ctx))
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/uuid"
 
+	entuser "github.com/picaspot/picaspot/ent/user"
 	"github.com/picaspot/picaspot/internal/account"
 	"github.com/picaspot/picaspot/internal/app"
 	"github.com/picaspot/picaspot/internal/authz"
@@ -68,7 +69,21 @@ const (
 	stepMeters  = 25
 )
 
-func newWorld(ctx context.Context, s settings, databaseURL, redisURL string, rows int) (_ *world, err error) {
+// make fills the database.
+func (w *world) make(ctx context.Context) error {
+	user, err := w.app.Accounts.Create(ctx, account.Registration{Username: "bench", Email: "bench@picaspot.example", Password: password}, authz.DefaultRole)
+	if err != nil {
+		return err
+	}
+	begun := time.Now()
+	if err := bench.Generate(ctx, w.app.Store.Pool, w.rows, user.ID, user.ID); err != nil {
+		return err
+	}
+	fmt.Fprintf(os.Stderr, "%d landmarks after %s\n", w.rows, time.Since(begun).Round(time.Second))
+	return nil
+}
+
+func newWorld(ctx context.Context, s settings, d *database, redisURL string, rows int) (_ *world, err error) {
 	w := &world{settings: s, rows: rows}
 	defer func() {
 		if err != nil {
@@ -80,11 +95,11 @@ func newWorld(ctx context.Context, s settings, databaseURL, redisURL string, row
 		return nil, err
 	}
 	w.closers = append(w.closers, func() { _ = os.RemoveAll(photos) }) // A folder of the system's own.
-	if err := store.Migrate(ctx, databaseURL); err != nil {
+	if err := store.Migrate(ctx, d.url); err != nil {
 		return nil, err
 	}
 	c := config.Config{
-		HTTPAddr: "127.0.0.1:0", PublicURL: "http://localhost", DatabaseURL: databaseURL, DatabaseMaxConns: int32(s.connections), //nolint:gosec // A small number.
+		HTTPAddr: "127.0.0.1:0", PublicURL: "http://localhost", DatabaseURL: d.url, DatabaseMaxConns: int32(s.connections), //nolint:gosec // A small number.
 		StatementTimeout: time.Minute, RedisURL: redisURL,
 		StorageURL: "file://" + filepath.ToSlash(photos), SMTPURL: "smtp://127.0.0.1:1", MailFrom: "bench@picaspot.example",
 		SecretKey: strings.Repeat("bench secret ", 4), AccessTokenTTL: time.Hour, TrashRetention: time.Hour, ShutdownTimeout: time.Second,
@@ -99,20 +114,16 @@ func newWorld(ctx context.Context, s settings, databaseURL, redisURL string, row
 		return nil, err
 	}
 	w.closers = append(w.closers, w.app.Close)
-	user, err := w.app.Accounts.Create(ctx, account.Registration{Username: "bench", Email: "bench@picaspot.example", Password: password}, authz.DefaultRole)
-	if err != nil {
-		return nil, err
+	if !d.kept {
+		if err := w.make(ctx); err != nil {
+			return nil, err
+		}
 	}
 	login, err := w.app.Accounts.Login(ctx, account.Credentials{Identifier: "bench", Password: password})
 	if err != nil {
 		return nil, err
 	}
 	w.token = login.AccessToken
-	begun := time.Now()
-	if err := bench.Generate(ctx, w.app.Store.Pool, rows, user.ID, user.ID); err != nil {
-		return nil, err
-	}
-	fmt.Fprintf(os.Stderr, "%d landmarks after %s\n", rows, time.Since(begun).Round(time.Second))
 	if w.spots, err = bench.Spots(ctx, w.app.Store.Pool, spotsWanted); err != nil {
 		return nil, err
 	}
@@ -142,7 +153,11 @@ func newWorld(ctx context.Context, s settings, databaseURL, redisURL string, row
 	if err != nil {
 		return nil, err
 	}
-	plain := httptest.NewServer(bench.Plain(w.app.Store.Pool, user.ID, fixed))
+	user, err := w.app.Store.Ent.User.Query().Where(entuser.Username("bench")).OnlyID(ctx)
+	if err != nil {
+		return nil, err
+	}
+	plain := httptest.NewServer(bench.Plain(w.app.Store.Pool, user, fixed))
 	w.closers = append(w.closers, plain.Close)
 	w.plain = &server{url: plain.URL}
 	return w, nil
