@@ -34,6 +34,7 @@ func main() {
 	connections := flag.Int("connections", 16, "connections at once")
 	only := flag.String("only", "", "measure only what has this in its name")
 	keep := flag.Bool("keep", false, "keep the databases, and use those that were kept: it needs a server that stays (`PICASPOT_TEST_DATABASE_URL`)")
+	limit := flag.String("memory-limit", "off", "GOMEMLIMIT of the servers, such as 88MiB")
 	report := flag.String("write", "", "also write the report into this file")
 	load := flag.Bool("load", false, "be the load: read one as JSON, print what it measured (used by bench itself)")
 	flag.Parse()
@@ -41,7 +42,7 @@ func main() {
 	if *load {
 		err = runLoad()
 	} else {
-		s := settings{rounds: *rounds, connections: *connections, duration: *duration, only: *only, report: *report, keep: *keep}
+		s := settings{rounds: *rounds, connections: *connections, duration: *duration, only: *only, report: *report, limit: *limit, keep: *keep}
 		err = run(s, strings.Split(*rows, ","))
 	}
 	if err != nil {
@@ -53,7 +54,7 @@ func main() {
 type settings struct {
 	rounds, connections int
 	duration            time.Duration
-	only, report        string
+	only, report, limit string
 	keep                bool
 }
 

@@ -38,8 +38,8 @@ func document(s settings, tables []table) string {
 			fmt.Fprintf(&b, "| %s | %.0f | %s | %s | %d | %.0f | %.0f µs | %s | %s |\n",
 				r.name, m.PerSec, ms(m.P50), ms(m.P99), m.Bytes, r.usual(func(u usage) float64 { return u.mallocs }), 1e6*r.usual(func(u usage) float64 { return u.cpu }), compared, goal)
 		}
-		fmt.Fprintf(&b, "\nResident memory of the server with copies: %d MB at its peak before the logins, each of which hashes in 7 MiB, %d MB with them, %d MB at the end.\n",
-			t.unhashed>>20, t.peak>>20, t.rss>>20)
+		fmt.Fprintf(&b, "\nResident memory of the server with copies, with GOMEMLIMIT=%s: %d MB at its peak before the logins, each of which hashes in 7 MiB, %d MB with them, %d MB at the end.\n",
+			s.limit, t.unhashed>>20, t.peak>>20, t.rss>>20)
 	}
 	if len(tables) > 1 {
 		b.WriteString(growth(tables[0], tables[len(tables)-1]))

@@ -40,7 +40,8 @@ func build(ctx context.Context) (string, error) {
 }
 
 // startServer starts the API with as many MiB of copies, and returns when it is ready.
-func startServer(ctx context.Context, binary string, c config.Config, memory int) (*server, error) {
+// The limit is that of Go's runtime.
+func startServer(ctx context.Context, binary string, c config.Config, memory int, limit string) (*server, error) {
 	addr, err := freeAddr(ctx)
 	if err != nil {
 		return nil, err
@@ -55,7 +56,7 @@ func startServer(ctx context.Context, binary string, c config.Config, memory int
 		"PICASPOT_DATABASE_URL="+c.DatabaseURL, "PICASPOT_DATABASE_MAX_CONNS="+strconv.Itoa(int(c.DatabaseMaxConns)),
 		"PICASPOT_REDIS_URL="+c.RedisURL, "PICASPOT_STORAGE_URL="+c.StorageURL, "PICASPOT_SMTP_URL="+c.SMTPURL,
 		"PICASPOT_SECRET_KEY="+c.SecretKey, "PICASPOT_RATE_LIMITS="+strings.Join(c.RateLimits, ","),
-		"PICASPOT_CACHE_MEMORY="+strconv.Itoa(memory), "PICASPOT_STATEMENT_TIMEOUT=1m",
+		"PICASPOT_CACHE_MEMORY="+strconv.Itoa(memory), "PICASPOT_STATEMENT_TIMEOUT=1m", "GOMEMLIMIT="+limit,
 	)
 	if err := s.command.Start(); err != nil {
 		return nil, err

@@ -142,7 +142,7 @@ func newWorld(ctx context.Context, s settings, d *database, redisURL string, row
 		server **server
 		memory int
 	}{{&w.chain, defaultMemory}, {&w.cold, 0}} {
-		started, err := startServer(ctx, binary, c, start.memory)
+		started, err := startServer(ctx, binary, c, start.memory, s.limit)
 		if err != nil {
 			return nil, err
 		}
