@@ -146,23 +146,12 @@ func (s Search) matches(ctx context.Context, tx pgx.Tx, text Text, query string,
 	named := s.rows(columns...)
 	named.Where(begins(named, text)).OrderExpr(sql.Expr(through(named.C("name")))).OrderBy(named.C("id")).Limit(maxNamed + 1)
 	b := builder("-- name: search_find\nWITH named AS MATERIALIZED (").Join(named).WriteString(")")
-	if query != "" {
-		worded := s.rows(columns...)
-		worded.Where(contains(described(worded), query)).Limit(Limit + 1)
-		if sample, ok := samples[s.Table]; ok {
-			sampled := worded.Clone().Where(sql.ExprP(fmt.Sprintf(sample, worded.C("id"))))
-			worded.Where(sql.ExprP("(SELECT count(*) FROM sampled) <= " + strconv.Itoa(Limit)))
-			b.WriteString(", sampled AS MATERIALIZED (").Join(sampled).WriteString("), worded AS ((").Join(worded)
-			b.WriteString(fmt.Sprintf(") UNION ALL SELECT * FROM sampled WHERE (SELECT count(*) FROM sampled) > %d)", Limit))
-		} else {
-			b.WriteString(", worded AS (").Join(worded).WriteString(")")
-		}
+	if query == "" {
+		b.WriteString(", found AS (SELECT * FROM named)")
+	} else {
+		s.worded(b, columns, query)
+		b.WriteString(", found AS MATERIALIZED (SELECT * FROM named UNION SELECT * FROM worded)")
 	}
-	b.WriteString(", found AS MATERIALIZED (SELECT * FROM named")
-	if query != "" {
-		b.WriteString(" UNION SELECT * FROM worded")
-	}
-	b.WriteString(")")
 	if query != text.Query() {
 		// So few that they are told apart by their ids, and not each of a thousand by its words.
 		typed := s.rows("id")
@@ -182,6 +171,21 @@ func (s Search) matches(ctx context.Context, tx pgx.Tx, text Text, query string,
 	b.WriteString(") SELECT counted.*, page.* FROM (SELECT (SELECT count(*) FROM found), (SELECT count(*) FROM named)) counted LEFT JOIN (")
 	b.Join(s.page(sql.Table("best"), limit, offset)).WriteString(") page ON TRUE ORDER BY " + s.Query.OrderBy())
 	return s.read(ctx, tx, b)
+}
+
+// worded writes the rows that have the words of a tsquery, more than [Limit] at most.
+func (s Search) worded(b *sql.Builder, columns []string, query string) {
+	rows := s.rows(columns...)
+	rows.Where(contains(described(rows), query)).Limit(Limit + 1)
+	sample, ok := samples[s.Table]
+	if !ok {
+		b.WriteString(", worded AS (").Join(rows).WriteString(")")
+		return
+	}
+	sampled := rows.Clone().Where(sql.ExprP(fmt.Sprintf(sample, rows.C("id"))))
+	rows.Where(sql.ExprP("(SELECT count(*) FROM sampled) <= " + strconv.Itoa(Limit)))
+	b.WriteString(", sampled AS MATERIALIZED (").Join(sampled).WriteString("), worded AS ((").Join(rows)
+	b.WriteString(fmt.Sprintf(") UNION ALL SELECT * FROM sampled WHERE (SELECT count(*) FROM sampled) > %d)", Limit))
 }
 
 // rank writes how well a row fits: the whole name, then how the name begins, then all

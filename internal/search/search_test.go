@@ -315,6 +315,40 @@ func TestASearchWithThousandsOfMatches(t *testing.T) {
 	require.True(t, *begun.TotalIsLowerBound, "names that begin so are more than were read")
 }
 
+// Of a word that more than a thousand landmarks of the sample have, these are found; of
+// any other, all that have it.
+func TestASearchAmongASample(t *testing.T) {
+	t.Parallel()
+	s := apptest.NewWithoutWorkers(t)
+	creator := s.User()
+	area := s.Area(creator, "Harbour")
+	const outside = 7
+	end := func(word, lastByte string) {
+		t.Helper()
+		_, err := s.Store.Pool.Exec(ctx, "UPDATE landmarks SET id = overlay(id::text PLACING $2 FROM 35)::uuid WHERE name LIKE $1 || ' %'", word, lastByte)
+		require.NoError(t, err)
+	}
+	many(t, s, creator, area.ID, "old tower", search.Limit)
+	end("old tower", "03")
+	many(t, s, creator, area.ID, "new tower", outside)
+	end("new tower", "04")
+	tower := new("tower")
+
+	for range 2 {
+		all := list(t, creator, api.ListLandmarksParams{Search: tower})
+		require.Equal(t, search.Limit, *all.Total)
+		require.True(t, *all.TotalIsLowerBound)
+		require.Equal(t, "new tower 3", find(t, creator, api.ListLandmarksParams{Search: new("new tower 3")})[0])
+		second := list(t, creator, api.ListLandmarksParams{Search: tower, Difficulty: new(2), Size: new(100), Page: new(3)})
+		require.Equal(t, search.Limit/5+2, *second.Total, "those outside of the sample as well")
+		require.Nil(t, second.TotalIsLowerBound)
+		require.Len(t, second.Items, 2)
+
+		// More than Limit are in the sample from now on.
+		end("new tower", "02")
+	}
+}
+
 func TestACursorStaysWhereItWas(t *testing.T) {
 	t.Parallel()
 	s := apptest.NewWithoutWorkers(t)
