@@ -24,8 +24,8 @@ build: ## build the binary, bin/picaspot
 
 test: ## run all tests on a real PostgreSQL and Redis, with the race detector
 	@./scripts/setup.sh test
-	@mkdir -p bin
-	$(TESTENV) $(GO) test -race -timeout 20m -covermode atomic -coverpkg ./... -coverprofile bin/coverage.out ./...
+	$(GO) build -o bin/picaspot ./cmd/picaspot
+	PICASPOT_TEST_BINARY="$(CURDIR)/bin/picaspot" $(TESTENV) $(GO) test -race -timeout 20m -covermode atomic -coverpkg ./... -coverprofile bin/coverage.out ./...
 	@./scripts/coverage.sh bin/coverage.out $(COVERAGE_GOAL)
 
 bench: ## measure the complete chain, beside handlers written by hand

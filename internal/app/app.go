@@ -94,6 +94,16 @@ type Page struct {
 	Handler http.Handler
 }
 
+// operations are those of the contract, which takes long to read and is the same for
+// every App of a process.
+var operations = sync.OnceValues(func() (*operation.Table, error) {
+	spec, err := api.GetSpec()
+	if err != nil {
+		return nil, fmt.Errorf("embedded spec: %w", err)
+	}
+	return operation.Load(spec)
+})
+
 // New builds the application on a migrated database. Close ends what it opened.
 func New(ctx context.Context, c config.Config, pages ...Page) (_ *App, err error) {
 	a := &App{config: c, registry: prometheus.NewRegistry()}
@@ -123,11 +133,7 @@ func New(ctx context.Context, c config.Config, pages ...Page) (_ *App, err error
 			a.cache = announcer
 		}
 	}
-	spec, err := api.GetSpec()
-	if err != nil {
-		return nil, fmt.Errorf("embedded spec: %w", err)
-	}
-	table, err := operation.Load(spec)
+	table, err := operations()
 	if err != nil {
 		return nil, err
 	}

@@ -20,13 +20,22 @@ import (
 	"github.com/picaspot/picaspot/internal/config"
 )
 
-// binary is picaspot as it is deployed, built once for all tests of a package.
+// BinaryVariable names picaspot as it is deployed, for what tests start as a process.
+// Without it each package builds one of its own.
+const BinaryVariable = "PICASPOT_TEST_BINARY"
+
+// binaryDir is where a package has built its own.
+var binaryDir string
+
 var binary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "picaspot-binary-")
-	if err != nil {
+	if path := os.Getenv(BinaryVariable); path != "" {
+		return path, nil
+	}
+	var err error
+	if binaryDir, err = os.MkdirTemp("", "picaspot-binary-"); err != nil {
 		return "", err
 	}
-	path := filepath.Join(dir, "picaspot")
+	path := filepath.Join(binaryDir, "picaspot")
 	output, err := exec.Command("go", "build", "-o", path, "github.com/picaspot/picaspot/cmd/picaspot").CombinedOutput()
 	if err != nil {
 		os.Stderr.Write(output)

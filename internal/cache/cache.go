@@ -5,7 +5,7 @@
 // How: everything that there are copies of has a word, as "l<id>" for a landmark,
 // and each word has a generation in Redis, a token that is never used twice. A
 // copy is good for the generations that were read before the database was asked,
-// and no others. Whoever commits a change gives each word that it touches (the
+// if they are the same afterwards, and no others. Whoever commits a change gives each word that it touches (the
 // database gathers them) a new generation before the commit and again after it;
 // between the two the word is unsettled, and nothing is kept. So what was read
 // before the commit belongs to a generation that nobody asks for any more. Generations

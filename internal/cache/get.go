@@ -84,7 +84,7 @@ func GetAll[V any](
 	if len(missing) == 0 {
 		return values, nil
 	}
-	alone, err := fill(ctx, c, kind, keys, generations, missing, values, load)
+	alone, err := fill(ctx, c, kind, keys, words, generations, missing, values, load)
 	if err != nil || alone || len(keys) == 1 || slices.Equal(generations, c.settled(ctx, words, nil, redisconn.Mark{})) && !slices.Contains(generations, "") {
 		return values, err
 	}
@@ -178,7 +178,7 @@ type seat struct {
 // fill loads what is missing, or waits for those who load it already, and keeps it. It
 // reports whether one query brought all the values.
 func fill[V any](
-	ctx context.Context, c *Cache, kind *Kind[V], keys, generations []string, missing []int, values []V,
+	ctx context.Context, c *Cache, kind *Kind[V], keys, words, generations []string, missing []int, values []V,
 	load func(ctx context.Context, missing []int) ([]V, error),
 ) (alone bool, err error) {
 	if c == nil {
@@ -209,7 +209,7 @@ func fill[V any](
 		mine = append(mine, seat{place: i, flight: f})
 	}
 	if len(mine) > 0 {
-		if err := lead(ctx, c, kind, keys, generations, mine, values, load); err != nil {
+		if err := lead(ctx, c, kind, keys, words, generations, mine, values, load); err != nil {
 			return false, err
 		}
 	}
@@ -228,7 +228,7 @@ var errAbandoned = errors.New("cache: the load was abandoned")
 
 // lead loads values for their seats and for all who wait for the same.
 func lead[V any](
-	ctx context.Context, c *Cache, kind *Kind[V], keys, generations []string, mine []seat, values []V,
+	ctx context.Context, c *Cache, kind *Kind[V], keys, words, generations []string, mine []seat, values []V,
 	load func(ctx context.Context, missing []int) ([]V, error),
 ) error {
 	err := errAbandoned
@@ -252,14 +252,13 @@ func lead[V any](
 		return err
 	}
 	c.metrics.loads.WithLabelValues(kind.Name).Observe(time.Since(begun).Seconds())
-	pipe := c.redis.Pipeline()
 	for n, i := range places {
 		values[i] = loaded[n]
-		if generations[i] == "" {
-			continue
-		}
-		c.keep(kind.Name, keys[i], generations[i], loaded[n], kind.Size(loaded[n]))
-		pipe.Set(ctx, c.copyKey(kind.Name, keys[i], generations[i]), kind.Encode(loaded[n]), life())
+	}
+	pipe := c.redis.Pipeline()
+	for _, i := range c.unchanged(ctx, words, generations, places) {
+		c.keep(kind.Name, keys[i], generations[i], values[i], kind.Size(values[i]))
+		pipe.Set(ctx, c.copyKey(kind.Name, keys[i], generations[i]), kind.Encode(values[i]), life())
 	}
 	if pipe.Len() > 0 {
 		if _, failed := pipe.Exec(ctx); failed != nil {
@@ -267,6 +266,28 @@ func lead[V any](
 		}
 	}
 	return nil
+}
+
+// unchanged returns those of the places whose words have settled generations, the same
+// still. What is loaded across a change may be from after it: somebody who has asked for
+// the generations before it would take it to be of one state with copies of other words.
+func (c *Cache) unchanged(ctx context.Context, words, generations []string, places []int) []int {
+	var settled, same []int
+	var asked []string
+	for _, i := range places {
+		if generations[i] != "" {
+			settled, asked = append(settled, i), append(asked, words[i])
+		}
+	}
+	if len(settled) == 0 {
+		return nil
+	}
+	for n, generation := range c.settled(ctx, asked, nil, redisconn.Mark{}) {
+		if i := settled[n]; generation == generations[i] {
+			same = append(same, i)
+		}
+	}
+	return same
 }
 
 func (c *Cache) keep(kind, key, generation string, value any, size int) {

@@ -88,6 +88,36 @@ func TestNoReadSeesWhatWasBefore(t *testing.T) {
 	}
 }
 
+// What is loaded while it changes is from after the change, and from before it by its
+// generation. It is not kept: who has read the generations before the change, and looks
+// for copies only now, would find it beside others from before.
+func TestWhatIsLoadedAcrossAChangeIsNotKept(t *testing.T) {
+	t.Parallel()
+	c, conn := replica(t, testenv.Redis(t))
+	w := &world{}
+	words := []string{word(1)}
+	before := ""
+	read := func(load func()) {
+		t.Helper()
+		_, err := cache.Get(t.Context(), c, number, words[0], words[0], func(context.Context) (int64, error) {
+			w.asked.Add(1)
+			load()
+			return 1, nil
+		})
+		require.NoError(t, err)
+	}
+	read(func() {
+		before = conn.Get(t.Context(), "generation:"+words[0]).Val()
+		c.Committing(t.Context(), words)(t.Context())
+	})
+	require.NotEmpty(t, before)
+	require.NoError(t, conn.Set(t.Context(), "generation:"+words[0], before, time.Minute).Err(), "as somebody has read it")
+	read(func() {})
+	require.EqualValues(t, 2, w.asked.Load())
+	read(func() {})
+	require.EqualValues(t, 2, w.asked.Load(), "a copy of what did not change meanwhile is kept")
+}
+
 // TestWhatMovesIsInOnePlace reads two keys while something moves from one to the
 // other: it is in one of them, in every answer.
 func TestWhatMovesIsInOnePlace(t *testing.T) {

@@ -50,6 +50,13 @@ func WithLeakCheck(options ...goleak.Option) Option {
 	return func(e *environment) { e.leaks, e.checkLeaks = options, true }
 }
 
+// WithCleanup has something done after the last test.
+func WithCleanup(do func() error) Option {
+	return func(e *environment) {
+		e.stops = append(e.stops, func(context.Context) error { return do() })
+	}
+}
+
 // environment is what the tests of one process share. Servers start when the
 // first test asks for them.
 type environment struct {
