@@ -20,7 +20,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/picaspot/picaspot/internal/bench"
@@ -33,7 +32,7 @@ func main() {
 	duration := flag.Duration("duration", 4*time.Second, "length of a round")
 	connections := flag.Int("connections", 16, "connections at once")
 	only := flag.String("only", "", "measure only what has this in its name")
-	keep := flag.Bool("keep", false, "keep the databases, and use those that were kept: it needs a server that stays (`PICASPOT_TEST_DATABASE_URL`)")
+	keep := flag.Bool("keep", false, "keep the databases, and use those that were kept, on the server of "+testenv.DatabaseVariable)
 	limit := flag.String("memory-limit", "off", "GOMEMLIMIT of the servers, such as 88MiB")
 	report := flag.String("write", "", "also write the report into this file")
 	load := flag.Bool("load", false, "be the load: read one as JSON, print what it measured (used by bench itself)")
@@ -71,6 +70,9 @@ func runLoad() error {
 }
 
 func run(s settings, sizes []string) (err error) {
+	if s.keep && os.Getenv(testenv.DatabaseVariable) == "" {
+		return errors.New("-keep: " + testenv.DatabaseVariable + " is not set, and a server of this run's own goes with it")
+	}
 	// Who interrupts it does not leave its servers behind.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -126,8 +128,13 @@ func measureWorld(ctx context.Context, s settings, servers *testenv.Servers, row
 	if err != nil {
 		return table{}, err
 	}
-	database.kept = s.keep
 	defer w.close()
+	if s.keep {
+		if err := database.exec(ctx, "COMMENT ON DATABASE "+name+" IS '"+whole+"'"); err != nil {
+			return table{}, err
+		}
+		database.kept = true
+	}
 	return w.measure(ctx)
 }
 
@@ -148,10 +155,11 @@ type database struct {
 	kept bool
 }
 
-// duplicateDatabase is the SQLSTATE of a database that is there already.
-const duplicateDatabase = "42P04"
+// whole is the comment on a database that a world was completed in.
+const whole = "whole"
 
-// openDatabase finds the database of the name, or creates it.
+// openDatabase finds the database of the name, or creates it. What a run that was killed
+// has begun in it is thrown away.
 func openDatabase(ctx context.Context, admin, name string) (*database, error) {
 	u, err := url.Parse(admin)
 	if err != nil {
@@ -159,12 +167,21 @@ func openDatabase(ctx context.Context, admin, name string) (*database, error) {
 	}
 	u.Path = "/" + name
 	d := &database{admin: admin, name: name, url: u.String()}
-	err = d.exec(ctx, "CREATE DATABASE "+name)
-	var refused *pgconn.PgError
-	if errors.As(err, &refused) && refused.Code == duplicateDatabase {
-		d.kept, err = true, nil
+	conn, err := pgx.Connect(ctx, admin)
+	if err != nil {
+		return nil, err
 	}
-	return d, err
+	defer conn.Close(ctx)
+	err = conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1 AND shobj_description(oid, 'pg_database') = $2)", name, whole).Scan(&d.kept)
+	if err != nil || d.kept {
+		return d, err
+	}
+	for _, statement := range []string{"DROP DATABASE IF EXISTS " + name + " WITH (FORCE)", "CREATE DATABASE " + name} {
+		if _, err := conn.Exec(ctx, statement); err != nil {
+			return nil, err
+		}
+	}
+	return d, nil
 }
 
 // drop removes it, also when the run was interrupted.
