@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bytes"
 	"net/http"
 	"testing"
 
@@ -10,7 +11,8 @@ import (
 )
 
 // BenchmarkRead is what is asked for most, answered from copies, with all that stands
-// around it and without the network.
+// around it and without the network; beside it the same way with an operation at its end
+// that writes fixed bytes, which is the least that an answer can cost.
 func BenchmarkRead(b *testing.B) {
 	c := newChain(b, true)
 	user, err := c.app.Store.Ent.User.Query().Only(b.Context())
@@ -20,12 +22,23 @@ func BenchmarkRead(b *testing.B) {
 	require.NoError(b, err)
 	ids, err := bench.IDs(b.Context(), c.app.Store.Pool, 1)
 	require.NoError(b, err)
-	c.handler, c.status = c.app.Handler, http.StatusOK
-	for _, test := range []struct{ name, target string }{
-		{"nearby", "/api/v1/landmarks/nearby?size=50&radius_meters=1000&" + query(spots[0].Latitude, spots[0].Longitude)},
-		{"landmark", "/api/v1/landmarks/" + ids[0].String()},
+	landmark := "/api/v1/landmarks/" + ids[0].String()
+	fixed := bytes.Repeat([]byte("x"), 546) // As many as a landmark has.
+	require.NoError(b, c.mount(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(fixed) // It takes everything.
+	}))
+	c.status = http.StatusOK
+	for _, test := range []struct {
+		name, target string
+		handler      http.Handler
+	}{
+		{"fixed bytes", landmark, c.handler},
+		{"landmark", landmark, c.app.Handler},
+		{"nearby", "/api/v1/landmarks/nearby?size=50&radius_meters=1000&" + query(spots[0].Latitude, spots[0].Longitude), c.app.Handler},
 	} {
 		b.Run(test.name, func(b *testing.B) {
+			c.handler = test.handler
 			b.ReportAllocs()
 			b.SetParallelism(16)
 			b.RunParallel(func(pb *testing.PB) {

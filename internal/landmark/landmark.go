@@ -15,6 +15,7 @@ import (
 	"github.com/picaspot/picaspot/ent/mixin"
 	"github.com/picaspot/picaspot/internal/area"
 	"github.com/picaspot/picaspot/internal/authz"
+	"github.com/picaspot/picaspot/internal/batch"
 	"github.com/picaspot/picaspot/internal/cache"
 	"github.com/picaspot/picaspot/internal/fault"
 	"github.com/picaspot/picaspot/internal/geo"
@@ -56,6 +57,7 @@ type Service struct {
 	cursors  *page.Codec
 	cache    *cache.Cache
 	render   view.Render[ent.Landmark]
+	lookups  *batch.Joint[*lookup]
 }
 
 // Parts are what the service is made of. Without a cache the database is asked.
@@ -70,7 +72,9 @@ type Parts struct {
 
 // NewService makes the service.
 func NewService(p Parts) *Service {
-	return &Service{store: p.Store, authz: p.Authz, pictures: p.Pictures, cursors: p.Cursors, cache: p.Cache, render: p.Render}
+	s := &Service{store: p.Store, authz: p.Authz, pictures: p.Pictures, cursors: p.Cursors, cache: p.Cache, render: p.Render}
+	s.lookups = s.newLookups()
+	return s
 }
 
 // Create is what a new landmark is made of. Zero radii and difficulty mean the defaults.

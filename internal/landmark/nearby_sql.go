@@ -66,6 +66,11 @@ func (s *Service) nearbyInPostGIS(ctx context.Context, in Nearby, q page.Query, 
 // no antimeridian and no poles. Distances are computed once, and sorted as
 // narrow rows; only the page is joined to the wide ones and to the caller's
 // unlocks (unlock_user_id_landmark_id). A cursor needs no total, and gets none.
+//
+// The circle is a row of its own, so that the database makes one plan for all: for a
+// circle that it sees it makes a new one each time, which can take as long as the rest
+// (docs/decisions/0016-one-plan-for-every-circle.md). Within an area it is to see it: an
+// area of many landmarks needs another plan than one of few.
 func NearbyQuery(in Nearby, user uuid.UUID, q page.Query, limit, offset int) (string, []any) {
 	var b strings.Builder
 	args := []any{in.Center, in.RadiusMeters, user}
@@ -73,12 +78,17 @@ func NearbyQuery(in Nearby, user uuid.UUID, q page.Query, limit, offset int) (st
 		args = append(args, value)
 		return fmt.Sprintf("$%d", len(args))
 	}
+	seen := ""
+	if in.AreaID != nil {
+		seen = "NOT "
+	}
 	b.WriteString(`-- name: landmark_nearby
-WITH hits AS (
-  SELECT l.id, round(ST_Distance(l.location, $1) * 100) / 100 AS distance FROM landmarks l WHERE l.deleted_at IS NULL AND `)
-	const inRadius = "ST_DWithin(l.location, $1, $2)"
+WITH circle AS ` + seen + `MATERIALIZED (SELECT $1::geography AS center, $2::float8 AS radius),
+hits AS (
+  SELECT l.id, round(ST_Distance(l.location, center) * 100) / 100 AS distance FROM circle, landmarks l WHERE l.deleted_at IS NULL AND `)
+	const inRadius = "ST_DWithin(l.location, center, radius)"
 	if in.LoadFromSameArea {
-		b.WriteString(`l.area_id IN (SELECT l.area_id FROM landmarks l WHERE l.deleted_at IS NULL AND ` + inRadius + `)`)
+		b.WriteString(`l.area_id IN (SELECT l.area_id FROM circle, landmarks l WHERE l.deleted_at IS NULL AND ` + inRadius + `)`)
 	} else {
 		b.WriteString(inRadius)
 	}
@@ -94,7 +104,7 @@ WITH hits AS (
 	}
 	if in.RequireAllInRadius {
 		b.WriteString(` AND NOT EXISTS (
-    SELECT FROM landmarks o WHERE o.area_id = l.area_id AND o.deleted_at IS NULL AND NOT ST_DWithin(o.location, $1, $2))`)
+    SELECT FROM landmarks o WHERE o.area_id = l.area_id AND o.deleted_at IS NULL AND NOT ST_DWithin(o.location, center, radius))`)
 	}
 	b.WriteString("\n), paged AS (\n  SELECT id, distance, ")
 	if q.ByCursor() {

@@ -21,6 +21,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"github.com/picaspot/picaspot/internal/batch"
 )
 
 // What holds unless the URL says otherwise. Redis answers within a millisecond;
@@ -54,7 +56,7 @@ type Conn struct {
 	redis.UniversalClient
 	breaker *breaker
 	starts  *starts
-	batcher batcher
+	batcher *batch.Joint[*questions]
 	journal journal
 }
 
@@ -71,6 +73,7 @@ func Open(address string) (*Conn, error) {
 	}
 	quieten()
 	c := &Conn{UniversalClient: client, breaker: newBreaker(), starts: starts, journal: journal{seed: maphash.MakeSeed()}}
+	c.batcher = c.newBatcher()
 	client.AddHook(c.breaker)
 	return c, nil
 }

@@ -2,10 +2,12 @@ package redisconn
 
 import (
 	"context"
-	"sync"
+	"errors"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/picaspot/picaspot/internal/batch"
 )
 
 const (
@@ -15,24 +17,15 @@ const (
 	batchTimeout = 2 * time.Second
 )
 
-// batcher puts commands that goroutines have at the same time into one pipeline: what
-// arrives while batches are under way waits for the next. So the busier a process is,
-// the less a round trip costs it, and Redis.
-type batcher struct {
-	mu      sync.Mutex
-	running int
-	next    *batch
-}
+// errUnanswered is what those get whose batch panicked.
+var errUnanswered = errors.New("redis was not asked")
 
-// batch is a pipeline of several goroutines.
-type batch struct {
+// questions are a pipeline of several goroutines.
+type questions struct {
 	pipe redis.Pipeliner
 	look look
-	// err is what became of the look; it is there once done is closed.
-	err  error
-	done chan struct{}
-	// lead is sent to when somebody of those who wait is to run it.
-	lead chan struct{}
+	// err is what became of the look.
+	err error
 }
 
 // Together runs commands, of which there may be none, in one pipeline with those of
@@ -41,47 +34,24 @@ type batch struct {
 // waits does not depend on the context of who runs the batch; none of the commands
 // may block.
 func (c *Conn) Together(commands []redis.Cmder) error {
-	b := &c.batcher
-	b.mu.Lock()
-	if b.next == nil {
-		b.next = &batch{pipe: c.Pipeline(), done: make(chan struct{}), lead: make(chan struct{}, 1)}
-		b.next.look = c.journal.ask(context.Background(), b.next.pipe)
-	}
-	mine := b.next
-	_ = mine.pipe.BatchProcess(context.Background(), commands...) // They are queued, and have their errors later.
-	if b.running < batches {
-		b.running++
-		b.next = nil
-		b.mu.Unlock()
-		c.run(mine)
-		return mine.err
-	}
-	b.mu.Unlock()
-	select {
-	case <-mine.done:
-	case <-mine.lead:
-		c.run(mine)
-	}
-	return mine.err
+	return c.batcher.Do(func(q *questions) {
+		_ = q.pipe.BatchProcess(context.Background(), commands...) // They are queued, and have their errors later.
+	}).err
 }
 
-// run runs a batch, and has somebody of the next one run that.
-func (c *Conn) run(mine *batch) {
+func (c *Conn) newBatcher() *batch.Joint[*questions] {
+	return &batch.Joint[*questions]{AtOnce: batches, Begin: c.beginBatch, Run: c.runBatch}
+}
+
+func (c *Conn) beginBatch() *questions {
+	pipe := c.Pipeline()
+	return &questions{pipe: pipe, look: c.journal.ask(context.Background(), pipe), err: errUnanswered}
+}
+
+func (c *Conn) runBatch(q *questions) {
 	ctx, cancel := context.WithTimeout(context.Background(), batchTimeout)
 	defer cancel()
-	c.journal.begin(&mine.look)
-	_, _ = mine.pipe.Exec(ctx) // Each looks at its own replies.
-	mine.err = c.journal.read(mine.look)
-	close(mine.done)
-	b := &c.batcher
-	b.mu.Lock()
-	next := b.next
-	b.next = nil
-	if next == nil {
-		b.running--
-	}
-	b.mu.Unlock()
-	if next != nil {
-		next.lead <- struct{}{}
-	}
+	c.journal.begin(&q.look)
+	_, _ = q.pipe.Exec(ctx) // Each looks at its own replies.
+	q.err = c.journal.read(q.look)
 }

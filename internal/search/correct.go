@@ -19,10 +19,11 @@ const (
 
 // correctSQL looks words up that are similar, which search_vocabulary_similar serves,
 // and ones in which two neighbours changed places, which may share few trigrams with
-// what was typed; search_vocabulary_word serves these.
+// what was typed; search_vocabulary_word serves these. The database is not to see how
+// many words there are: it would make a new plan each time, which takes longer.
 const correctSQL = `-- name: search_correct
 SELECT typed.n, found.word
-FROM unnest($1::text[]) WITH ORDINALITY typed (word, n), LATERAL (
+FROM unnest(ARRAY(SELECT unnest($1::text[]))) WITH ORDINALITY typed (word, n), LATERAL (
   (SELECT DISTINCT v.word, similarity(v.word, typed.word) FROM search_vocabulary v WHERE v.word % typed.word ORDER BY 2 DESC, 1 LIMIT 50)
   UNION
   SELECT v.word, 1 FROM search_vocabulary v

@@ -193,6 +193,10 @@ func (w *world) probes(ctx context.Context) ([][]probe, error) {
 		return nil, err
 	}
 	deepest := min(1000, w.rows/100)
+	second, err := w.deepCursor(ctx, 1)
+	if err != nil {
+		return nil, err
+	}
 	deep, err := w.deepCursor(ctx, min(cursorDepth, w.rows/20-1))
 	if err != nil {
 		return nil, err
@@ -219,7 +223,8 @@ func (w *world) probes(ctx context.Context) ([][]probe, error) {
 			{name: "list, page 1", server: w.chain, paths: []string{"/api/v1/landmarks?size=20"}},
 			{name: fmt.Sprintf("list, page %d of 100", deepest), server: w.chain, paths: []string{fmt.Sprintf("/api/v1/landmarks?size=100&page=%d", deepest)}, beside: "list, page 1", rounds: 1},
 			{name: "list, first cursor", server: w.chain, paths: []string{"/api/v1/landmarks?size=20&cursor="}},
-			{name: fmt.Sprintf("list, cursor %d pages deep", min(cursorDepth, w.rows/20-1)), server: w.chain, paths: []string{deep}, beside: "list, first cursor"},
+			{name: "list, second cursor", server: w.chain, paths: []string{second}, beside: "list, first cursor"},
+			{name: fmt.Sprintf("list, cursor %d pages deep", min(cursorDepth, w.rows/20-1)), server: w.chain, paths: []string{deep}, beside: "list, second cursor"},
 		},
 		{
 			{name: "search, two words", server: w.chain, paths: []string{"/api/v1/landmarks?search=harbour%20777&size=20"}},
@@ -283,8 +288,8 @@ func (w *world) etag(ctx context.Context, path string) (string, error) {
 // deepCursor goes as many pages of 20 into the list of landmarks.
 func (w *world) deepCursor(ctx context.Context, pages int) (string, error) {
 	cursor, begun := "", time.Now()
-	for range pages / 5 {
-		body, err := w.get(ctx, w.chain, "/api/v1/landmarks?size=100&cursor="+url.QueryEscape(cursor))
+	for left := 20 * pages; left > 0; left -= 100 {
+		body, err := w.get(ctx, w.chain, fmt.Sprintf("/api/v1/landmarks?size=%d&cursor=%s", min(left, 100), url.QueryEscape(cursor)))
 		if err != nil {
 			return "", err
 		}
