@@ -11,8 +11,6 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/picaspot/picaspot/internal/geo"
-	"github.com/picaspot/picaspot/internal/landmark"
-	"github.com/picaspot/picaspot/internal/page"
 )
 
 // The JSON of the contract, written by hand.
@@ -50,12 +48,23 @@ type plainList struct {
 	Total int             `json:"total"`
 }
 
-var plainSort = page.List{
-	Name: "plain", Default: "distance", SortBy: map[string]page.Column{"distance": {Name: "distance", Type: page.Float}},
-}
+// plainNearby is the page of landmarks around a place as one writes it. The chain's own
+// statement asks the same in a way that is planned once (landmark.NearbyQuery).
+const plainNearby = `WITH hits AS (
+  SELECT l.id, round(ST_Distance(l.location, $1) * 100) / 100 AS distance
+  FROM landmarks l WHERE l.deleted_at IS NULL AND ST_DWithin(l.location, $1, $2)
+), paged AS (
+  SELECT id, distance, count(*) OVER () AS total FROM hits ORDER BY distance, id LIMIT $4
+)
+SELECT l.id, l.created_at, l.updated_at, l.area_id, l.name, l.description, l.hint, l.difficulty, l.location,
+  l.unlock_radius_meters, l.photo_location, l.photo_radius_meters, l.created_by, l.is_verified, l.image,
+  p.distance, u.id IS NOT NULL, p.total
+FROM paged p JOIN landmarks l ON l.id = p.id
+LEFT JOIN unlocks u ON u.user_id = $3 AND u.landmark_id = l.id AND u.deleted_at IS NULL
+ORDER BY p.distance, p.id`
 
 // Plain is nearby and a landmark by its id as somebody would write them by hand with
-// net/http and pgx: the same statement and the same JSON, and nothing around it. Under
+// net/http and pgx: one statement and the same JSON, and nothing around it. Under
 // /fixed it returns the same bytes each time.
 func Plain(pool *pgxpool.Pool, user uuid.UUID, fixed []byte) http.Handler {
 	mux := http.NewServeMux()
@@ -95,17 +104,8 @@ FROM landmarks WHERE id = $1 AND deleted_at IS NULL`, id).Scan(&l.ID, &l.Created
 			return value
 		}
 		size := int(number("size"))
-		in := landmark.Nearby{
-			Center:       geo.Point{Latitude: number("latitude"), Longitude: number("longitude")},
-			RadiusMeters: number("radius_meters"),
-		}
-		q, err := plainSort.Resolve(page.Params{Page: 1, Size: size}, nil, nil)
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
-			return
-		}
-		statement, args := landmark.NearbyQuery(in, user, q, size, 0)
-		rows, err := pool.Query(r.Context(), statement, args...)
+		center := geo.Point{Latitude: number("latitude"), Longitude: number("longitude")}
+		rows, err := pool.Query(r.Context(), plainNearby, center, number("radius_meters"), user, size)
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return

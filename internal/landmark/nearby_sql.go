@@ -3,6 +3,7 @@ package landmark
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/google/uuid"
@@ -67,8 +68,9 @@ func (s *Service) nearbyInPostGIS(ctx context.Context, in Nearby, q page.Query, 
 // narrow rows; only the page is joined to the wide ones and to the caller's
 // unlocks (unlock_user_id_landmark_id). A cursor needs no total, and gets none.
 //
-// The circle is a row of its own, so that the database makes one plan for all: for a
-// circle that it sees it makes a new one each time, which can take as long as the rest
+// The circle is a row of its own, and limit and offset are no arguments, so that the
+// database makes one plan for all: of what it sees it makes a new one each time, which
+// can take as long as the rest
 // (docs/decisions/0016-one-plan-for-every-circle.md). Within an area it is to see it: an
 // area of many landmarks needs another plan than one of few.
 func NearbyQuery(in Nearby, user uuid.UUID, q page.Query, limit, offset int) (string, []any) {
@@ -115,7 +117,10 @@ hits AS (
 	} else {
 		b.WriteString("count(*) OVER () AS total FROM hits")
 	}
-	b.WriteString(" ORDER BY " + q.OrderBy() + " LIMIT " + arg(limit) + " OFFSET " + arg(offset))
+	b.WriteString(" ORDER BY " + q.OrderBy() + " LIMIT " + strconv.Itoa(limit))
+	if offset > 0 {
+		b.WriteString(" OFFSET (SELECT " + arg(offset) + "::bigint)")
+	}
 	b.WriteString(`
 )
 SELECT ` + columns + `, p.distance, u.id IS NOT NULL AS unlocked, p.total

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -35,8 +36,8 @@ type probe struct {
 	// ratio of their requests per second.
 	beside string
 	goal   float64
-	// rounds overrides the settings'.
-	rounds int
+	// rounds and connections override the settings'.
+	rounds, connections int
 }
 
 // row is what was measured of a probe.
@@ -118,7 +119,7 @@ func (w *world) load(ctx context.Context, p probe, round int) (bench.Result, usa
 		share := len(paths) / (w.rounds + 1)
 		paths = paths[share*round : share*(round+1)]
 	}
-	l := bench.Load{Address: u.Host, Connections: w.connections, Duration: w.duration, Status: http.StatusOK, Once: p.once}
+	l := bench.Load{Address: u.Host, Connections: cmp.Or(p.connections, w.connections), Duration: w.duration, Status: http.StatusOK, Once: p.once}
 	if p.status != 0 {
 		l.Status = p.status
 	}
@@ -165,6 +166,11 @@ func (w *world) load(ctx context.Context, p probe, round int) (bench.Result, usa
 
 const loginName = "login"
 
+// busy is how many connections a busy server has at once.
+const busy = 64
+
+func busyName(name string) string { return fmt.Sprintf("%s, %d at once", name, busy) }
+
 // cursorDepth is how many pages of 20 the deep cursor has gone.
 const cursorDepth = 10_000
 
@@ -180,6 +186,9 @@ func (w *world) probes(ctx context.Context) ([][]probe, error) {
 	for i, id := range w.ids {
 		byID[i] = "/api/v1/landmarks/" + id.String()
 	}
+	// Those that were not asked for shortly before.
+	half := len(byID) / 2
+	byID, others := byID[:half], byID[half:]
 	if err := w.sameAnswers(ctx, w.cold, w.plain, around); err != nil {
 		return nil, err
 	}
@@ -213,6 +222,10 @@ func (w *world) probes(ctx context.Context) ([][]probe, error) {
 		{
 			{name: "by id, by hand", server: w.plain, paths: byID, once: true},
 			{name: "by id, each once", server: w.chain, paths: byID, once: true, beside: "by id, by hand", goal: 0.8},
+		},
+		{
+			{name: busyName("by id, by hand"), server: w.plain, paths: byID, once: true, connections: busy},
+			{name: busyName("by id, each once"), server: w.chain, paths: others, once: true, connections: busy, beside: busyName("by id, by hand"), goal: 0.8},
 		},
 		{
 			{name: "fixed bytes, by hand", server: w.plain, paths: []string{"/fixed"}},

@@ -18,7 +18,7 @@ func document(s settings, tables []table) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Performance\n\nMade by `make bench BENCH=%q`.\n\n", strings.Join(os.Args[1:], " "))
 	fmt.Fprintf(&b, "%d processors shared by PostgreSQL, Redis, the server and the load, which asks over %d connections; %d rounds of %s each, "+
-		"those that are compared in turn; medians. *By hand* is what somebody would write with net/http and pgx: the same statement and the same JSON, "+
+		"those that are compared in turn; medians. *By hand* is what somebody would write with net/http and pgx: one statement and the same JSON, "+
 		"and nothing around it. Everything else goes through the complete chain: limits, session, policy, validation, access log, metrics. "+
 		"*Allocations* and *processor* are those of the server's process for each request.\n",
 		runtime.NumCPU(), s.connections, s.rounds, s.duration)
