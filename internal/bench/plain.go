@@ -49,7 +49,7 @@ type plainList struct {
 }
 
 // plainNearby is the page of landmarks around a place as one writes it. The chain's own
-// statement asks the same in a way that is planned once (landmark.NearbyQuery).
+// statement asks the same in a way that is planned once.
 const plainNearby = `WITH hits AS (
   SELECT l.id, round(ST_Distance(l.location, $1) * 100) / 100 AS distance
   FROM landmarks l WHERE l.deleted_at IS NULL AND ST_DWithin(l.location, $1, $2)

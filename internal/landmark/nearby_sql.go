@@ -29,7 +29,7 @@ func (s *Service) nearbyInPostGIS(ctx context.Context, in Nearby, q page.Query, 
 	total := 0
 	return page.Fetch(ctx, q, page.Source[Near]{
 		List: func(ctx context.Context, limit, offset int) ([]Near, error) {
-			statement, args := NearbyQuery(in, user, q, limit, offset)
+			statement, args := nearbyQuery(in, user, q, limit, offset)
 			rows, err := s.store.Pool.Query(ctx, statement, args...)
 			if err != nil {
 				return nil, fmt.Errorf("nearby landmarks: %w", err)
@@ -53,7 +53,7 @@ func (s *Service) nearbyInPostGIS(ctx context.Context, in Nearby, q page.Query, 
 			if err != nil {
 				return 0, err
 			}
-			statement, args := NearbyQuery(in, user, first, 1, 0)
+			statement, args := nearbyQuery(in, user, first, 1, 0)
 			err = s.store.Pool.QueryRow(ctx, "-- name: landmark_nearby_total\nSELECT coalesce(max(total), 0) FROM ("+statement+") counted", args...).Scan(&total)
 			return total, err
 		},
@@ -61,7 +61,7 @@ func (s *Service) nearbyInPostGIS(ctx context.Context, in Nearby, q page.Query, 
 	})
 }
 
-// NearbyQuery is the statement behind [Service.Nearby] and its arguments.
+// nearbyQuery is the statement behind [Service.Nearby] and its arguments.
 //
 // The circle is asked of landmark_location, a GiST index on geography: it knows
 // no antimeridian and no poles. Distances are computed once, and sorted as
@@ -73,7 +73,7 @@ func (s *Service) nearbyInPostGIS(ctx context.Context, in Nearby, q page.Query, 
 // can take as long as the rest
 // (docs/decisions/0016-one-plan-for-every-circle.md). Within an area it is to see it: an
 // area of many landmarks needs another plan than one of few.
-func NearbyQuery(in Nearby, user uuid.UUID, q page.Query, limit, offset int) (string, []any) {
+func nearbyQuery(in Nearby, user uuid.UUID, q page.Query, limit, offset int) (string, []any) {
 	var b strings.Builder
 	args := []any{in.Center, in.RadiusMeters, user}
 	arg := func(value any) string {
