@@ -80,12 +80,12 @@ func nearbyQuery(in Nearby, user uuid.UUID, q page.Query, limit, offset int) (st
 		args = append(args, value)
 		return fmt.Sprintf("$%d", len(args))
 	}
-	seen := ""
+	planned := "MATERIALIZED" // Without a look at the circle.
 	if in.AreaID != nil {
-		seen = "NOT "
+		planned = "NOT MATERIALIZED"
 	}
 	b.WriteString(`-- name: landmark_nearby
-WITH circle AS ` + seen + `MATERIALIZED (SELECT $1::geography AS center, $2::float8 AS radius),
+WITH circle AS ` + planned + ` (SELECT $1::geography AS center, $2::float8 AS radius),
 hits AS (
   SELECT l.id, round(ST_Distance(l.location, center) * 100) / 100 AS distance FROM circle, landmarks l WHERE l.deleted_at IS NULL AND `)
 	const inRadius = "ST_DWithin(l.location, center, radius)"
