@@ -138,7 +138,7 @@ func TestTheConnectionIsWithinReach(t *testing.T) {
 //nolint:paralleltest // The process has one log.
 func TestAConnectionCanBeTakenOver(t *testing.T) {
 	keepLog(t)
-	over := httptest.NewServer(around(func(w http.ResponseWriter, _ *http.Request) {
+	chain := around(func(w http.ResponseWriter, _ *http.Request) {
 		conn, _, err := http.NewResponseController(w).Hijack()
 		if err != nil {
 			t.Error(err)
@@ -146,6 +146,11 @@ func TestAConnectionCanBeTakenOver(t *testing.T) {
 		}
 		_, _ = conn.Write([]byte("HTTP/1.1 204 No Content\r\nX-Taken: yes\r\n\r\n"))
 		_ = conn.Close()
+	})
+	through := make(chan struct{})
+	over := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer close(through)
+		chain.ServeHTTP(w, r)
 	}))
 	defer over.Close()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, over.URL, strings.NewReader(""))
@@ -154,4 +159,5 @@ func TestAConnectionCanBeTakenOver(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, response.Body.Close())
 	require.Equal(t, "yes", response.Header.Get("X-Taken"))
+	<-through // The server itself does not wait for a handler that took its connection over.
 }
