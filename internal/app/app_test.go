@@ -27,6 +27,7 @@ import (
 	"github.com/picaspot/picaspot/internal/config"
 	"github.com/picaspot/picaspot/internal/mailbox"
 	"github.com/picaspot/picaspot/internal/photo"
+	"github.com/picaspot/picaspot/internal/testenv"
 )
 
 func TestMain(m *testing.M) { apptest.Main(m) }
@@ -51,7 +52,7 @@ func (o *output) String() string {
 
 func devConfig(t *testing.T) config.Config {
 	return config.Config{
-		HTTPAddr: apptest.FreeAddr(t), OpsAddr: apptest.FreeAddr(t), DatabaseMaxConns: 8, StatementTimeout: 30 * time.Second,
+		HTTPAddr: testenv.FreeAddr(t), OpsAddr: testenv.FreeAddr(t), DatabaseMaxConns: 8, StatementTimeout: 30 * time.Second,
 		MailFrom: "PicASpot <no-reply@picaspot.example>", AccessTokenTTL: 15 * time.Minute,
 		SessionTTL: time.Hour, SessionIdleTTL: time.Hour, RememberedTTL: time.Hour, RememberedIdleTTL: time.Hour,
 		PhotoMaxAge: 24 * time.Hour, TrashRetention: 30 * 24 * time.Hour, Workers: 2, ShutdownTimeout: 10 * time.Second, DevPassword: apptest.Password,
@@ -135,7 +136,7 @@ func TestDev(t *testing.T) {
 		if start == 0 {
 			require.Error(t, app.Dev(context.Background(), c, &out), "its ports are taken")
 			other := c
-			other.HTTPAddr, other.OpsAddr = apptest.FreeAddr(t), ""
+			other.HTTPAddr, other.OpsAddr = testenv.FreeAddr(t), ""
 			require.Error(t, app.Dev(context.Background(), other, &out), "its folder is taken")
 		}
 		cancel()

@@ -18,6 +18,7 @@ import (
 	"github.com/picaspot/picaspot/internal/apptest"
 	"github.com/picaspot/picaspot/internal/config"
 	"github.com/picaspot/picaspot/internal/geo"
+	"github.com/picaspot/picaspot/internal/testenv"
 )
 
 // history is what clients did and saw, of each landmark's description.
@@ -75,7 +76,7 @@ func TestReadsSeeWhatWasWritten(t *testing.T) {
 		writes           = 100 // of each writer
 	)
 	ctx := context.Background()
-	server := &redisServer{t: t, addr: apptest.FreeAddr(t)}
+	server := &redisServer{t: t, addr: testenv.FreeAddr(t)}
 	server.start()
 	t.Cleanup(func() { server.kill() })
 	s := apptest.NewWithoutWorkers(t, func(c *config.Config) { c.RedisURL = "redis://" + server.addr })

@@ -18,6 +18,7 @@ import (
 	"github.com/picaspot/picaspot/api"
 	"github.com/picaspot/picaspot/internal/apptest"
 	"github.com/picaspot/picaspot/internal/config"
+	"github.com/picaspot/picaspot/internal/testenv"
 )
 
 // statusOf asks a process for the account of a token.
@@ -142,7 +143,7 @@ func (r *redisServer) kill() {
 func TestRedisOutageUnderLoad(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
-	server := &redisServer{t: t, addr: apptest.FreeAddr(t)}
+	server := &redisServer{t: t, addr: testenv.FreeAddr(t)}
 	server.start()
 	t.Cleanup(func() { server.kill() })
 	s := apptest.NewWithoutWorkers(t, apptest.WithLimits("export:account=10/1h"), func(c *config.Config) { c.RedisURL = "redis://" + server.addr })

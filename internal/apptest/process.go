@@ -3,7 +3,6 @@ package apptest
 import (
 	"bytes"
 	"context"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -14,10 +13,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/picaspot/picaspot/api"
 	"github.com/picaspot/picaspot/internal/config"
+	"github.com/picaspot/picaspot/internal/testenv"
 )
 
 // BinaryVariable names picaspot as it is deployed, for what tests start as a process.
@@ -47,9 +48,10 @@ var binary = sync.OnceValues(func() (string, error) {
 type Process struct {
 	URL string
 
-	t   testing.TB
-	cmd *exec.Cmd
-	log *lockedBuffer
+	t        testing.TB
+	cmd      *exec.Cmd
+	log      *lockedBuffer
+	database string
 }
 
 // Environment is the configuration as variables.
@@ -70,17 +72,8 @@ func Command(t testing.TB, c config.Config, args ...string) *exec.Cmd {
 	path, err := binary()
 	require.NoError(t, err)
 	cmd := exec.Command(path, args...)
-	cmd.Env = Environment(c, FreeAddr(t))
+	cmd.Env = Environment(c, testenv.FreeAddr(t))
 	return cmd
-}
-
-// FreeAddr is an address on this machine that nobody listens on.
-func FreeAddr(t testing.TB) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer listener.Close()
-	return listener.Addr().String()
 }
 
 // Start runs picaspot with arguments and waits until it is ready. It is killed
@@ -89,8 +82,8 @@ func Start(t testing.TB, c config.Config, args ...string) *Process {
 	t.Helper()
 	path, err := binary()
 	require.NoError(t, err)
-	addr := FreeAddr(t)
-	p := &Process{URL: "http://" + addr, t: t, cmd: exec.Command(path, args...), log: &lockedBuffer{}}
+	addr := testenv.FreeAddr(t)
+	p := &Process{URL: "http://" + addr, t: t, cmd: exec.Command(path, args...), log: &lockedBuffer{}, database: c.DatabaseURL}
 	p.cmd.Env = Environment(c, addr)
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	require.NoError(t, p.cmd.Start())
@@ -109,6 +102,21 @@ func Start(t testing.TB, c config.Config, args ...string) *Process {
 func (p *Process) Kill() {
 	_ = p.cmd.Process.Kill() // It may have ended.
 	_ = p.cmd.Wait()
+}
+
+// AwaitForgotten waits until the database has seen that the process is gone. Until
+// then it goes on with what it was sent, and commits it.
+func (p *Process) AwaitForgotten() {
+	p.t.Helper()
+	conn, err := pgx.Connect(context.Background(), p.database)
+	require.NoError(p.t, err)
+	defer conn.Close(context.Background())
+	require.Eventually(p.t, func() bool {
+		var forgotten bool
+		err := conn.QueryRow(context.Background(), "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name LIKE 'picaspot/%:' || $1::text",
+			strconv.Itoa(p.cmd.ProcessState.Pid())).Scan(&forgotten)
+		return err == nil && forgotten
+	}, time.Minute, 5*time.Millisecond)
 }
 
 // Stop asks the process to end and returns what it logged.
@@ -136,8 +144,8 @@ func StartWorker(t testing.TB, c config.Config) *Process {
 	path, err := binary()
 	require.NoError(t, err)
 	log := &lockedBuffer{}
-	p := &Process{t: t, cmd: exec.Command(path, "worker"), log: log}
-	p.cmd.Env = Environment(c, FreeAddr(t))
+	p := &Process{t: t, cmd: exec.Command(path, "worker"), log: log, database: c.DatabaseURL}
+	p.cmd.Env = Environment(c, testenv.FreeAddr(t))
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	require.NoError(t, p.cmd.Start())
 	t.Cleanup(p.Kill)

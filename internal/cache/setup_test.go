@@ -124,10 +124,7 @@ func (s *server) kill() {
 
 func newServer(tb testing.TB) *server {
 	tb.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(tb, err)
-	_, port, _ := net.SplitHostPort(listener.Addr().String())
-	require.NoError(tb, listener.Close())
+	_, port, _ := net.SplitHostPort(testenv.FreeAddr(tb))
 	s := &server{port: port, dir: tb.TempDir()}
 	s.start(tb)
 	tb.Cleanup(s.kill)

@@ -20,6 +20,7 @@ import (
 	"github.com/picaspot/picaspot/internal/apptest"
 	"github.com/picaspot/picaspot/internal/config"
 	"github.com/picaspot/picaspot/internal/geo"
+	"github.com/picaspot/picaspot/internal/testenv"
 	"github.com/picaspot/picaspot/internal/unlock"
 )
 
@@ -307,7 +308,7 @@ func TestFollowAttemptLeavesNothingBehind(t *testing.T) {
 	}
 	require.Equal(t, n, s.Followers.Open())
 	require.GreaterOrEqual(t, handlers(), n)
-	require.Zero(t, s.Store.Pool.Stat().AcquiredConns(), "nobody holds a connection while they wait")
+	require.Eventually(t, func() bool { return s.Store.Pool.Stat().AcquiredConns() == 0 }, time.Minute, time.Millisecond, "nobody holds a connection while they wait")
 	require.Eventually(t, func() bool { return listeners(t, s, false) == 1 }, time.Minute, time.Millisecond)
 	for range 20 { // All share one, which stays the only one.
 		require.Equal(t, 1, listeners(t, s, false))
@@ -360,7 +361,7 @@ func TestFollowAttemptEndsWithTheProcess(t *testing.T) {
 func TestFollowAttemptIsMeasured(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(context.Background())
-	s := apptest.NewWithoutWorkers(t, apptest.WithEvents(100, 100*time.Millisecond), func(c *config.Config) { c.OpsAddr = apptest.FreeAddr(t) })
+	s := apptest.NewWithoutWorkers(t, apptest.WithEvents(100, 100*time.Millisecond), func(c *config.Config) { c.OpsAddr = testenv.FreeAddr(t) })
 	ready, done := make(chan struct{}), make(chan error, 1)
 	go func() { done <- s.Run(ctx, app.Roles{Ready: func() { close(ready) }}) }()
 	<-ready

@@ -55,6 +55,7 @@ func TestKilledInARush(t *testing.T) {
 	}
 	close(work)
 	wg.Wait()
+	process.AwaitForgotten()
 	w.expireClaims(t)
 
 	answered := 0

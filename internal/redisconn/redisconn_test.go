@@ -39,10 +39,7 @@ type server struct {
 
 func startServer(t *testing.T, args ...string) *server {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	_, port, _ := net.SplitHostPort(listener.Addr().String())
-	require.NoError(t, listener.Close())
+	_, port, _ := net.SplitHostPort(testenv.FreeAddr(t))
 	s := &server{port: port, dir: t.TempDir(), args: args}
 	t.Cleanup(s.stop)
 	s.start(t)

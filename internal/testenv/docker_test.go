@@ -4,9 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"os/exec"
 	"strconv"
@@ -110,14 +110,7 @@ func (e *engine) start() error {
 }
 
 func (e *engine) startRedis() error {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	e.port = listener.Addr().(*net.TCPAddr).Port
-	if err := listener.Close(); err != nil {
-		return err
-	}
+	e.port = int(netip.MustParseAddrPort(FreeAddr(e.t)).Port())
 	var words []string
 	for _, word := range e.created["Cmd"].([]any) {
 		words = append(words, word.(string))

@@ -59,6 +59,7 @@ func TestKilledProcessLosesNothing(t *testing.T) {
 	wg.Wait()
 	require.GreaterOrEqual(t, len(acknowledged), n/4, "the process took some before it was killed")
 	require.Less(t, len(acknowledged), n, "the process was killed in between")
+	first.AwaitForgotten()
 	makeKilledJobsDue(t, s)
 
 	second := apptest.Start(t, s.Config, "serve", "--with-worker")

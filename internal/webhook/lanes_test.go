@@ -75,6 +75,7 @@ func TestKilledWorkerLosesNoEvent(t *testing.T) {
 	first := apptest.StartWorker(t, s.Config)
 	to.wait(t, answered+webhook.AtOnce)
 	first.Kill()
+	first.AwaitForgotten()
 	release()
 	b.exec("UPDATE river_job SET attempted_at = now() - interval '1 day' WHERE state = 'running'")
 	apptest.StartWorker(t, s.Config)
