@@ -14,6 +14,7 @@ import (
 	"github.com/picaspot/picaspot/internal/app"
 	"github.com/picaspot/picaspot/internal/config"
 	"github.com/picaspot/picaspot/internal/importer"
+	"github.com/picaspot/picaspot/internal/importer/source"
 )
 
 type importCmd struct {
@@ -54,7 +55,8 @@ func (i importCmd) Run(ctx context.Context, c *config.Config) error {
 		return fmt.Errorf("owner %s: %w", i.Owner, err)
 	}
 	src, err := importer.Open(i.File, importer.SourceOptions{
-		Format: importer.Format(i.Format), Columns: i.Columns, Encoding: i.Encoding, Polygons: i.Polygons,
+		Options:  source.Options{Format: source.Format(i.Format), Columns: i.Columns, Encoding: i.Encoding},
+		Polygons: i.Polygons,
 		Mapping: importer.Mapping{
 			ID: i.ID, Name: i.Name, Description: i.Descr, Hint: i.Hint, Area: i.AreaField, Latitude: i.Latitude, Longitude: i.Longitude,
 		},

@@ -1,3 +1,6 @@
+// Package importer takes landmarks in from files: streaming, in batches, with a
+// report of what it could not take. A second run of the same file changes nothing.
+// Package source reads the files' formats.
 package importer
 
 import (

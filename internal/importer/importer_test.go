@@ -18,6 +18,7 @@ import (
 	entarea "github.com/picaspot/picaspot/ent/area"
 	entlandmark "github.com/picaspot/picaspot/ent/landmark"
 	"github.com/picaspot/picaspot/internal/importer"
+	"github.com/picaspot/picaspot/internal/importer/source"
 	"github.com/picaspot/picaspot/internal/store"
 	"github.com/picaspot/picaspot/internal/testenv"
 )
@@ -152,7 +153,7 @@ func TestCSV(t *testing.T) {
 	t.Run("reads files without a header, and quotes that are quotes", func(t *testing.T) {
 		t.Parallel()
 		rows, rejected, err := read(t, file(t, "x.txt", "1\tThe \"Rock\"\t53\t8\n2\tTwo\t53\t9\n"),
-			importer.SourceOptions{Columns: []string{"geonameid", "name", "latitude", "longitude"}, Format: importer.TSV})
+			importer.SourceOptions{Options: source.Options{Columns: []string{"geonameid", "name", "latitude", "longitude"}, Format: source.TSV}})
 		require.NoError(t, err)
 		require.Empty(t, rejected)
 		require.Equal(t, `The "Rock"`, rows[0].Name)
@@ -167,7 +168,7 @@ func TestCSV(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, w.Close())
 		rows, _, err := read(t, file(t, "x.csv.gz", packed.String()), importer.SourceOptions{
-			Encoding: "iso-8859-1", Mapping: importer.Mapping{Name: "Ort", Latitude: "Breite", Longitude: "Laenge", ID: "nr"},
+			Options: source.Options{Encoding: "iso-8859-1"}, Mapping: importer.Mapping{Name: "Ort", Latitude: "Breite", Longitude: "Laenge", ID: "nr"},
 		})
 		require.NoError(t, err)
 		require.Len(t, rows, 1)
@@ -189,7 +190,7 @@ func TestCSV(t *testing.T) {
 		require.Error(t, err)
 		_, err = importer.Open(file(t, "x.csv", ""), importer.SourceOptions{})
 		require.ErrorContains(t, err, "empty")
-		_, err = importer.Open(file(t, "x.csv", "a,b"), importer.SourceOptions{Encoding: "klingon"})
+		_, err = importer.Open(file(t, "x.csv", "a,b"), importer.SourceOptions{Options: source.Options{Encoding: "klingon"}})
 		require.ErrorContains(t, err, "klingon")
 		_, err = importer.Open(file(t, "x.csv.gz", "\x1f\x8bnothing"), importer.SourceOptions{})
 		require.Error(t, err)

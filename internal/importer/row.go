@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/picaspot/picaspot/internal/geo"
+	"github.com/picaspot/picaspot/internal/importer/source"
 )
 
 // Limits of what a landmark holds, as the contract has them, in characters.
@@ -24,8 +25,7 @@ const (
 
 // Row is a landmark as a file has it.
 type Row struct {
-	// Line is where it stands in the file, from 1: where it begins in CSV, where it
-	// ends in GeoJSON.
+	// Line is where it begins in the file, from 1.
 	Line        int
 	ExternalID  string
 	Name        string
@@ -81,14 +81,18 @@ func isPlaceholder(name, value string) bool {
 	return err == nil && number <= 0 && slices.Contains(usualID, name)
 }
 
-// row makes a landmark of a row's values. at is nil when the place is among them.
-func (m Mapping) row(line int, f fields, id string, at *geo.Point, reasons []string) (Row, []string) {
+// row makes a landmark of a record, or says why it can't be taken.
+func (o SourceOptions) row(record source.Record) (Row, []string) {
+	m, f, reasons := o.Mapping, fields(record.Fields), record.Faults
+	if f == nil {
+		return Row{}, reasons
+	}
 	r := Row{
-		Line: line, ExternalID: f.get(m.ID, usualID), Name: f.get(m.Name, usualName),
+		Line: record.Line, ExternalID: f.get(m.ID, usualID), Name: f.get(m.Name, usualName),
 		Description: f.get(m.Description, usualDescription), Hint: f.get(m.Hint, usualHint), Area: f.get(m.Area, usualArea),
 	}
 	if r.ExternalID == "" {
-		r.ExternalID = id
+		r.ExternalID = record.ID
 	}
 	check := func(what, value string, limit int) {
 		switch {
@@ -112,14 +116,9 @@ func (m Mapping) row(line int, f fields, id string, at *geo.Point, reasons []str
 	check("the hint", r.Hint, maxHint)
 	check("the area", r.Area, maxName)
 	check("the id", r.ExternalID, maxExternalID)
-	if at != nil {
-		r.Location = *at
-	} else if len(reasons) == 0 || f != nil {
-		var faults []string
-		r.Location, faults = m.place(f)
-		reasons = append(reasons, faults...)
-	}
-	return r, reasons
+	at, faults := o.place(record)
+	r.Location = at
+	return r, append(reasons, faults...)
 }
 
 func (m Mapping) place(f fields) (geo.Point, []string) {

@@ -1,42 +1,17 @@
-// Package importer takes landmarks in from GeoJSON (RFC 7946) and CSV (RFC 4180)
-// files: streaming, in batches, with a report of what it could not take. A
-// second run of the same file changes nothing.
 package importer
 
 import (
-	"bufio"
-	"bytes"
-	"compress/gzip"
-	"errors"
 	"fmt"
-	"io"
-	"os"
-	"path/filepath"
 	"strings"
 
-	"golang.org/x/text/encoding/htmlindex"
-	"golang.org/x/text/transform"
+	"github.com/picaspot/picaspot/internal/geo"
+	"github.com/picaspot/picaspot/internal/importer/source"
 )
 
-// Format says how a file is written.
-type Format string
-
-// The formats; Auto looks at the file.
-const (
-	Auto    Format = "auto"
-	GeoJSON Format = "geojson"
-	CSV     Format = "csv"
-	TSV     Format = "tsv"
-)
-
-// SourceOptions say how a file is to be read.
+// SourceOptions say how a file is read and what its columns mean.
 type SourceOptions struct {
-	Format  Format
+	source.Options
 	Mapping Mapping
-	// Columns names the columns of a CSV file that has no header.
-	Columns []string
-	// Encoding is the name of the file's encoding (WHATWG); UTF-8 when it is empty.
-	Encoding string
 	// Polygons takes the middle of a polygon's box for a landmark's place, where
 	// it is otherwise rejected.
 	Polygons bool
@@ -44,109 +19,49 @@ type SourceOptions struct {
 
 // Source is a file of landmarks. Next returns its rows one after the other.
 type Source struct {
-	// Size is the file's in bytes, 0 when it is not known.
-	Size int64
-	next func() (Row, *Rejected, error)
-	file io.Closer
-	read *counter
+	*source.File
+	opts SourceOptions
 }
 
-// Open opens a file, or standard input for "-". Files that gzip made are
-// unpacked while they are read.
+// Open opens a file of any format of package source, or standard input for "-".
 func Open(path string, opts SourceOptions) (*Source, error) {
-	file := os.Stdin
-	if path != "-" {
-		var err error
-		if file, err = os.Open(path); err != nil {
-			return nil, err
-		}
-	}
-	s := &Source{file: file, read: &counter{from: file}}
-	if info, err := file.Stat(); err == nil && info.Mode().IsRegular() {
-		s.Size = info.Size()
-	}
-	if err := s.start(path, opts); err != nil {
-		return nil, errors.Join(err, file.Close())
-	}
-	return s, nil
-}
-
-const sniffBytes = 4096
-
-func (s *Source) start(path string, opts SourceOptions) error {
-	buffered := bufio.NewReaderSize(s.read, 1<<16)
-	if magic, _ := buffered.Peek(2); bytes.Equal(magic, []byte{0x1f, 0x8b}) {
-		unpacked, err := gzip.NewReader(buffered)
-		if err != nil {
-			return fmt.Errorf("unpack %s: %w", path, err)
-		}
-		buffered = bufio.NewReaderSize(unpacked, 1<<16)
-		path = strings.TrimSuffix(path, ".gz")
-	}
-	if opts.Encoding != "" {
-		encoding, err := htmlindex.Get(opts.Encoding)
-		if err != nil {
-			return fmt.Errorf("encoding %q is not known", opts.Encoding)
-		}
-		buffered = bufio.NewReaderSize(transform.NewReader(buffered, encoding.NewDecoder()), 1<<16)
-	}
-	if mark, _ := buffered.Peek(3); bytes.Equal(mark, []byte("\xef\xbb\xbf")) {
-		if _, err := buffered.Discard(len(mark)); err != nil {
-			return err
-		}
-	}
-	head, err := buffered.Peek(sniffBytes)
-	if len(head) == 0 {
-		if err == nil || errors.Is(err, io.EOF) {
-			err = errors.New("the file is empty")
-		}
-		return err
-	}
-	format := opts.Format
-	if format == Auto || format == "" {
-		format = sniff(path, head)
-	}
-	if format == GeoJSON {
-		s.next = newGeoJSON(buffered, opts).next
-		return nil
-	}
-	rows, err := newCSV(buffered, head, format, opts)
+	file, err := source.Open(path, opts.Options)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	s.next = rows.next
-	return nil
-}
-
-func sniff(path string, head []byte) Format {
-	trimmed := bytes.TrimLeft(head, " \t\r\n\x1e")
-	switch extension := strings.ToLower(filepath.Ext(path)); {
-	case bytes.HasPrefix(trimmed, []byte("{")):
-		return GeoJSON
-	case extension == ".tsv" || extension == ".tab":
-		return TSV
-	default:
-		return CSV
-	}
+	return &Source{File: file, opts: opts}, nil
 }
 
 // Next returns the next row, or one that can't be taken, or io.EOF at the end.
 // Another error means that the file can't be read any further.
-func (s *Source) Next() (Row, *Rejected, error) { return s.next() }
-
-// BytesRead returns how many bytes of the file were read.
-func (s *Source) BytesRead() int64 { return s.read.n }
-
-// Close closes the file.
-func (s *Source) Close() error { return s.file.Close() }
-
-type counter struct {
-	from io.Reader
-	n    int64
+func (s *Source) Next() (Row, *Rejected, error) {
+	record, err := s.File.Next()
+	if err != nil {
+		return Row{}, nil, err
+	}
+	row, reasons := s.opts.row(record)
+	if len(reasons) > 0 {
+		return Row{}, &Rejected{Line: record.Line, Name: strings.ToValidUTF8(row.Name, "?"), Reasons: reasons}, nil
+	}
+	return row, nil, nil
 }
 
-func (c *counter) Read(p []byte) (int, error) {
-	n, err := c.from.Read(p)
-	c.n += int64(n)
-	return n, err
+// place is where a record lies, or why it can't be told.
+func (o SourceOptions) place(r source.Record) (geo.Point, []string) {
+	if r.Geometry == nil {
+		return o.Mapping.place(r.Fields)
+	}
+	switch kind := r.Geometry.Type; kind {
+	case "":
+		return geo.Point{}, []string{"it has no geometry"}
+	case "Point":
+		return point(r.Geometry.Position())
+	case "Polygon", "MultiPolygon":
+		if !o.Polygons {
+			return geo.Point{}, []string{fmt.Sprintf("it is a %s; only points become landmarks, unless --polygons says otherwise", kind)}
+		}
+		return point(r.Geometry.Middle())
+	default:
+		return geo.Point{}, []string{fmt.Sprintf("it is a %s; only points become landmarks", kind)}
+	}
 }

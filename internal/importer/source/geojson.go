@@ -1,34 +1,31 @@
-package importer
+package source
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"strings"
-
-	"github.com/picaspot/picaspot/internal/geo"
 )
 
-// geoJSONRows reads the features of one or more documents, one at a time: a
-// FeatureCollection, a Feature, or a sequence of features (RFC 8142).
-type geoJSONRows struct {
+// geoJSON reads the features of one or more documents (RFC 7946), one at a time:
+// a FeatureCollection, a Feature, or a sequence of features (RFC 8142).
+type geoJSON struct {
 	decoder *json.Decoder
 	lines   *lineCounter
-	mapping Mapping
-	// polygons says whether polygons become landmarks.
-	polygons bool
-	inside   bool // of a features array
+	inside  bool // of a features array
 }
 
-func newGeoJSON(from *bufio.Reader, opts SourceOptions) *geoJSONRows {
-	lines := &lineCounter{from: from}
-	g := &geoJSONRows{decoder: json.NewDecoder(lines), lines: lines, mapping: opts.Mapping, polygons: opts.Polygons}
+func isGeoJSON(head []byte) bool {
+	return bytes.HasPrefix(bytes.TrimLeft(head, " \t\r\n\x1e"), []byte("{"))
+}
+
+func newGeoJSON(in input) (reader, error) {
+	lines := &lineCounter{from: in}
+	g := &geoJSON{decoder: json.NewDecoder(lines), lines: lines}
 	g.decoder.UseNumber()
-	return g
+	return g, nil
 }
 
 type feature struct {
@@ -43,49 +40,47 @@ type geometry struct {
 	Coordinates json.RawMessage `json:"coordinates"`
 }
 
-func (g *geoJSONRows) next() (Row, *Rejected, error) {
+func (g *geoJSON) next() (Record, error) {
 	for !g.inside || !g.decoder.More() {
 		if g.inside {
 			if err := g.leave(); err != nil {
-				return Row{}, nil, g.broken(err)
+				return Record{}, g.broken(err)
 			}
 			continue
 		}
 		token, err := g.decoder.Token()
 		if errors.Is(err, io.EOF) {
-			return Row{}, nil, io.EOF
+			return Record{}, io.EOF
 		}
 		var single *feature
 		if err == nil {
 			single, err = g.enter(token)
 		}
 		if err != nil {
-			return Row{}, nil, g.broken(err)
+			return Record{}, g.broken(err)
 		}
 		if single != nil {
-			row, rejected := g.convert(single, g.lines.at(g.decoder.InputOffset()))
-			return row, rejected, nil
+			return single.record(g.lines.at(g.decoder.InputOffset())), nil
 		}
 	}
 	var f feature
 	if err := g.decoder.Decode(&f); err != nil {
 		var wrong *json.UnmarshalTypeError
 		if !errors.As(err, &wrong) {
-			return Row{}, nil, g.broken(err)
+			return Record{}, g.broken(err)
 		}
-		return Row{}, &Rejected{Line: g.lines.at(g.decoder.InputOffset()), Reasons: []string{"it is not a feature: " + wrong.Field + " is a " + wrong.Value}}, nil
+		return Record{Line: g.lines.at(g.decoder.InputOffset()), Faults: []string{"it is not a feature: " + wrong.Field + " is a " + wrong.Value}}, nil
 	}
-	row, rejected := g.convert(&f, g.lines.at(g.decoder.InputOffset()))
-	return row, rejected, nil
+	return f.record(g.lines.at(g.decoder.InputOffset())), nil
 }
 
-func (g *geoJSONRows) broken(err error) error {
+func (g *geoJSON) broken(err error) error {
 	return fmt.Errorf("the JSON is malformed near line %d: %w", g.lines.at(g.decoder.InputOffset()), err)
 }
 
 // enter goes into the features of the document that begins with token, or
 // returns the document when it is a feature itself.
-func (g *geoJSONRows) enter(token json.Token) (*feature, error) {
+func (g *geoJSON) enter(token json.Token) (*feature, error) {
 	if token != json.Delim('{') {
 		return nil, errors.New("a GeoJSON object is expected")
 	}
@@ -127,7 +122,7 @@ func (g *geoJSONRows) enter(token json.Token) (*feature, error) {
 }
 
 // leave reads to the end of a document whose features were read.
-func (g *geoJSONRows) leave() error {
+func (g *geoJSON) leave() error {
 	g.inside = false
 	if _, err := g.decoder.Token(); err != nil { // ]
 		return err
@@ -145,17 +140,18 @@ func (g *geoJSONRows) leave() error {
 	return err
 }
 
-func (g *geoJSONRows) convert(f *feature, line int) (Row, *Rejected) {
-	values := fields{}
+func (f *feature) record(line int) Record {
+	r := Record{Line: line, ID: text(f.ID), Fields: map[string]string{}, Geometry: &Geometry{}}
 	for name, raw := range f.Properties {
-		values[strings.ToLower(name)] = text(raw)
+		r.Fields[strings.ToLower(name)] = text(raw)
 	}
-	at, reasons := g.place(f.Geometry)
-	row, reasons := g.mapping.row(line, values, text(f.ID), &at, reasons)
-	if len(reasons) > 0 {
-		return Row{}, &Rejected{Line: line, Name: strings.ToValidUTF8(row.Name, "?"), Reasons: reasons}
+	if f.Geometry != nil {
+		r.Geometry.Type = f.Geometry.Type
+		if !r.Geometry.read(f.Geometry.Coordinates) {
+			r.Faults = append(r.Faults, "the "+f.Geometry.Type+"'s coordinates are malformed")
+		}
 	}
-	return row, nil
+	return r
 }
 
 // text is a scalar as text; objects, arrays and null are none.
@@ -169,59 +165,6 @@ func text(raw json.RawMessage) string {
 		return s
 	}
 	return string(raw)
-}
-
-func (g *geoJSONRows) place(where *geometry) (geo.Point, []string) {
-	if where == nil {
-		return geo.Point{}, []string{"it has no geometry"}
-	}
-	switch where.Type {
-	case "Point":
-		var position []float64
-		if err := json.Unmarshal(where.Coordinates, &position); err != nil || len(position) < 2 {
-			return geo.Point{}, []string{"the point's coordinates are malformed"}
-		}
-		return point(position[1], position[0])
-	case "Polygon", "MultiPolygon":
-		if !g.polygons {
-			return geo.Point{}, []string{"it is a " + where.Type + "; only points become landmarks, unless --polygons says otherwise"}
-		}
-		return middle(where.Coordinates)
-	default:
-		return geo.Point{}, []string{"it is a " + where.Type + "; only points become landmarks"}
-	}
-}
-
-// middle is the middle of a polygon's box.
-func middle(coordinates json.RawMessage) (geo.Point, []string) {
-	west, south, east, north := math.Inf(1), math.Inf(1), math.Inf(-1), math.Inf(-1)
-	var numbers func(value any) bool
-	numbers = func(value any) bool {
-		list, ok := value.([]any)
-		if !ok || len(list) == 0 {
-			return false
-		}
-		if longitude, ok := list[0].(float64); ok {
-			if len(list) < 2 {
-				return false
-			}
-			latitude, ok := list[1].(float64)
-			west, east = min(west, longitude), max(east, longitude)
-			south, north = min(south, latitude), max(north, latitude)
-			return ok
-		}
-		for _, inner := range list {
-			if !numbers(inner) {
-				return false
-			}
-		}
-		return true
-	}
-	var value any
-	if err := json.Unmarshal(coordinates, &value); err != nil || !numbers(value) {
-		return geo.Point{}, []string{"the polygon's coordinates are malformed"}
-	}
-	return point((south+north)/2, (west+east)/2)
 }
 
 // lineCounter tells in which line an offset lies. Offsets are asked in rising
