@@ -1,4 +1,4 @@
-// Package picaspot embeds the contract as it is written, for the documentation;
+// Package picaspot embeds the contract as it is written, for the documentation, and docker-compose.yml;
 // what is generated from it lives in package api.
 package picaspot
 

@@ -119,11 +119,17 @@ func (s samplePhotoCmd) Run() error {
 	return os.WriteFile(s.Output, data, 0o600)
 }
 
-type healthcheckCmd struct{}
+type healthcheckCmd struct {
+	Ops bool `help:"Ask on the private listener, the only one that a worker has."`
+}
 
-// Run asks /readyz of the server that listens on the configured address.
-func (healthcheckCmd) Run(ctx context.Context, c *config.Config) error {
-	host, port, err := net.SplitHostPort(c.HTTPAddr)
+// Run asks /readyz of the process that listens on the configured address.
+func (h healthcheckCmd) Run(ctx context.Context, c *config.Config) error {
+	address := c.HTTPAddr
+	if h.Ops {
+		address = c.OpsAddr
+	}
+	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return err
 	}

@@ -435,10 +435,11 @@ func Listen(ctx context.Context, addr string) (net.Listener, error) {
 	return listener, nil
 }
 
-// opsHandler serves metrics and profiles, on a listener that only operators reach.
+// opsHandler serves metrics, profiles and the readiness of the process, on a listener that only operators reach.
 func (a *App) opsHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", a.metrics())
+	mux.Handle("GET /readyz", a.readiness)
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)

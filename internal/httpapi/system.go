@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -60,6 +61,20 @@ func (r *Readiness) ask(ctx context.Context) api.Readiness {
 	}
 	wg.Wait()
 	return answer
+}
+
+// ServeHTTP answers as GET /readyz does, for the private listener: a worker has
+// no other one.
+func (r *Readiness) ServeHTTP(w http.ResponseWriter, request *http.Request) {
+	answer := r.ask(request.Context())
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	if answer.Status != api.ReadinessStatusReady {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+	if err := json.NewEncoder(w).Encode(answer); err != nil {
+		slog.DebugContext(request.Context(), "readiness not written", "error", err)
+	}
 }
 
 // GetHealth implements GET /healthz.

@@ -10,13 +10,16 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/ory/dockertest/v3"
 	"github.com/ory/dockertest/v3/docker"
 	"github.com/redis/go-redis/v9"
+	"go.yaml.in/yaml/v3"
 
+	"github.com/picaspot/picaspot"
 	"github.com/picaspot/picaspot/internal/localstack"
 )
 
@@ -67,14 +70,34 @@ func dockerPool(ctx context.Context) (*dockertest.Pool, string, error) {
 	return pool, "127.0.0.1", nil
 }
 
+// image is what docker-compose.yml runs as the service, so that tests and an
+// installation have the same version.
+func image(service string) (repository, tag string, err error) {
+	var compose struct {
+		Services map[string]struct{ Image string }
+	}
+	if err := yaml.Unmarshal(picaspot.Compose, &compose); err != nil {
+		return "", "", fmt.Errorf("docker-compose.yml: %w", err)
+	}
+	repository, tag, found := strings.Cut(compose.Services[service].Image, ":")
+	if !found {
+		return "", "", fmt.Errorf("docker-compose.yml: service %s has no image with a tag", service)
+	}
+	return repository, tag, nil
+}
+
 func databaseContainer(ctx context.Context) (server, error) {
 	password := rand.Text()
 	command := []string{"postgres"}
 	for name, value := range testSettings {
 		command = append(command, "-c", name+"="+value)
 	}
+	repository, tag, err := image("postgres")
+	if err != nil {
+		return server{}, err
+	}
 	return container(ctx, dockertest.RunOptions{
-		Repository: "postgis/postgis", Tag: "16-3.4", Cmd: command,
+		Repository: repository, Tag: tag, Cmd: command,
 		Env: []string{"POSTGRES_PASSWORD=" + password, "POSTGRES_INITDB_ARGS=--no-sync"},
 	}, "5432/tcp", func(address string) string {
 		u := url.URL{
@@ -93,8 +116,12 @@ func databaseContainer(ctx context.Context) (server, error) {
 
 func redisContainer(ctx context.Context) (server, error) {
 	password := rand.Text()
+	repository, tag, err := image("redis")
+	if err != nil {
+		return server{}, err
+	}
 	return container(ctx, dockertest.RunOptions{
-		Repository: "redis", Tag: "7-alpine",
+		Repository: repository, Tag: tag,
 		Cmd: []string{
 			"redis-server", "--save", "", "--appendonly", "no",
 			"--databases", strconv.Itoa(localstack.RedisDatabases), "--requirepass", password,

@@ -150,7 +150,7 @@ func TestDatabaseContainer(t *testing.T) {
 	e := newEngine(t)
 	all, stop, err := openDatabases(t.Context(), extensionsOnly)
 	require.NoError(t, err)
-	require.Equal(t, []string{"postgis/postgis:16-3.4"}, e.pulled)
+	require.Equal(t, []string{composeImage(t, "postgres")}, e.pulled)
 	require.Contains(t, e.created["Labels"], containerLabel)
 	binding := e.created["HostConfig"].(map[string]any)["PortBindings"].(map[string]any)["5432/tcp"].([]any)[0].(map[string]any)
 	require.Equal(t, "127.0.0.1", binding["HostIp"], "not open to the network")
@@ -166,7 +166,7 @@ func TestRedisContainer(t *testing.T) {
 	e := newEngine(t)
 	all, stop, err := openRedises(t.Context())
 	require.NoError(t, err)
-	require.Equal(t, []string{"redis:7-alpine"}, e.pulled)
+	require.Equal(t, []string{composeImage(t, "redis")}, e.pulled)
 	require.Equal(t, localstack.RedisDatabases, all.count)
 	number, err := all.claim(t.Context())
 	require.NoError(t, err)
@@ -201,4 +201,12 @@ func TestNoDocker(t *testing.T) {
 		_, _, err := dockerPool(t.Context())
 		require.ErrorIs(t, err, errNoDocker, endpoint)
 	}
+}
+
+func composeImage(t *testing.T, service string) string {
+	t.Helper()
+	repository, tag, err := image(service)
+	require.NoError(t, err)
+	require.NotEmpty(t, repository)
+	return repository + ":" + tag
 }
