@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -146,14 +147,13 @@ func invalidRequest(faults []fault.Field) error {
 	return fault.New(fault.Invalid, "invalid_request", message).With(faults...)
 }
 
-// malformedForm tells a form that can't be read from one that is too large and
-// from a disk that can't be written.
+// malformedForm tells a form that can't be read from one that is too large or
+// late, and from a disk that can't be written.
 func malformedForm(err error) error {
 	var path *os.PathError
 	var tooLarge *http.MaxBytesError
-	if errors.As(err, &path) || errors.As(err, &tooLarge) {
+	if errors.As(err, &path) || errors.As(err, &tooLarge) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
-	return fmt.Errorf("read the form: %w", errors.Join(err,
-		fault.New(fault.Invalid, "form_malformed", "The form is malformed or ended early.")))
+	return fault.New(fault.Invalid, "form_malformed", "The form is malformed or ended early.").Wrap(err)
 }

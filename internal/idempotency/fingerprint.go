@@ -90,7 +90,7 @@ func digestBody(body io.Reader, h http.Header) ([]byte, error) {
 // unreadable tells a body that is malformed from one that is too large or late.
 func unreadable(ctx context.Context, err error) error {
 	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) || ctx.Err() != nil {
+	if errors.As(err, &tooLarge) || errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return err
 	}
 	return fault.New(fault.Invalid, "form_malformed", "The form is malformed or ended early.").Wrap(err)

@@ -2,6 +2,7 @@ package operation
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -130,7 +131,7 @@ func (rt *Router) readBody(w http.ResponseWriter, r *http.Request, op *Operation
 	if r.ContentLength > limit {
 		return false, &http.MaxBytesError{Limit: limit}
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, limit)
+	r.Body = &received{ReadCloser: http.MaxBytesReader(w, r.Body, limit), request: r}
 	if op.body.isUpload {
 		return false, nil
 	}
@@ -183,14 +184,33 @@ func hasBody(r *http.Request) bool {
 func readAll(r *http.Request) ([]byte, error) {
 	// Not nil, also when it is empty.
 	content := bytes.NewBuffer(make([]byte, 0, max(r.ContentLength, 0)+bytes.MinRead))
-	_, err := content.ReadFrom(r.Body)
+	if _, err := content.ReadFrom(r.Body); err != nil {
+		return nil, err
+	}
+	return content.Bytes(), nil
+}
+
+// received is the body of a request whose transfer can fail: a chunk without a
+// length, a connection that the client closed halfway. That is the client's fault
+// and becomes one where it is read, so that no handler takes it for its own.
+type received struct {
+	io.ReadCloser
+
+	request *http.Request
+}
+
+// Read implements [io.Reader]. Its errors are io.EOF, [http.MaxBytesError],
+// [context.DeadlineExceeded] and the fault body_malformed.
+func (b *received) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
 	var tooLarge *http.MaxBytesError
 	switch {
-	case err == nil:
-		return content.Bytes(), nil
-	case errors.As(err, &tooLarge), r.Context().Err() != nil:
-		return nil, err
-	default:
-		return nil, fault.New(fault.Invalid, "body_malformed", "The body ended early.").Wrap(err)
+	case err == nil, errors.Is(err, io.EOF), errors.As(err, &tooLarge):
+		return n, err
+	case errors.Is(b.request.Context().Err(), context.DeadlineExceeded):
+		return n, fmt.Errorf("read the body: %w", errors.Join(context.DeadlineExceeded, err))
 	}
+	// A context that was cancelled is no sign of anything else: net/http cancels it
+	// when it reads the end of a connection that was closed early.
+	return n, fault.New(fault.Invalid, "body_malformed", "The body ended early.").Wrap(err)
 }
