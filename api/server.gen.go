@@ -1343,52 +1343,101 @@ func (e ListUnlocksParamsSortOrder) Valid() bool {
 
 // AdminUser defines model for AdminUser.
 type AdminUser struct {
-	CreatedAt       time.Time                    `json:"created_at"`
-	DisplayName     nullable.Nullable[string]    `json:"display_name"`
-	Email           openapi_types.Email          `json:"email"`
+	// CreatedAt When it was created.
+	CreatedAt time.Time `json:"created_at"`
+
+	// DisplayName The name that others see; null shows the user name.
+	DisplayName nullable.Nullable[string] `json:"display_name"`
+
+	// Email The address, proven or not.
+	Email openapi_types.Email `json:"email"`
+
+	// EmailVerifiedAt When the address was proven; null before.
 	EmailVerifiedAt nullable.Nullable[time.Time] `json:"email_verified_at"`
-	ID              openapi_types.UUID           `json:"id"`
-	Role            string                       `json:"role"`
-	Status          UserStatus                   `json:"status"`
-	UpdatedAt       time.Time                    `json:"updated_at"`
-	Username        string                       `json:"username"`
+
+	// ID The id of the account, a UUIDv7.
+	ID openapi_types.UUID `json:"id"`
+
+	// Role The role's name.
+	Role string `json:"role"`
+
+	// Status `suspended` accounts can not log in, and their sessions are over.
+	Status UserStatus `json:"status"`
+
+	// UpdatedAt When it was last changed.
+	UpdatedAt time.Time `json:"updated_at"`
+
+	// Username The name to log in with.
+	Username string `json:"username"`
 }
 
 // AdminUserUpdate defines model for AdminUserUpdate.
 type AdminUserUpdate struct {
-	Role   *string     `json:"role,omitempty"`
+	// Role The role to give, by its name.
+	Role *string `json:"role,omitempty"`
+
+	// Status `suspended` accounts can not log in, and their sessions are over.
 	Status *UserStatus `json:"status,omitempty"`
 }
 
 // Area defines model for Area.
 type Area struct {
-	CreatedAt    time.Time                             `json:"created_at"`
-	CreatedBy    openapi_types.UUID                    `json:"created_by"`
-	Description  string                                `json:"description"`
-	ID           openapi_types.UUID                    `json:"id"`
-	Image        nullable.Nullable[Image]              `json:"image"`
-	IsVerified   bool                                  `json:"is_verified"`
-	Name         string                                `json:"name"`
+	// CreatedAt When it was created.
+	CreatedAt time.Time `json:"created_at"`
+
+	// CreatedBy The user who created it.
+	CreatedBy openapi_types.UUID `json:"created_by"`
+
+	// Description What there is to find.
+	Description string `json:"description"`
+
+	// ID The id of the area, a UUIDv7.
+	ID openapi_types.UUID `json:"id"`
+
+	// Image A picture.
+	Image nullable.Nullable[Image] `json:"image"`
+
+	// IsVerified Whether a moderator, or a creator who may verify, has confirmed it.
+	IsVerified bool `json:"is_verified"`
+
+	// Name Unique beneath its parent.
+	Name string `json:"name"`
+
+	// ParentAreaID The area that it is part of; null at the top.
 	ParentAreaID nullable.Nullable[openapi_types.UUID] `json:"parent_area_id"`
-	UpdatedAt    time.Time                             `json:"updated_at"`
+
+	// UpdatedAt When it was last changed.
+	UpdatedAt time.Time `json:"updated_at"`
 }
 
 // AreaCreate defines model for AreaCreate.
 type AreaCreate struct {
-	Description  *string                               `json:"description,omitempty"`
-	Name         string                                `json:"name"`
+	// Description What there is to find.
+	Description *string `json:"description,omitempty"`
+
+	// Name Unique beneath its parent.
+	Name string `json:"name"`
+
+	// ParentAreaID The area that it is part of; null at the top.
 	ParentAreaID nullable.Nullable[openapi_types.UUID] `json:"parent_area_id,omitempty"`
 }
 
 // AreaList defines model for AreaList.
 type AreaList struct {
+	// Items The entries of this page.
 	Items []Area `json:"items"`
 
 	// NextCursor Absent at the end.
 	NextCursor *string `json:"next_cursor,omitempty"`
-	Page       *int    `json:"page,omitempty"`
-	Pages      *int    `json:"pages,omitempty"`
-	Size       *int    `json:"size,omitempty"`
+
+	// Page Number of this page, from 1.
+	Page *int `json:"page,omitempty"`
+
+	// Pages Number of pages.
+	Pages *int `json:"pages,omitempty"`
+
+	// Size Entries of a full page.
+	Size *int `json:"size,omitempty"`
 
 	// Total Items on all pages.
 	Total *int `json:"total,omitempty"`
@@ -1399,41 +1448,83 @@ type AreaList struct {
 
 // AreaUpdate defines model for AreaUpdate.
 type AreaUpdate struct {
-	Description  *string                               `json:"description,omitempty"`
-	Name         *string                               `json:"name,omitempty"`
+	// Description What there is to find; null clears it.
+	Description *string `json:"description,omitempty"`
+
+	// Name Unique beneath its parent.
+	Name *string `json:"name,omitempty"`
+
+	// ParentAreaID The area that it is part of; null moves it to the top.
 	ParentAreaID nullable.Nullable[openapi_types.UUID] `json:"parent_area_id,omitempty"`
 }
 
 // Attempt defines model for Attempt.
 type Attempt struct {
-	AccuracyMeters nullable.Nullable[float64]   `json:"accuracy_meters"`
-	CapturedAt     nullable.Nullable[time.Time] `json:"captured_at"`
-	Checks         []Check                      `json:"checks"`
-	CreatedAt      time.Time                    `json:"created_at"`
-	DecidedAt      nullable.Nullable[time.Time] `json:"decided_at"`
-	ID             openapi_types.UUID           `json:"id"`
-	LandmarkID     openapi_types.UUID           `json:"landmark_id"`
-	Latitude       float64                      `json:"latitude"`
-	Longitude      float64                      `json:"longitude"`
-	Photo          AttemptPhoto                 `json:"photo"`
+	// AccuracyMeters How exact the device called the position; null where it did not say.
+	AccuracyMeters nullable.Nullable[float64] `json:"accuracy_meters"`
+
+	// CapturedAt Claimed time of the photo; null where the client did not say.
+	CapturedAt nullable.Nullable[time.Time] `json:"captured_at"`
+
+	// Checks What each check of the verification found; empty while it is pending.
+	Checks []Check `json:"checks"`
+
+	// CreatedAt When it was handed in.
+	CreatedAt time.Time `json:"created_at"`
+
+	// DecidedAt When the verdict fell; null before.
+	DecidedAt nullable.Nullable[time.Time] `json:"decided_at"`
+
+	// ID The id of the attempt, a UUIDv7.
+	ID openapi_types.UUID `json:"id"`
+
+	// LandmarkID The landmark.
+	LandmarkID openapi_types.UUID `json:"landmark_id"`
+
+	// Latitude Claimed position: degrees north of the equator (WGS 84).
+	Latitude float64 `json:"latitude"`
+
+	// Longitude Claimed position: degrees east of Greenwich (WGS 84).
+	Longitude float64 `json:"longitude"`
+
+	// Photo The photo as it was handed in.
+	Photo AttemptPhoto `json:"photo"`
 
 	// Score The weighted mean of the checks' scores, from 0 to 1.
-	Score     nullable.Nullable[float64]            `json:"score"`
-	Status    AttemptStatus                         `json:"status"`
-	UnlockID  nullable.Nullable[openapi_types.UUID] `json:"unlock_id"`
-	UpdatedAt time.Time                             `json:"updated_at"`
-	UserID    openapi_types.UUID                    `json:"user_id"`
+	Score nullable.Nullable[float64] `json:"score"`
+
+	// Status `pending` until it is decided; `needs_review` waits for a moderator.
+	Status AttemptStatus `json:"status"`
+
+	// UnlockID The unlock that it led to; null unless it succeeded.
+	UnlockID nullable.Nullable[openapi_types.UUID] `json:"unlock_id"`
+
+	// UpdatedAt When it was last changed.
+	UpdatedAt time.Time `json:"updated_at"`
+
+	// UserID The user who handed it in.
+	UserID openapi_types.UUID `json:"user_id"`
 }
 
 // AttemptCreate defines model for AttemptCreate.
 type AttemptCreate struct {
 	// AccuracyMeters As the device states it.
+	//
+	// Example: 8
 	AccuracyMeters *float64 `json:"accuracy_meters,omitempty"`
 
 	// CapturedAt When the photo was taken.
 	CapturedAt *time.Time `json:"captured_at,omitempty"`
-	Latitude   float64    `json:"latitude"`
-	Longitude  float64    `json:"longitude"`
+
+	// Latitude Where the device says that it is: degrees north of the equator (WGS 84).
+	//
+	// Example: 1.2868
+	Latitude float64 `json:"latitude"`
+
+	// Longitude Where the device says that it is: degrees east of Greenwich (WGS 84).
+	//
+	// Example: 103.8545
+	Longitude float64 `json:"longitude"`
 
 	// Photo JPEG, PNG or WebP.
 	Photo openapi_types.File `json:"photo"`
@@ -1445,13 +1536,20 @@ type AttemptEvents = string
 
 // AttemptList defines model for AttemptList.
 type AttemptList struct {
+	// Items The entries of this page.
 	Items []Attempt `json:"items"`
 
 	// NextCursor Absent at the end.
 	NextCursor *string `json:"next_cursor,omitempty"`
-	Page       *int    `json:"page,omitempty"`
-	Pages      *int    `json:"pages,omitempty"`
-	Size       *int    `json:"size,omitempty"`
+
+	// Page Number of this page, from 1.
+	Page *int `json:"page,omitempty"`
+
+	// Pages Number of pages.
+	Pages *int `json:"pages,omitempty"`
+
+	// Size Entries of a full page.
+	Size *int `json:"size,omitempty"`
 
 	// Total Items on all pages.
 	Total *int `json:"total,omitempty"`
@@ -1460,9 +1558,12 @@ type AttemptList struct {
 	TotalIsLowerBound *bool `json:"total_is_lower_bound,omitempty"`
 }
 
-// AttemptPhoto defines model for AttemptPhoto.
+// AttemptPhoto The photo as it was handed in.
 type AttemptPhoto struct {
-	Bytes       int64  `json:"bytes"`
+	// Bytes Size of the file in bytes.
+	Bytes int64 `json:"bytes"`
+
+	// ContentType Media type of the file.
 	ContentType string `json:"content_type"`
 
 	// Height Pixels.
@@ -1472,37 +1573,62 @@ type AttemptPhoto struct {
 	Width int `json:"width"`
 }
 
-// AttemptStatus defines model for AttemptStatus.
+// AttemptStatus `pending` until it is decided; `needs_review` waits for a moderator.
 type AttemptStatus string
 
 // AuditEntry defines model for AuditEntry.
 type AuditEntry struct {
-	// Action Example: login
-	Action  string                                `json:"action"`
+	// Action What was done, as `landmark.update`.
+	//
+	// Example: login
+	Action string `json:"action"`
+
+	// ActorID The user who did it; null for the system and the command line.
 	ActorID nullable.Nullable[openapi_types.UUID] `json:"actor_id"`
 
 	// Changes The changed fields, each with its value before and after. Secrets have neither.
-	Changes   map[string]interface{}                `json:"changes"`
-	CreatedAt time.Time                             `json:"created_at"`
-	EntityID  nullable.Nullable[openapi_types.UUID] `json:"entity_id"`
+	Changes map[string]interface{} `json:"changes"`
 
-	// EntityType Example: session
-	EntityType string             `json:"entity_type"`
-	ID         openapi_types.UUID `json:"id"`
-	IPAddress  string             `json:"ip_address"`
-	RequestID  string             `json:"request_id"`
-	UserAgent  string             `json:"user_agent"`
+	// CreatedAt When it happened.
+	CreatedAt time.Time `json:"created_at"`
+
+	// EntityID The object that it was done to.
+	EntityID nullable.Nullable[openapi_types.UUID] `json:"entity_id"`
+
+	// EntityType The kind of object that it was done to.
+	//
+	// Example: session
+	EntityType string `json:"entity_type"`
+
+	// ID The id of the audit entry, a UUIDv7.
+	ID openapi_types.UUID `json:"id"`
+
+	// IPAddress The client's address.
+	IPAddress string `json:"ip_address"`
+
+	// RequestID The `X-Request-ID` of the request.
+	RequestID string `json:"request_id"`
+
+	// UserAgent The User-Agent header of the request.
+	UserAgent string `json:"user_agent"`
 }
 
 // AuditLogList defines model for AuditLogList.
 type AuditLogList struct {
+	// Items The entries of this page.
 	Items []AuditEntry `json:"items"`
 
 	// NextCursor Absent at the end.
 	NextCursor *string `json:"next_cursor,omitempty"`
-	Page       *int    `json:"page,omitempty"`
-	Pages      *int    `json:"pages,omitempty"`
-	Size       *int    `json:"size,omitempty"`
+
+	// Page Number of this page, from 1.
+	Page *int `json:"page,omitempty"`
+
+	// Pages Number of pages.
+	Pages *int `json:"pages,omitempty"`
+
+	// Size Entries of a full page.
+	Size *int `json:"size,omitempty"`
 
 	// Total Items on all pages.
 	Total *int `json:"total,omitempty"`
@@ -1516,7 +1642,9 @@ type Check struct {
 	// Name The check
 	//
 	// Example: claimed_position
-	Name    string       `json:"name"`
+	Name string `json:"name"`
+
+	// Outcome A check passes, fails, or abstains where there is nothing to judge by.
 	Outcome CheckOutcome `json:"outcome"`
 
 	// Reason A sentence for the user.
@@ -1526,7 +1654,7 @@ type Check struct {
 	Score float64 `json:"score"`
 }
 
-// CheckOutcome defines model for CheckOutcome.
+// CheckOutcome A check passes, fails, or abstains where there is nothing to judge by.
 type CheckOutcome string
 
 // DependencyState defines model for DependencyState.
@@ -1534,22 +1662,30 @@ type DependencyState string
 
 // EmailChange defines model for EmailChange.
 type EmailChange struct {
+	// Email The new address; it counts once its link was opened.
 	Email openapi_types.Email `json:"email"`
 
 	// Otp A code of the authenticator app, or a recovery code; where there is a second factor.
-	Otp      *string `json:"otp,omitempty"`
-	Password string  `json:"password"`
+	Otp *string `json:"otp,omitempty"`
+
+	// Password The present password.
+	Password string `json:"password"`
 }
 
 // EmailRequest defines model for EmailRequest.
 type EmailRequest struct {
+	// Email The address of the account; the answer does not tell whether there is one.
 	Email openapi_types.Email `json:"email"`
 }
 
 // FieldError One fault, in the body (`pointer`, RFC 6901) or in a parameter.
 type FieldError struct {
-	// Code Example: maximum
-	Code    string `json:"code"`
+	// Code A stable code of the fault.
+	//
+	// Example: maximum
+	Code string `json:"code"`
+
+	// Message What is wrong, for a reader.
 	Message string `json:"message"`
 
 	// Parameter Name of the parameter.
@@ -1568,7 +1704,9 @@ type Grant struct {
 	// Effect A deny wins over every allow, also over what is inherited.
 	Effect *PolicyEffect `json:"effect,omitempty"`
 
-	// Permission Example: area:update
+	// Permission What is granted, as `resource:action`.
+	//
+	// Example: area:update
 	Permission string `json:"permission"`
 
 	// Scope On everybody's objects, or on one's own.
@@ -1577,15 +1715,19 @@ type Grant struct {
 
 // Health defines model for Health.
 type Health struct {
+	// Status Always ok: the process answers.
 	Status HealthStatus `json:"status"`
 }
 
-// HealthStatus defines model for Health.Status.
+// HealthStatus Always ok: the process answers.
 type HealthStatus string
 
-// Image defines model for Image.
+// Image A picture.
 type Image struct {
-	Bytes       int64  `json:"bytes"`
+	// Bytes Size of the file in bytes.
+	Bytes int64 `json:"bytes"`
+
+	// ContentType Media type of the file.
 	ContentType string `json:"content_type"`
 
 	// Height Pixels.
@@ -1600,88 +1742,164 @@ type Image struct {
 
 // JSONWebKey defines model for JSONWebKey.
 type JSONWebKey struct {
+	// Alg Algorithm (RFC 7517, 4.4).
 	Alg *string `json:"alg,omitempty"`
+
+	// Crv Curve (RFC 8037).
 	Crv *string `json:"crv,omitempty"`
-	Kid string  `json:"kid"`
-	Kty string  `json:"kty"`
+
+	// Kid Key id, as in the header of a token (RFC 7517, 4.5).
+	Kid string `json:"kid"`
+
+	// Kty Key type (RFC 7517, 4.1).
+	Kty string `json:"kty"`
+
+	// Use Always sig (RFC 7517, 4.2).
 	Use *string `json:"use,omitempty"`
-	X   *string `json:"x,omitempty"`
+
+	// X The public key in base64url (RFC 8037).
+	X *string `json:"x,omitempty"`
 }
 
 // JSONWebKeySet defines model for JSONWebKeySet.
 type JSONWebKeySet struct {
+	// Keys The keys that access tokens may be signed with.
 	Keys []JSONWebKey `json:"keys"`
 }
 
 // Landmark defines model for Landmark.
 type Landmark struct {
-	AreaID        openapi_types.UUID          `json:"area_id"`
-	CreatedAt     time.Time                   `json:"created_at"`
-	CreatedBy     openapi_types.UUID          `json:"created_by"`
-	Description   string                      `json:"description"`
-	Difficulty    int                         `json:"difficulty"`
-	Hint          string                      `json:"hint"`
-	ID            openapi_types.UUID          `json:"id"`
-	Image         nullable.Nullable[Image]    `json:"image"`
-	IsVerified    bool                        `json:"is_verified"`
-	Latitude      float64                     `json:"latitude"`
-	Longitude     float64                     `json:"longitude"`
-	Name          string                      `json:"name"`
+	// AreaID The area that it stands in.
+	AreaID openapi_types.UUID `json:"area_id"`
+
+	// CreatedAt When it was created.
+	CreatedAt time.Time `json:"created_at"`
+
+	// CreatedBy The user who created it.
+	CreatedBy openapi_types.UUID `json:"created_by"`
+
+	// Description What is worth knowing about it.
+	Description string `json:"description"`
+
+	// Difficulty From 1 (easy) to 5 (hard).
+	Difficulty int `json:"difficulty"`
+
+	// Hint Helps to find it.
+	Hint string `json:"hint"`
+
+	// ID The id of the landmark, a UUIDv7.
+	ID openapi_types.UUID `json:"id"`
+
+	// Image A picture.
+	Image nullable.Nullable[Image] `json:"image"`
+
+	// IsVerified Whether a moderator, or a creator who may verify, has confirmed it.
+	IsVerified bool `json:"is_verified"`
+
+	// Latitude Degrees north of the equator (WGS 84).
+	Latitude float64 `json:"latitude"`
+
+	// Longitude Degrees east of Greenwich (WGS 84).
+	Longitude float64 `json:"longitude"`
+
+	// Name What people call it.
+	Name string `json:"name"`
+
+	// PhotoLocation A point on the earth (WGS 84).
 	PhotoLocation nullable.Nullable[Position] `json:"photo_location"`
 
 	// PhotoRadiusMeters How near to `photo_location`, where there is one.
 	PhotoRadiusMeters float64 `json:"photo_radius_meters"`
 
 	// UnlockRadiusMeters How near the photo has to be taken.
-	UnlockRadiusMeters float64   `json:"unlock_radius_meters"`
-	UpdatedAt          time.Time `json:"updated_at"`
+	UnlockRadiusMeters float64 `json:"unlock_radius_meters"`
+
+	// UpdatedAt When it was last changed.
+	UpdatedAt time.Time `json:"updated_at"`
 }
 
 // LandmarkCreate defines model for LandmarkCreate.
 type LandmarkCreate struct {
 	// AllowDuplicate Create it although a similar one stands within 25 m.
-	AllowDuplicate     *bool                       `json:"allow_duplicate,omitempty"`
-	AreaID             openapi_types.UUID          `json:"area_id"`
-	Description        *string                     `json:"description,omitempty"`
-	Difficulty         *int                        `json:"difficulty,omitempty"`
-	Hint               *string                     `json:"hint,omitempty"`
-	Latitude           float64                     `json:"latitude"`
-	Longitude          float64                     `json:"longitude"`
-	Name               string                      `json:"name"`
-	PhotoLocation      nullable.Nullable[Position] `json:"photo_location,omitempty"`
-	PhotoRadiusMeters  *float64                    `json:"photo_radius_meters,omitempty"`
-	UnlockRadiusMeters *float64                    `json:"unlock_radius_meters,omitempty"`
+	AllowDuplicate *bool `json:"allow_duplicate,omitempty"`
+
+	// AreaID The area that it stands in.
+	AreaID openapi_types.UUID `json:"area_id"`
+
+	// Description What is worth knowing about it.
+	Description *string `json:"description,omitempty"`
+
+	// Difficulty From 1 (easy) to 5 (hard).
+	Difficulty *int `json:"difficulty,omitempty"`
+
+	// Hint Helps to find it.
+	Hint *string `json:"hint,omitempty"`
+
+	// Latitude Degrees north of the equator (WGS 84).
+	Latitude float64 `json:"latitude"`
+
+	// Longitude Degrees east of Greenwich (WGS 84).
+	Longitude float64 `json:"longitude"`
+
+	// Name What people call it.
+	Name string `json:"name"`
+
+	// PhotoLocation A point on the earth (WGS 84).
+	PhotoLocation nullable.Nullable[Position] `json:"photo_location,omitempty"`
+
+	// PhotoRadiusMeters How near to `photo_location` the photo has to be taken, in metres.
+	PhotoRadiusMeters *float64 `json:"photo_radius_meters,omitempty"`
+
+	// UnlockRadiusMeters How near to the landmark the photo has to be taken, in metres.
+	UnlockRadiusMeters *float64 `json:"unlock_radius_meters,omitempty"`
 }
 
 // LandmarkFeature A landmark as a GeoJSON Feature.
 type LandmarkFeature struct {
-	Geometry   PointGeometry       `json:"geometry"`
-	ID         openapi_types.UUID  `json:"id"`
-	Properties LandmarkProperties  `json:"properties"`
-	Type       LandmarkFeatureType `json:"type"`
+	// Geometry A point (RFC 7946, 3.1.2).
+	Geometry PointGeometry `json:"geometry"`
+
+	// ID The id of the landmark, a UUIDv7.
+	ID openapi_types.UUID `json:"id"`
+
+	// Properties What is known of the landmark.
+	Properties LandmarkProperties `json:"properties"`
+
+	// Type Always Feature (RFC 7946).
+	Type LandmarkFeatureType `json:"type"`
 }
 
-// LandmarkFeatureType defines model for LandmarkFeature.Type.
+// LandmarkFeatureType Always Feature (RFC 7946).
 type LandmarkFeatureType string
 
 // LandmarkFeatureCollection A GeoJSON FeatureCollection (RFC 7946).
 type LandmarkFeatureCollection struct {
-	Features []LandmarkFeature             `json:"features"`
-	Type     LandmarkFeatureCollectionType `json:"type"`
+	// Features The landmarks.
+	Features []LandmarkFeature `json:"features"`
+
+	// Type Always FeatureCollection (RFC 7946).
+	Type LandmarkFeatureCollectionType `json:"type"`
 }
 
-// LandmarkFeatureCollectionType defines model for LandmarkFeatureCollection.Type.
+// LandmarkFeatureCollectionType Always FeatureCollection (RFC 7946).
 type LandmarkFeatureCollectionType string
 
 // LandmarkList defines model for LandmarkList.
 type LandmarkList struct {
+	// Items The entries of this page.
 	Items []Landmark `json:"items"`
 
 	// NextCursor Absent at the end.
 	NextCursor *string `json:"next_cursor,omitempty"`
-	Page       *int    `json:"page,omitempty"`
-	Pages      *int    `json:"pages,omitempty"`
-	Size       *int    `json:"size,omitempty"`
+
+	// Page Number of this page, from 1.
+	Page *int `json:"page,omitempty"`
+
+	// Pages Number of pages.
+	Pages *int `json:"pages,omitempty"`
+
+	// Size Entries of a full page.
+	Size *int `json:"size,omitempty"`
 
 	// Total Items on all pages.
 	Total *int `json:"total,omitempty"`
@@ -1690,36 +1908,79 @@ type LandmarkList struct {
 	TotalIsLowerBound *bool `json:"total_is_lower_bound,omitempty"`
 }
 
-// LandmarkProperties defines model for LandmarkProperties.
+// LandmarkProperties What is known of the landmark.
 type LandmarkProperties struct {
 	// Area The name of the area.
-	Area               string                      `json:"area"`
-	AreaID             openapi_types.UUID          `json:"area_id"`
-	CreatedAt          time.Time                   `json:"created_at"`
-	CreatedBy          openapi_types.UUID          `json:"created_by"`
-	Description        string                      `json:"description"`
-	Difficulty         int                         `json:"difficulty"`
-	Hint               string                      `json:"hint"`
-	IsVerified         bool                        `json:"is_verified"`
-	Name               string                      `json:"name"`
-	PhotoLocation      nullable.Nullable[Position] `json:"photo_location"`
-	PhotoRadiusMeters  float64                     `json:"photo_radius_meters"`
-	UnlockRadiusMeters float64                     `json:"unlock_radius_meters"`
-	UpdatedAt          time.Time                   `json:"updated_at"`
+	Area string `json:"area"`
+
+	// AreaID The area that it stands in.
+	AreaID openapi_types.UUID `json:"area_id"`
+
+	// CreatedAt When it was created.
+	CreatedAt time.Time `json:"created_at"`
+
+	// CreatedBy The user who created it.
+	CreatedBy openapi_types.UUID `json:"created_by"`
+
+	// Description What is worth knowing about it.
+	Description string `json:"description"`
+
+	// Difficulty From 1 (easy) to 5 (hard).
+	Difficulty int `json:"difficulty"`
+
+	// Hint Helps to find it.
+	Hint string `json:"hint"`
+
+	// IsVerified Whether a moderator, or a creator who may verify, has confirmed it.
+	IsVerified bool `json:"is_verified"`
+
+	// Name What people call it.
+	Name string `json:"name"`
+
+	// PhotoLocation A point on the earth (WGS 84).
+	PhotoLocation nullable.Nullable[Position] `json:"photo_location"`
+
+	// PhotoRadiusMeters How near to `photo_location` the photo has to be taken, in metres.
+	PhotoRadiusMeters float64 `json:"photo_radius_meters"`
+
+	// UnlockRadiusMeters How near to the landmark the photo has to be taken, in metres.
+	UnlockRadiusMeters float64 `json:"unlock_radius_meters"`
+
+	// UpdatedAt When it was last changed.
+	UpdatedAt time.Time `json:"updated_at"`
 }
 
 // LandmarkUpdate defines model for LandmarkUpdate.
 type LandmarkUpdate struct {
-	AreaID             *openapi_types.UUID         `json:"area_id,omitempty"`
-	Description        *string                     `json:"description,omitempty"`
-	Difficulty         *int                        `json:"difficulty,omitempty"`
-	Hint               *string                     `json:"hint,omitempty"`
-	Latitude           *float64                    `json:"latitude,omitempty"`
-	Longitude          *float64                    `json:"longitude,omitempty"`
-	Name               *string                     `json:"name,omitempty"`
-	PhotoLocation      nullable.Nullable[Position] `json:"photo_location,omitempty"`
-	PhotoRadiusMeters  *float64                    `json:"photo_radius_meters,omitempty"`
-	UnlockRadiusMeters *float64                    `json:"unlock_radius_meters,omitempty"`
+	// AreaID The area to move it to.
+	AreaID *openapi_types.UUID `json:"area_id,omitempty"`
+
+	// Description What is worth knowing about it; null clears it.
+	Description *string `json:"description,omitempty"`
+
+	// Difficulty From 1 (easy) to 5 (hard).
+	Difficulty *int `json:"difficulty,omitempty"`
+
+	// Hint Helps to find it; null clears it.
+	Hint *string `json:"hint,omitempty"`
+
+	// Latitude Degrees north of the equator (WGS 84).
+	Latitude *float64 `json:"latitude,omitempty"`
+
+	// Longitude Degrees east of Greenwich (WGS 84).
+	Longitude *float64 `json:"longitude,omitempty"`
+
+	// Name What people call it.
+	Name *string `json:"name,omitempty"`
+
+	// PhotoLocation A point on the earth (WGS 84).
+	PhotoLocation nullable.Nullable[Position] `json:"photo_location,omitempty"`
+
+	// PhotoRadiusMeters How near to `photo_location` the photo has to be taken, in metres.
+	PhotoRadiusMeters *float64 `json:"photo_radius_meters,omitempty"`
+
+	// UnlockRadiusMeters How near to the landmark the photo has to be taken, in metres.
+	UnlockRadiusMeters *float64 `json:"unlock_radius_meters,omitempty"`
 }
 
 // LoginRequest defines model for LoginRequest.
@@ -1731,83 +1992,136 @@ type LoginRequest struct {
 	Identifier string `json:"identifier"`
 
 	// Otp A code of the authenticator app, or a recovery code.
-	Otp      *string `json:"otp,omitempty"`
-	Password string  `json:"password"`
+	Otp *string `json:"otp,omitempty"`
+
+	// Password The password of the account.
+	Password string `json:"password"`
 
 	// Remember Whether the session is to last longer.
 	Remember *bool `json:"remember,omitempty"`
 }
 
-// Me defines model for Me.
+// Me The caller's account.
 type Me struct {
-	Avatar    nullable.Nullable[Image] `json:"avatar"`
-	Bio       string                   `json:"bio"`
-	CreatedAt time.Time                `json:"created_at"`
+	// Avatar A picture.
+	Avatar nullable.Nullable[Image] `json:"avatar"`
+
+	// Bio What the user says about themselves.
+	Bio string `json:"bio"`
+
+	// CreatedAt When it was created.
+	CreatedAt time.Time `json:"created_at"`
 
 	// DisplayName What others see instead of the user name.
-	DisplayName     nullable.Nullable[string] `json:"display_name"`
-	Email           openapi_types.Email       `json:"email"`
-	HasSecondFactor bool                      `json:"has_second_factor"`
-	ID              openapi_types.UUID        `json:"id"`
+	DisplayName nullable.Nullable[string] `json:"display_name"`
+
+	// Email The proven address.
+	Email openapi_types.Email `json:"email"`
+
+	// HasSecondFactor Whether logging in asks for a code too.
+	HasSecondFactor bool `json:"has_second_factor"`
+
+	// ID The id of the account, a UUIDv7.
+	ID openapi_types.UUID `json:"id"`
 
 	// Role The name of a role of the live policy.
-	Role      string    `json:"role"`
+	Role string `json:"role"`
+
+	// UpdatedAt When it was last changed.
 	UpdatedAt time.Time `json:"updated_at"`
-	Username  string    `json:"username"`
+
+	// Username The name to log in with, unique without regard to case.
+	Username string `json:"username"`
 }
 
 // MeExport defines model for MeExport.
 type MeExport struct {
+	// Account The caller's account.
 	Account Me `json:"account"`
 
 	// Areas What the caller created.
-	Areas    []Area    `json:"areas"`
+	Areas []Area `json:"areas"`
+
+	// Attempts All attempts, with what was read from the photos.
 	Attempts []Attempt `json:"attempts"`
 
 	// AuditLog What the caller did, and what was done to the account.
-	AuditLog   []AuditEntry `json:"audit_log"`
-	ExportedAt time.Time    `json:"exported_at"`
+	AuditLog []AuditEntry `json:"audit_log"`
+
+	// ExportedAt When the export was made.
+	ExportedAt time.Time `json:"exported_at"`
 
 	// Landmarks What the caller created.
 	Landmarks []Landmark `json:"landmarks"`
-	Sessions  []Session  `json:"sessions"`
-	Unlocks   []Unlock   `json:"unlocks"`
+
+	// Sessions The sessions, ended ones included.
+	Sessions []Session `json:"sessions"`
+
+	// Unlocks All unlocks.
+	Unlocks []Unlock `json:"unlocks"`
 }
 
 // MeUpdate defines model for MeUpdate.
 type MeUpdate struct {
-	Bio         *string                   `json:"bio,omitempty"`
+	// Bio What the user says about themselves; null clears it.
+	Bio *string `json:"bio,omitempty"`
+
+	// DisplayName The name that others see; null shows the user name.
 	DisplayName nullable.Nullable[string] `json:"display_name,omitempty"`
 }
 
 // NearbyArea defines model for NearbyArea.
 type NearbyArea struct {
-	CreatedAt   time.Time          `json:"created_at"`
-	CreatedBy   openapi_types.UUID `json:"created_by"`
-	Description string             `json:"description"`
+	// CreatedAt When it was created.
+	CreatedAt time.Time `json:"created_at"`
+
+	// CreatedBy The user who created it.
+	CreatedBy openapi_types.UUID `json:"created_by"`
+
+	// Description What there is to find.
+	Description string `json:"description"`
 
 	// DistanceMeters To the nearest of its landmarks.
-	DistanceMeters float64                  `json:"distance_meters"`
-	ID             openapi_types.UUID       `json:"id"`
-	Image          nullable.Nullable[Image] `json:"image"`
-	IsVerified     bool                     `json:"is_verified"`
+	DistanceMeters float64 `json:"distance_meters"`
+
+	// ID The id of the area, a UUIDv7.
+	ID openapi_types.UUID `json:"id"`
+
+	// Image A picture.
+	Image nullable.Nullable[Image] `json:"image"`
+
+	// IsVerified Whether a moderator, or a creator who may verify, has confirmed it.
+	IsVerified bool `json:"is_verified"`
 
 	// LandmarkCount Its landmarks within the radius.
-	LandmarkCount int                                   `json:"landmark_count"`
-	Name          string                                `json:"name"`
-	ParentAreaID  nullable.Nullable[openapi_types.UUID] `json:"parent_area_id"`
-	UpdatedAt     time.Time                             `json:"updated_at"`
+	LandmarkCount int `json:"landmark_count"`
+
+	// Name Unique beneath its parent.
+	Name string `json:"name"`
+
+	// ParentAreaID The area that it is part of; null at the top.
+	ParentAreaID nullable.Nullable[openapi_types.UUID] `json:"parent_area_id"`
+
+	// UpdatedAt When it was last changed.
+	UpdatedAt time.Time `json:"updated_at"`
 }
 
 // NearbyAreaList defines model for NearbyAreaList.
 type NearbyAreaList struct {
+	// Items The entries of this page.
 	Items []NearbyArea `json:"items"`
 
 	// NextCursor Absent at the end.
 	NextCursor *string `json:"next_cursor,omitempty"`
-	Page       *int    `json:"page,omitempty"`
-	Pages      *int    `json:"pages,omitempty"`
-	Size       *int    `json:"size,omitempty"`
+
+	// Page Number of this page, from 1.
+	Page *int `json:"page,omitempty"`
+
+	// Pages Number of pages.
+	Pages *int `json:"pages,omitempty"`
+
+	// Size Entries of a full page.
+	Size *int `json:"size,omitempty"`
 
 	// Total Items on all pages.
 	Total *int `json:"total,omitempty"`
@@ -1818,20 +2132,47 @@ type NearbyAreaList struct {
 
 // NearbyLandmark defines model for NearbyLandmark.
 type NearbyLandmark struct {
-	AreaID         openapi_types.UUID          `json:"area_id"`
-	CreatedAt      time.Time                   `json:"created_at"`
-	CreatedBy      openapi_types.UUID          `json:"created_by"`
-	Description    string                      `json:"description"`
-	Difficulty     int                         `json:"difficulty"`
-	DistanceMeters float64                     `json:"distance_meters"`
-	Hint           string                      `json:"hint"`
-	ID             openapi_types.UUID          `json:"id"`
-	Image          nullable.Nullable[Image]    `json:"image"`
-	IsVerified     bool                        `json:"is_verified"`
-	Latitude       float64                     `json:"latitude"`
-	Longitude      float64                     `json:"longitude"`
-	Name           string                      `json:"name"`
-	PhotoLocation  nullable.Nullable[Position] `json:"photo_location"`
+	// AreaID The area that it stands in.
+	AreaID openapi_types.UUID `json:"area_id"`
+
+	// CreatedAt When it was created.
+	CreatedAt time.Time `json:"created_at"`
+
+	// CreatedBy The user who created it.
+	CreatedBy openapi_types.UUID `json:"created_by"`
+
+	// Description What is worth knowing about it.
+	Description string `json:"description"`
+
+	// Difficulty From 1 (easy) to 5 (hard).
+	Difficulty int `json:"difficulty"`
+
+	// DistanceMeters Distance from the point that was asked for, in metres on the WGS 84 ellipsoid.
+	DistanceMeters float64 `json:"distance_meters"`
+
+	// Hint Helps to find it.
+	Hint string `json:"hint"`
+
+	// ID The id of the landmark, a UUIDv7.
+	ID openapi_types.UUID `json:"id"`
+
+	// Image A picture.
+	Image nullable.Nullable[Image] `json:"image"`
+
+	// IsVerified Whether a moderator, or a creator who may verify, has confirmed it.
+	IsVerified bool `json:"is_verified"`
+
+	// Latitude Degrees north of the equator (WGS 84).
+	Latitude float64 `json:"latitude"`
+
+	// Longitude Degrees east of Greenwich (WGS 84).
+	Longitude float64 `json:"longitude"`
+
+	// Name What people call it.
+	Name string `json:"name"`
+
+	// PhotoLocation A point on the earth (WGS 84).
+	PhotoLocation nullable.Nullable[Position] `json:"photo_location"`
 
 	// PhotoRadiusMeters How near to `photo_location`, where there is one.
 	PhotoRadiusMeters float64 `json:"photo_radius_meters"`
@@ -1840,19 +2181,28 @@ type NearbyLandmark struct {
 	UnlockRadiusMeters float64 `json:"unlock_radius_meters"`
 
 	// Unlocked Whether the caller has unlocked it.
-	Unlocked  bool      `json:"unlocked"`
+	Unlocked bool `json:"unlocked"`
+
+	// UpdatedAt When it was last changed.
 	UpdatedAt time.Time `json:"updated_at"`
 }
 
 // NearbyLandmarkList defines model for NearbyLandmarkList.
 type NearbyLandmarkList struct {
+	// Items The entries of this page.
 	Items []NearbyLandmark `json:"items"`
 
 	// NextCursor Absent at the end.
 	NextCursor *string `json:"next_cursor,omitempty"`
-	Page       *int    `json:"page,omitempty"`
-	Pages      *int    `json:"pages,omitempty"`
-	Size       *int    `json:"size,omitempty"`
+
+	// Page Number of this page, from 1.
+	Page *int `json:"page,omitempty"`
+
+	// Pages Number of pages.
+	Pages *int `json:"pages,omitempty"`
+
+	// Size Entries of a full page.
+	Size *int `json:"size,omitempty"`
 
 	// Total Items on all pages.
 	Total *int `json:"total,omitempty"`
@@ -1871,9 +2221,15 @@ type Notice struct {
 type PageInfo struct {
 	// NextCursor Absent at the end.
 	NextCursor *string `json:"next_cursor,omitempty"`
-	Page       *int    `json:"page,omitempty"`
-	Pages      *int    `json:"pages,omitempty"`
-	Size       *int    `json:"size,omitempty"`
+
+	// Page Number of this page, from 1.
+	Page *int `json:"page,omitempty"`
+
+	// Pages Number of pages.
+	Pages *int `json:"pages,omitempty"`
+
+	// Size Entries of a full page.
+	Size *int `json:"size,omitempty"`
 
 	// Total Items on all pages.
 	Total *int `json:"total,omitempty"`
@@ -1884,6 +2240,7 @@ type PageInfo struct {
 
 // PasswordChange defines model for PasswordChange.
 type PasswordChange struct {
+	// CurrentPassword The password until now.
 	CurrentPassword string `json:"current_password"`
 
 	// Otp A code of the authenticator app, or a recovery code; where there is a second factor.
@@ -1896,15 +2253,19 @@ type PasswordChange struct {
 // PasswordConfirmation defines model for PasswordConfirmation.
 type PasswordConfirmation struct {
 	// Otp A code of the authenticator app, or a recovery code.
-	Otp      *string `json:"otp,omitempty"`
-	Password string  `json:"password"`
+	Otp *string `json:"otp,omitempty"`
+
+	// Password The present password.
+	Password string `json:"password"`
 }
 
 // PasswordResetRequest defines model for PasswordResetRequest.
 type PasswordResetRequest struct {
 	// Password At least 8 characters, not a common one and not your own name. Nothing else is asked of it.
 	Password string `json:"password"`
-	Token    string `json:"token"`
+
+	// Token The token of the link in the mail; it works once.
+	Token string `json:"token"`
 }
 
 // Permission defines model for Permission.
@@ -1913,7 +2274,9 @@ type Permission struct {
 	Operations []string `json:"operations"`
 
 	// Ownable Whether a role may hold it for its own objects only.
-	Ownable    bool   `json:"ownable"`
+	Ownable bool `json:"ownable"`
+
+	// Permission As `resource:action`.
 	Permission string `json:"permission"`
 
 	// Roles The roles that have it by now.
@@ -1922,13 +2285,20 @@ type Permission struct {
 
 // PermissionList defines model for PermissionList.
 type PermissionList struct {
+	// Items The entries of this page.
 	Items []Permission `json:"items"`
 
 	// NextCursor Absent at the end.
 	NextCursor *string `json:"next_cursor,omitempty"`
-	Page       *int    `json:"page,omitempty"`
-	Pages      *int    `json:"pages,omitempty"`
-	Size       *int    `json:"size,omitempty"`
+
+	// Page Number of this page, from 1.
+	Page *int `json:"page,omitempty"`
+
+	// Pages Number of pages.
+	Pages *int `json:"pages,omitempty"`
+
+	// Size Entries of a full page.
+	Size *int `json:"size,omitempty"`
 
 	// Total Items on all pages.
 	Total *int `json:"total,omitempty"`
@@ -1937,26 +2307,37 @@ type PermissionList struct {
 	TotalIsLowerBound *bool `json:"total_is_lower_bound,omitempty"`
 }
 
-// PointGeometry defines model for PointGeometry.
+// PointGeometry A point (RFC 7946, 3.1.2).
 type PointGeometry struct {
 	// Coordinates Longitude, latitude.
-	Coordinates []float64         `json:"coordinates"`
-	Type        PointGeometryType `json:"type"`
+	Coordinates []float64 `json:"coordinates"`
+
+	// Type Always Point (RFC 7946).
+	Type PointGeometryType `json:"type"`
 }
 
-// PointGeometryType defines model for PointGeometry.Type.
+// PointGeometryType Always Point (RFC 7946).
 type PointGeometryType string
 
 // PolicyCheck Either `role` or `user_id` is needed; `entity_type` and `entity_id` go together, and with `user_id`.
 type PolicyCheck struct {
-	EntityID   *openapi_types.UUID    `json:"entity_id,omitempty"`
+	// EntityID The object, where ownership matters.
+	EntityID *openapi_types.UUID `json:"entity_id,omitempty"`
+
+	// EntityType The kind of object, where ownership matters.
 	EntityType *PolicyCheckEntityType `json:"entity_type,omitempty"`
-	Permission string                 `json:"permission"`
-	Role       *string                `json:"role,omitempty"`
-	UserID     *openapi_types.UUID    `json:"user_id,omitempty"`
+
+	// Permission As `resource:action`.
+	Permission string `json:"permission"`
+
+	// Role The role to ask for; or name a user.
+	Role *string `json:"role,omitempty"`
+
+	// UserID The user to ask for; or name a role.
+	UserID *openapi_types.UUID `json:"user_id,omitempty"`
 }
 
-// PolicyCheckEntityType defines model for PolicyCheck.EntityType.
+// PolicyCheckEntityType The kind of object, where ownership matters.
 type PolicyCheckEntityType string
 
 // PolicyDecision defines model for PolicyDecision.
@@ -1965,31 +2346,40 @@ type PolicyDecision struct {
 	Allowed bool `json:"allowed"`
 
 	// Considered Other lines that speak of the permission, or nearly.
-	Considered []string                      `json:"considered"`
-	Decision   PolicyDecisionDecision        `json:"decision"`
-	Line       nullable.Nullable[PolicyLine] `json:"line"`
+	Considered []string `json:"considered"`
+
+	// Decision What the policy says.
+	Decision PolicyDecisionDecision `json:"decision"`
+
+	// Line A line of the policy.
+	Line nullable.Nullable[PolicyLine] `json:"line"`
 
 	// Path From the role to the one that the deciding line speaks of.
 	Path []string `json:"path"`
 
 	// Reason In a sentence, for people.
 	Reason string `json:"reason"`
-	Role   string `json:"role"`
+
+	// Role The role that was asked for.
+	Role string `json:"role"`
 
 	// Version The version of the policy that was asked.
 	Version int64 `json:"version"`
 }
 
-// PolicyDecisionDecision defines model for PolicyDecision.Decision.
+// PolicyDecisionDecision What the policy says.
 type PolicyDecisionDecision string
 
 // PolicyEffect A deny wins over every allow, also over what is inherited.
 type PolicyEffect string
 
-// PolicyLine defines model for PolicyLine.
+// PolicyLine A line of the policy.
 type PolicyLine struct {
-	Number int    `json:"number"`
-	Text   string `json:"text"`
+	// Number Line in the policy, from 1.
+	Number int `json:"number"`
+
+	// Text The line as it is written.
+	Text string `json:"text"`
 }
 
 // PolicyScope On everybody's objects, or on one's own.
@@ -1997,24 +2387,38 @@ type PolicyScope string
 
 // PolicyVersion defines model for PolicyVersion.
 type PolicyVersion struct {
-	Comment   string                                `json:"comment"`
-	CreatedAt time.Time                             `json:"created_at"`
+	// Comment Why, in the words of who changed it.
+	Comment string `json:"comment"`
+
+	// CreatedAt When it became active.
+	CreatedAt time.Time `json:"created_at"`
+
+	// CreatedBy Who changed it; null for the system and the command line.
 	CreatedBy nullable.Nullable[openapi_types.UUID] `json:"created_by"`
 
 	// Diff The lines that came (+) and went (-) since the version before.
-	Diff    string `json:"diff"`
-	Version int64  `json:"version"`
+	Diff string `json:"diff"`
+
+	// Version Counts from 1.
+	Version int64 `json:"version"`
 }
 
 // PolicyVersionList defines model for PolicyVersionList.
 type PolicyVersionList struct {
+	// Items The entries of this page.
 	Items []PolicyVersion `json:"items"`
 
 	// NextCursor Absent at the end.
 	NextCursor *string `json:"next_cursor,omitempty"`
-	Page       *int    `json:"page,omitempty"`
-	Pages      *int    `json:"pages,omitempty"`
-	Size       *int    `json:"size,omitempty"`
+
+	// Page Number of this page, from 1.
+	Page *int `json:"page,omitempty"`
+
+	// Pages Number of pages.
+	Pages *int `json:"pages,omitempty"`
+
+	// Size Entries of a full page.
+	Size *int `json:"size,omitempty"`
 
 	// Total Items on all pages.
 	Total *int `json:"total,omitempty"`
@@ -2023,14 +2427,18 @@ type PolicyVersionList struct {
 	TotalIsLowerBound *bool `json:"total_is_lower_bound,omitempty"`
 }
 
-// Position defines model for Position.
+// Position A point on the earth (WGS 84).
 type Position struct {
-	Latitude  float64 `json:"latitude"`
+	// Latitude Degrees north of the equator (WGS 84).
+	Latitude float64 `json:"latitude"`
+
+	// Longitude Degrees east of Greenwich (WGS 84).
 	Longitude float64 `json:"longitude"`
 }
 
 // Problem An error (RFC 9457).
 type Problem struct {
+	// Detail What is wrong with this request, for a reader.
 	Detail *string `json:"detail,omitempty"`
 
 	// Error The OAuth 2.0 error code (RFC 6749, section 5.2); of the token endpoint only.
@@ -2039,14 +2447,22 @@ type Problem struct {
 	Error *string `json:"error,omitempty"`
 
 	// ErrorDescription As `detail`; of the token endpoint only.
-	ErrorDescription *string       `json:"error_description,omitempty"`
-	Errors           *[]FieldError `json:"errors,omitempty"`
+	ErrorDescription *string `json:"error_description,omitempty"`
+
+	// Errors Every fault of the request.
+	Errors *[]FieldError `json:"errors,omitempty"`
 
 	// Instance The path of the request.
-	Instance  string `json:"instance"`
+	Instance string `json:"instance"`
+
+	// RequestID The `X-Request-ID` of the request, to be named to support.
 	RequestID string `json:"request_id"`
-	Status    int    `json:"status"`
-	Title     string `json:"title"`
+
+	// Status The HTTP status.
+	Status int `json:"status"`
+
+	// Title What kind of problem it is, in short.
+	Title string `json:"title"`
 
 	// Type A stable URI reference that names the problem.
 	//
@@ -2056,11 +2472,14 @@ type Problem struct {
 
 // Readiness defines model for Readiness.
 type Readiness struct {
+	// Dependencies Each service that the process depends on, with its state.
 	Dependencies map[string]DependencyState `json:"dependencies"`
-	Status       ReadinessStatus            `json:"status"`
+
+	// Status Whether requests can be served.
+	Status ReadinessStatus `json:"status"`
 }
 
-// ReadinessStatus defines model for Readiness.Status.
+// ReadinessStatus Whether requests can be served.
 type ReadinessStatus string
 
 // RecoveryCodes defines model for RecoveryCodes.
@@ -2077,6 +2496,7 @@ type RefreshRequest struct {
 
 // RegisterRequest defines model for RegisterRequest.
 type RegisterRequest struct {
+	// Email Where the verification link is sent.
 	Email openapi_types.Email `json:"email"`
 
 	// Password At least 8 characters, not a common one and not your own name. Nothing else is asked of it.
@@ -2088,52 +2508,92 @@ type RegisterRequest struct {
 
 // Registration defines model for Registration.
 type Registration struct {
+	// Email The address that the link was sent to.
 	Email openapi_types.Email `json:"email"`
 
 	// Message What to do next.
-	Message  string `json:"message"`
+	Message string `json:"message"`
+
+	// Username The name that was asked for.
 	Username string `json:"username"`
 }
 
 // Report defines model for Report.
 type Report struct {
-	Action    ReportAction       `json:"action"`
-	Comment   string             `json:"comment"`
-	CreatedAt time.Time          `json:"created_at"`
-	ID        openapi_types.UUID `json:"id"`
+	// Action What a moderator did about what was reported.
+	Action ReportAction `json:"action"`
+
+	// Comment What the reporter wrote.
+	Comment string `json:"comment"`
+
+	// CreatedAt When it was created.
+	CreatedAt time.Time `json:"created_at"`
+
+	// ID The id of the report, a UUIDv7.
+	ID openapi_types.UUID `json:"id"`
 
 	// Note What the moderator said.
-	Note        string                                `json:"note"`
-	Reason      ReportReason                          `json:"reason"`
-	ReporterID  openapi_types.UUID                    `json:"reporter_id"`
-	ResolvedAt  nullable.Nullable[time.Time]          `json:"resolved_at"`
-	ResolvedBy  nullable.Nullable[openapi_types.UUID] `json:"resolved_by"`
-	Status      ReportStatus                          `json:"status"`
-	SubjectID   openapi_types.UUID                    `json:"subject_id"`
-	SubjectType ReportSubject                         `json:"subject_type"`
-	UpdatedAt   time.Time                             `json:"updated_at"`
+	Note string `json:"note"`
+
+	// Reason Why something is reported.
+	Reason ReportReason `json:"reason"`
+
+	// ReporterID The user who reported.
+	ReporterID openapi_types.UUID `json:"reporter_id"`
+
+	// ResolvedAt When it was decided.
+	ResolvedAt nullable.Nullable[time.Time] `json:"resolved_at"`
+
+	// ResolvedBy The moderator who decided.
+	ResolvedBy nullable.Nullable[openapi_types.UUID] `json:"resolved_by"`
+
+	// Status What came of a report: open until a moderator decides.
+	Status ReportStatus `json:"status"`
+
+	// SubjectID What was reported.
+	SubjectID openapi_types.UUID `json:"subject_id"`
+
+	// SubjectType The kind of object that a report is about.
+	SubjectType ReportSubject `json:"subject_type"`
+
+	// UpdatedAt When it was last changed.
+	UpdatedAt time.Time `json:"updated_at"`
 }
 
-// ReportAction defines model for ReportAction.
+// ReportAction What a moderator did about what was reported.
 type ReportAction string
 
 // ReportCreate defines model for ReportCreate.
 type ReportCreate struct {
-	Comment     *string            `json:"comment,omitempty"`
-	Reason      ReportReason       `json:"reason"`
-	SubjectID   openapi_types.UUID `json:"subject_id"`
-	SubjectType ReportSubject      `json:"subject_type"`
+	// Comment What a moderator should know.
+	Comment *string `json:"comment,omitempty"`
+
+	// Reason Why something is reported.
+	Reason ReportReason `json:"reason"`
+
+	// SubjectID What is reported.
+	SubjectID openapi_types.UUID `json:"subject_id"`
+
+	// SubjectType The kind of object that a report is about.
+	SubjectType ReportSubject `json:"subject_type"`
 }
 
 // ReportList defines model for ReportList.
 type ReportList struct {
+	// Items The entries of this page.
 	Items []Report `json:"items"`
 
 	// NextCursor Absent at the end.
 	NextCursor *string `json:"next_cursor,omitempty"`
-	Page       *int    `json:"page,omitempty"`
-	Pages      *int    `json:"pages,omitempty"`
-	Size       *int    `json:"size,omitempty"`
+
+	// Page Number of this page, from 1.
+	Page *int `json:"page,omitempty"`
+
+	// Pages Number of pages.
+	Pages *int `json:"pages,omitempty"`
+
+	// Size Entries of a full page.
+	Size *int `json:"size,omitempty"`
 
 	// Total Items on all pages.
 	Total *int `json:"total,omitempty"`
@@ -2142,44 +2602,61 @@ type ReportList struct {
 	TotalIsLowerBound *bool `json:"total_is_lower_bound,omitempty"`
 }
 
-// ReportReason defines model for ReportReason.
+// ReportReason Why something is reported.
 type ReportReason string
 
-// ReportStatus defines model for ReportStatus.
+// ReportStatus What came of a report: open until a moderator decides.
 type ReportStatus string
 
-// ReportSubject defines model for ReportSubject.
+// ReportSubject The kind of object that a report is about.
 type ReportSubject string
 
 // ReportUpdate defines model for ReportUpdate.
 type ReportUpdate struct {
-	Action *ReportAction      `json:"action,omitempty"`
-	Note   *string            `json:"note,omitempty"`
+	// Action What a moderator did about what was reported.
+	Action *ReportAction `json:"action,omitempty"`
+
+	// Note Why, for other moderators.
+	Note *string `json:"note,omitempty"`
+
+	// Status What comes of the report.
 	Status ReportUpdateStatus `json:"status"`
 }
 
-// ReportUpdateStatus defines model for ReportUpdate.Status.
+// ReportUpdateStatus What comes of the report.
 type ReportUpdateStatus string
 
 // Restoration defines model for Restoration.
 type Restoration struct {
-	Areas      int                `json:"areas"`
+	// Areas Areas that are back.
+	Areas int `json:"areas"`
+
+	// DeletionID The deletion that was undone.
 	DeletionID openapi_types.UUID `json:"deletion_id"`
-	Landmarks  int                `json:"landmarks"`
-	Unlocks    int                `json:"unlocks"`
-	Users      int                `json:"users"`
+
+	// Landmarks Landmarks that are back.
+	Landmarks int `json:"landmarks"`
+
+	// Unlocks Unlocks that are back.
+	Unlocks int `json:"unlocks"`
+
+	// Users Accounts that are back.
+	Users int `json:"users"`
 }
 
 // Role defines model for Role.
 type Role struct {
+	// Description What the role is for.
 	Description string `json:"description"`
 
 	// Inherits The roles that it inherits from directly.
 	Inherits []string `json:"inherits"`
 
 	// MemberCount How many living accounts have it.
-	MemberCount int    `json:"member_count"`
-	Name        string `json:"name"`
+	MemberCount int `json:"member_count"`
+
+	// Name The name, as in the policy.
+	Name string `json:"name"`
 
 	// Permissions What it may do itself.
 	Permissions []Grant `json:"permissions"`
@@ -2190,22 +2667,38 @@ type Role struct {
 
 // RoleCreate defines model for RoleCreate.
 type RoleCreate struct {
-	Description *string   `json:"description,omitempty"`
-	Inherits    *[]string `json:"inherits,omitempty"`
-	Name        string    `json:"name"`
-	Permissions *[]Grant  `json:"permissions,omitempty"`
-	RequiresMfa *bool     `json:"requires_mfa,omitempty"`
+	// Description What the role is for.
+	Description *string `json:"description,omitempty"`
+
+	// Inherits Roles whose permissions it has too.
+	Inherits *[]string `json:"inherits,omitempty"`
+
+	// Name The name, as in the policy; it can not be changed.
+	Name string `json:"name"`
+
+	// Permissions What it may do besides.
+	Permissions *[]Grant `json:"permissions,omitempty"`
+
+	// RequiresMfa Whether its holders need a second factor to log in.
+	RequiresMfa *bool `json:"requires_mfa,omitempty"`
 }
 
 // RoleList defines model for RoleList.
 type RoleList struct {
+	// Items The entries of this page.
 	Items []Role `json:"items"`
 
 	// NextCursor Absent at the end.
 	NextCursor *string `json:"next_cursor,omitempty"`
-	Page       *int    `json:"page,omitempty"`
-	Pages      *int    `json:"pages,omitempty"`
-	Size       *int    `json:"size,omitempty"`
+
+	// Page Number of this page, from 1.
+	Page *int `json:"page,omitempty"`
+
+	// Pages Number of pages.
+	Pages *int `json:"pages,omitempty"`
+
+	// Size Entries of a full page.
+	Size *int `json:"size,omitempty"`
 
 	// Total Items on all pages.
 	Total *int `json:"total,omitempty"`
@@ -2216,11 +2709,13 @@ type RoleList struct {
 
 // RolePermissions defines model for RolePermissions.
 type RolePermissions struct {
+	// Permissions The role's whole set, inherited ones excluded.
 	Permissions []Grant `json:"permissions"`
 }
 
 // RoleScope defines model for RoleScope.
 type RoleScope struct {
+	// Role The role's name.
 	Role string `json:"role"`
 
 	// Scope On everybody's objects, or on one's own.
@@ -2229,13 +2724,19 @@ type RoleScope struct {
 
 // RoleUpdate defines model for RoleUpdate.
 type RoleUpdate struct {
-	Description *string   `json:"description,omitempty"`
-	Inherits    *[]string `json:"inherits,omitempty"`
-	RequiresMfa *bool     `json:"requires_mfa,omitempty"`
+	// Description What the role is for.
+	Description *string `json:"description,omitempty"`
+
+	// Inherits Roles whose permissions it has too; replaces the list.
+	Inherits *[]string `json:"inherits,omitempty"`
+
+	// RequiresMfa Whether its holders need a second factor to log in.
+	RequiresMfa *bool `json:"requires_mfa,omitempty"`
 }
 
 // Session defines model for Session.
 type Session struct {
+	// CreatedAt When the user logged in.
 	CreatedAt time.Time `json:"created_at"`
 
 	// Device Browser or app and system, as the user agent tells them.
@@ -2244,8 +2745,10 @@ type Session struct {
 	Device string `json:"device"`
 
 	// ExpiresAt When it ends unless it is used.
-	ExpiresAt time.Time          `json:"expires_at"`
-	ID        openapi_types.UUID `json:"id"`
+	ExpiresAt time.Time `json:"expires_at"`
+
+	// ID The id of the session, a UUIDv7.
+	ID openapi_types.UUID `json:"id"`
 
 	// IPAddress Where it was last used from.
 	IPAddress string `json:"ip_address"`
@@ -2255,7 +2758,9 @@ type Session struct {
 
 	// LastUsedAt When it last got new tokens.
 	LastUsedAt time.Time `json:"last_used_at"`
-	Remember   bool      `json:"remember"`
+
+	// Remember Whether the session lasts beyond the browser, with the longer limits.
+	Remember bool `json:"remember"`
 
 	// SecondFactor Whether a second factor has proven it.
 	SecondFactor bool `json:"second_factor"`
@@ -2266,13 +2771,20 @@ type Session struct {
 
 // SessionList defines model for SessionList.
 type SessionList struct {
+	// Items The entries of this page.
 	Items []Session `json:"items"`
 
 	// NextCursor Absent at the end.
 	NextCursor *string `json:"next_cursor,omitempty"`
-	Page       *int    `json:"page,omitempty"`
-	Pages      *int    `json:"pages,omitempty"`
-	Size       *int    `json:"size,omitempty"`
+
+	// Page Number of this page, from 1.
+	Page *int `json:"page,omitempty"`
+
+	// Pages Number of pages.
+	Pages *int `json:"pages,omitempty"`
+
+	// Size Entries of a full page.
+	Size *int `json:"size,omitempty"`
 
 	// Total Items on all pages.
 	Total *int `json:"total,omitempty"`
@@ -2287,12 +2799,18 @@ type TokenRequest struct {
 	ClientID *string `json:"client_id,omitempty"`
 
 	// ClientSecret Accepted and ignored.
-	ClientSecret *string               `json:"client_secret,omitempty"`
-	GrantType    TokenRequestGrantType `json:"grant_type"`
+	ClientSecret *string `json:"client_secret,omitempty"`
+
+	// GrantType The OAuth 2 grant (RFC 6749).
+	GrantType TokenRequestGrantType `json:"grant_type"`
 
 	// Otp A code of the authenticator app, or a recovery code.
-	Otp          *string `json:"otp,omitempty"`
-	Password     *string `json:"password,omitempty"`
+	Otp *string `json:"otp,omitempty"`
+
+	// Password With `grant_type` password: the password.
+	Password *string `json:"password,omitempty"`
+
+	// RefreshToken With `grant_type` refresh_token: the token of the last answer.
 	RefreshToken *string `json:"refresh_token,omitempty"`
 
 	// Scope Accepted and ignored.
@@ -2302,7 +2820,7 @@ type TokenRequest struct {
 	Username *string `json:"username,omitempty"`
 }
 
-// TokenRequestGrantType defines model for TokenRequest.GrantType.
+// TokenRequestGrantType The OAuth 2 grant (RFC 6749).
 type TokenRequestGrantType string
 
 // TokenResponse defines model for TokenResponse.
@@ -2317,11 +2835,13 @@ type TokenResponse struct {
 	RefreshExpiresIn int `json:"refresh_expires_in"`
 
 	// RefreshToken For `refresh`, once. Absent when it travels in the cookie.
-	RefreshToken *string                `json:"refresh_token,omitempty"`
-	TokenType    TokenResponseTokenType `json:"token_type"`
+	RefreshToken *string `json:"refresh_token,omitempty"`
+
+	// TokenType How the access token is sent: `Authorization: Bearer …` (RFC 6750).
+	TokenType TokenResponseTokenType `json:"token_type"`
 }
 
-// TokenResponseTokenType defines model for TokenResponse.TokenType.
+// TokenResponseTokenType How the access token is sent: `Authorization: Bearer …` (RFC 6750).
 type TokenResponseTokenType string
 
 // TotpConfirmation defines model for TotpConfirmation.
@@ -2339,40 +2859,67 @@ type TotpEnrolment struct {
 	URI string `json:"uri"`
 }
 
-// TrashCounts defines model for TrashCounts.
+// TrashCounts How many objects of each kind.
 type TrashCounts struct {
-	Areas     int `json:"areas"`
+	// Areas Areas.
+	Areas int `json:"areas"`
+
+	// Landmarks Landmarks.
 	Landmarks int `json:"landmarks"`
-	Unlocks   int `json:"unlocks"`
-	Users     int `json:"users"`
+
+	// Unlocks Unlocks.
+	Unlocks int `json:"unlocks"`
+
+	// Users Accounts.
+	Users int `json:"users"`
 }
 
 // TrashEntry defines model for TrashEntry.
 type TrashEntry struct {
-	ComesBack  TrashCounts                           `json:"comes_back"`
-	DeletedAt  time.Time                             `json:"deleted_at"`
-	DeletedBy  nullable.Nullable[openapi_types.UUID] `json:"deleted_by"`
-	DeletionID openapi_types.UUID                    `json:"deletion_id"`
-	EntityType TrashKind                             `json:"entity_type"`
-	ID         openapi_types.UUID                    `json:"id"`
-	Name       string                                `json:"name"`
+	// ComesBack How many objects of each kind.
+	ComesBack TrashCounts `json:"comes_back"`
+
+	// DeletedAt When it was deleted.
+	DeletedAt time.Time `json:"deleted_at"`
+
+	// DeletedBy Who deleted it; null for the system.
+	DeletedBy nullable.Nullable[openapi_types.UUID] `json:"deleted_by"`
+
+	// DeletionID The deletion that took it; a restore brings back what carries the same.
+	DeletionID openapi_types.UUID `json:"deletion_id"`
+
+	// EntityType The kind of a deleted object.
+	EntityType TrashKind `json:"entity_type"`
+
+	// ID The id of the object, a UUIDv7.
+	ID openapi_types.UUID `json:"id"`
+
+	// Name Its name.
+	Name string `json:"name"`
 
 	// PurgeAt When it will be removed for good.
 	PurgeAt time.Time `json:"purge_at"`
 }
 
-// TrashKind defines model for TrashKind.
+// TrashKind The kind of a deleted object.
 type TrashKind string
 
 // TrashList defines model for TrashList.
 type TrashList struct {
+	// Items The entries of this page.
 	Items []TrashEntry `json:"items"`
 
 	// NextCursor Absent at the end.
 	NextCursor *string `json:"next_cursor,omitempty"`
-	Page       *int    `json:"page,omitempty"`
-	Pages      *int    `json:"pages,omitempty"`
-	Size       *int    `json:"size,omitempty"`
+
+	// Page Number of this page, from 1.
+	Page *int `json:"page,omitempty"`
+
+	// Pages Number of pages.
+	Pages *int `json:"pages,omitempty"`
+
+	// Size Entries of a full page.
+	Size *int `json:"size,omitempty"`
 
 	// Total Items on all pages.
 	Total *int `json:"total,omitempty"`
@@ -2383,14 +2930,29 @@ type TrashList struct {
 
 // Unlock defines model for Unlock.
 type Unlock struct {
-	AttemptID      nullable.Nullable[openapi_types.UUID] `json:"attempt_id"`
-	Caption        string                                `json:"caption"`
-	CreatedAt      time.Time                             `json:"created_at"`
-	ID             openapi_types.UUID                    `json:"id"`
-	IsPostedToFeed bool                                  `json:"is_posted_to_feed"`
-	LandmarkID     openapi_types.UUID                    `json:"landmark_id"`
-	UpdatedAt      time.Time                             `json:"updated_at"`
-	UserID         openapi_types.UUID                    `json:"user_id"`
+	// AttemptID The attempt that it came of; null once that was removed for good.
+	AttemptID nullable.Nullable[openapi_types.UUID] `json:"attempt_id"`
+
+	// Caption What the user wrote to it.
+	Caption string `json:"caption"`
+
+	// CreatedAt When the landmark was unlocked.
+	CreatedAt time.Time `json:"created_at"`
+
+	// ID The id of the unlock, a UUIDv7.
+	ID openapi_types.UUID `json:"id"`
+
+	// IsPostedToFeed Whether others see it in the feed.
+	IsPostedToFeed bool `json:"is_posted_to_feed"`
+
+	// LandmarkID The landmark.
+	LandmarkID openapi_types.UUID `json:"landmark_id"`
+
+	// UpdatedAt When it was last changed.
+	UpdatedAt time.Time `json:"updated_at"`
+
+	// UserID The user.
+	UserID openapi_types.UUID `json:"user_id"`
 }
 
 // UnlockCell defines model for UnlockCell.
@@ -2404,13 +2966,20 @@ type UnlockCell struct {
 
 // UnlockList defines model for UnlockList.
 type UnlockList struct {
+	// Items The entries of this page.
 	Items []Unlock `json:"items"`
 
 	// NextCursor Absent at the end.
 	NextCursor *string `json:"next_cursor,omitempty"`
-	Page       *int    `json:"page,omitempty"`
-	Pages      *int    `json:"pages,omitempty"`
-	Size       *int    `json:"size,omitempty"`
+
+	// Page Number of this page, from 1.
+	Page *int `json:"page,omitempty"`
+
+	// Pages Number of pages.
+	Pages *int `json:"pages,omitempty"`
+
+	// Size Entries of a full page.
+	Size *int `json:"size,omitempty"`
 
 	// Total Items on all pages.
 	Total *int `json:"total,omitempty"`
@@ -2431,19 +3000,29 @@ type UnlockTile struct {
 
 // UnlockUpdate defines model for UnlockUpdate.
 type UnlockUpdate struct {
-	Caption        *string `json:"caption,omitempty"`
-	IsPostedToFeed *bool   `json:"is_posted_to_feed,omitempty"`
+	// Caption What the user writes to it; null clears it.
+	Caption *string `json:"caption,omitempty"`
+
+	// IsPostedToFeed Whether others see it in the feed.
+	IsPostedToFeed *bool `json:"is_posted_to_feed,omitempty"`
 }
 
 // UserList defines model for UserList.
 type UserList struct {
+	// Items The entries of this page.
 	Items []AdminUser `json:"items"`
 
 	// NextCursor Absent at the end.
 	NextCursor *string `json:"next_cursor,omitempty"`
-	Page       *int    `json:"page,omitempty"`
-	Pages      *int    `json:"pages,omitempty"`
-	Size       *int    `json:"size,omitempty"`
+
+	// Page Number of this page, from 1.
+	Page *int `json:"page,omitempty"`
+
+	// Pages Number of pages.
+	Pages *int `json:"pages,omitempty"`
+
+	// Size Entries of a full page.
+	Size *int `json:"size,omitempty"`
 
 	// Total Items on all pages.
 	Total *int `json:"total,omitempty"`
@@ -2452,41 +3031,74 @@ type UserList struct {
 	TotalIsLowerBound *bool `json:"total_is_lower_bound,omitempty"`
 }
 
-// UserStatus defines model for UserStatus.
+// UserStatus `suspended` accounts can not log in, and their sessions are over.
 type UserStatus string
 
 // VerifyEmailRequest defines model for VerifyEmailRequest.
 type VerifyEmailRequest struct {
+	// Token The token of the link in the mail; it works once.
 	Token string `json:"token"`
 }
 
 // Webhook defines model for Webhook.
 type Webhook struct {
-	CreatedAt      time.Time                                `json:"created_at"`
-	CreatedBy      openapi_types.UUID                       `json:"created_by"`
-	Description    string                                   `json:"description"`
+	// CreatedAt When it was created.
+	CreatedAt time.Time `json:"created_at"`
+
+	// CreatedBy The user who created it.
+	CreatedBy openapi_types.UUID `json:"created_by"`
+
+	// Description What it is for.
+	Description string `json:"description"`
+
+	// DisabledAt Since when nothing is delivered.
 	DisabledAt     nullable.Nullable[time.Time]             `json:"disabled_at"`
 	DisabledReason nullable.Nullable[WebhookDisabledReason] `json:"disabled_reason"`
-	Enabled        bool                                     `json:"enabled"`
-	Events         []WebhookEvent                           `json:"events"`
-	ID             openapi_types.UUID                       `json:"id"`
+
+	// Enabled Whether events are delivered.
+	Enabled bool `json:"enabled"`
+
+	// Events The events that are delivered.
+	Events []WebhookEvent `json:"events"`
+
+	// ID The id of the webhook, a UUIDv7.
+	ID openapi_types.UUID `json:"id"`
 
 	// PreviousSecretUntil Until when deliveries carry a signature of the secret before.
 	PreviousSecretUntil nullable.Nullable[time.Time] `json:"previous_secret_until"`
-	UpdatedAt           time.Time                    `json:"updated_at"`
-	URL                 string                       `json:"url"`
+
+	// UpdatedAt When it was last changed.
+	UpdatedAt time.Time `json:"updated_at"`
+
+	// URL Where deliveries are posted to.
+	URL string `json:"url"`
 }
 
 // WebhookArea An area as it is after the event.
 type WebhookArea struct {
-	CreatedAt    time.Time                             `json:"created_at"`
-	CreatedBy    openapi_types.UUID                    `json:"created_by"`
-	Description  string                                `json:"description"`
-	ID           openapi_types.UUID                    `json:"id"`
-	IsVerified   bool                                  `json:"is_verified"`
-	Name         string                                `json:"name"`
+	// CreatedAt When it was created.
+	CreatedAt time.Time `json:"created_at"`
+
+	// CreatedBy The user who created it.
+	CreatedBy openapi_types.UUID `json:"created_by"`
+
+	// Description What there is to find.
+	Description string `json:"description"`
+
+	// ID The id of the area, a UUIDv7.
+	ID openapi_types.UUID `json:"id"`
+
+	// IsVerified Whether a moderator, or a creator who may verify, has confirmed it.
+	IsVerified bool `json:"is_verified"`
+
+	// Name Unique beneath its parent.
+	Name string `json:"name"`
+
+	// ParentAreaID The area that it is part of; null at the top.
 	ParentAreaID nullable.Nullable[openapi_types.UUID] `json:"parent_area_id"`
-	UpdatedAt    time.Time                             `json:"updated_at"`
+
+	// UpdatedAt When it was last changed.
+	UpdatedAt time.Time `json:"updated_at"`
 }
 
 // WebhookAreaEvent defines model for WebhookAreaEvent.
@@ -2495,22 +3107,31 @@ type WebhookAreaEvent struct {
 	Data WebhookArea `json:"data"`
 
 	// Timestamp When it happened.
-	Timestamp time.Time            `json:"timestamp"`
-	Type      WebhookAreaEventType `json:"type"`
+	Timestamp time.Time `json:"timestamp"`
+
+	// Type The event.
+	Type WebhookAreaEventType `json:"type"`
 }
 
-// WebhookAreaEventType defines model for WebhookAreaEvent.Type.
+// WebhookAreaEventType The event.
 type WebhookAreaEventType string
 
 // WebhookAttempt An attempt that was decided.
 type WebhookAttempt struct {
-	ID         openapi_types.UUID   `json:"id"`
-	LandmarkID openapi_types.UUID   `json:"landmark_id"`
-	Status     WebhookAttemptStatus `json:"status"`
-	UserID     openapi_types.UUID   `json:"user_id"`
+	// ID The id of the attempt, a UUIDv7.
+	ID openapi_types.UUID `json:"id"`
+
+	// LandmarkID The landmark.
+	LandmarkID openapi_types.UUID `json:"landmark_id"`
+
+	// Status The verdict.
+	Status WebhookAttemptStatus `json:"status"`
+
+	// UserID The user who handed it in.
+	UserID openapi_types.UUID `json:"user_id"`
 }
 
-// WebhookAttemptStatus defines model for WebhookAttempt.Status.
+// WebhookAttemptStatus The verdict.
 type WebhookAttemptStatus string
 
 // WebhookAttemptEvent defines model for WebhookAttemptEvent.
@@ -2519,22 +3140,30 @@ type WebhookAttemptEvent struct {
 	Data WebhookAttempt `json:"data"`
 
 	// Timestamp When it happened.
-	Timestamp time.Time               `json:"timestamp"`
-	Type      WebhookAttemptEventType `json:"type"`
+	Timestamp time.Time `json:"timestamp"`
+
+	// Type The event.
+	Type WebhookAttemptEventType `json:"type"`
 }
 
-// WebhookAttemptEventType defines model for WebhookAttemptEvent.Type.
+// WebhookAttemptEventType The event.
 type WebhookAttemptEventType string
 
 // WebhookCreate defines model for WebhookCreate.
 type WebhookCreate struct {
-	Description *string        `json:"description,omitempty"`
-	Events      []WebhookEvent `json:"events"`
-	URL         string         `json:"url"`
+	// Description What it is for.
+	Description *string `json:"description,omitempty"`
+
+	// Events The events that are delivered.
+	Events []WebhookEvent `json:"events"`
+
+	// URL Where deliveries are posted to.
+	URL string `json:"url"`
 }
 
 // WebhookDelivery defines model for WebhookDelivery.
 type WebhookDelivery struct {
+	// CreatedAt When the event happened.
 	CreatedAt time.Time `json:"created_at"`
 
 	// DurationMs How long the last try took, in milliseconds.
@@ -2547,10 +3176,16 @@ type WebhookDelivery struct {
 	EventID openapi_types.UUID `json:"event_id"`
 
 	// EventType An event, or `ping`, which is sent on demand only.
-	EventType  WebhookDeliveryEvent         `json:"event_type"`
+	EventType WebhookDeliveryEvent `json:"event_type"`
+
+	// FinishedAt When it was delivered or given up; null before.
 	FinishedAt nullable.Nullable[time.Time] `json:"finished_at"`
-	ID         openapi_types.UUID           `json:"id"`
-	NextTryAt  nullable.Nullable[time.Time] `json:"next_try_at"`
+
+	// ID The id of the delivery, a UUIDv7.
+	ID openapi_types.UUID `json:"id"`
+
+	// NextTryAt When it is tried next; null once it is finished.
+	NextTryAt nullable.Nullable[time.Time] `json:"next_try_at"`
 
 	// Payload The body as it is sent, one of those under *Callbacks* of `createWebhook`.
 	Payload WebhookPayload `json:"payload"`
@@ -2560,10 +3195,14 @@ type WebhookDelivery struct {
 
 	// ResponseStatus Status of the last answer.
 	ResponseStatus nullable.Nullable[int] `json:"response_status"`
-	Status         WebhookDeliveryStatus  `json:"status"`
+
+	// Status What became of a delivery.
+	Status WebhookDeliveryStatus `json:"status"`
 
 	// Tries How often it was tried.
-	Tries     int                `json:"tries"`
+	Tries int `json:"tries"`
+
+	// WebhookID The webhook that it goes to.
 	WebhookID openapi_types.UUID `json:"webhook_id"`
 }
 
@@ -2572,13 +3211,20 @@ type WebhookDeliveryEvent string
 
 // WebhookDeliveryList defines model for WebhookDeliveryList.
 type WebhookDeliveryList struct {
+	// Items The entries of this page.
 	Items []WebhookDelivery `json:"items"`
 
 	// NextCursor Absent at the end.
 	NextCursor *string `json:"next_cursor,omitempty"`
-	Page       *int    `json:"page,omitempty"`
-	Pages      *int    `json:"pages,omitempty"`
-	Size       *int    `json:"size,omitempty"`
+
+	// Page Number of this page, from 1.
+	Page *int `json:"page,omitempty"`
+
+	// Pages Number of pages.
+	Pages *int `json:"pages,omitempty"`
+
+	// Size Entries of a full page.
+	Size *int `json:"size,omitempty"`
 
 	// Total Items on all pages.
 	Total *int `json:"total,omitempty"`
@@ -2587,7 +3233,7 @@ type WebhookDeliveryList struct {
 	TotalIsLowerBound *bool `json:"total_is_lower_bound,omitempty"`
 }
 
-// WebhookDeliveryStatus defines model for WebhookDeliveryStatus.
+// WebhookDeliveryStatus What became of a delivery.
 type WebhookDeliveryStatus string
 
 // WebhookDisabledReason By an admin, by an answer of 410, or because nothing was delivered for three days.
@@ -2598,18 +3244,41 @@ type WebhookEvent string
 
 // WebhookLandmark A landmark as it is after the event.
 type WebhookLandmark struct {
-	AreaID             openapi_types.UUID `json:"area_id"`
-	CreatedAt          time.Time          `json:"created_at"`
-	CreatedBy          openapi_types.UUID `json:"created_by"`
-	Description        string             `json:"description"`
-	Difficulty         int                `json:"difficulty"`
-	ID                 openapi_types.UUID `json:"id"`
-	IsVerified         bool               `json:"is_verified"`
-	Latitude           float64            `json:"latitude"`
-	Longitude          float64            `json:"longitude"`
-	Name               string             `json:"name"`
-	UnlockRadiusMeters float64            `json:"unlock_radius_meters"`
-	UpdatedAt          time.Time          `json:"updated_at"`
+	// AreaID The area that it stands in.
+	AreaID openapi_types.UUID `json:"area_id"`
+
+	// CreatedAt When it was created.
+	CreatedAt time.Time `json:"created_at"`
+
+	// CreatedBy The user who created it.
+	CreatedBy openapi_types.UUID `json:"created_by"`
+
+	// Description What is worth knowing about it.
+	Description string `json:"description"`
+
+	// Difficulty From 1 (easy) to 5 (hard).
+	Difficulty int `json:"difficulty"`
+
+	// ID The id of the landmark, a UUIDv7.
+	ID openapi_types.UUID `json:"id"`
+
+	// IsVerified Whether a moderator, or a creator who may verify, has confirmed it.
+	IsVerified bool `json:"is_verified"`
+
+	// Latitude Degrees north of the equator (WGS 84).
+	Latitude float64 `json:"latitude"`
+
+	// Longitude Degrees east of Greenwich (WGS 84).
+	Longitude float64 `json:"longitude"`
+
+	// Name What people call it.
+	Name string `json:"name"`
+
+	// UnlockRadiusMeters How near to the landmark the photo has to be taken, in metres.
+	UnlockRadiusMeters float64 `json:"unlock_radius_meters"`
+
+	// UpdatedAt When it was last changed.
+	UpdatedAt time.Time `json:"updated_at"`
 }
 
 // WebhookLandmarkEvent defines model for WebhookLandmarkEvent.
@@ -2618,22 +3287,31 @@ type WebhookLandmarkEvent struct {
 	Data WebhookLandmark `json:"data"`
 
 	// Timestamp When it happened.
-	Timestamp time.Time                `json:"timestamp"`
-	Type      WebhookLandmarkEventType `json:"type"`
+	Timestamp time.Time `json:"timestamp"`
+
+	// Type The event.
+	Type WebhookLandmarkEventType `json:"type"`
 }
 
-// WebhookLandmarkEventType defines model for WebhookLandmarkEvent.Type.
+// WebhookLandmarkEventType The event.
 type WebhookLandmarkEventType string
 
 // WebhookList defines model for WebhookList.
 type WebhookList struct {
+	// Items The entries of this page.
 	Items []Webhook `json:"items"`
 
 	// NextCursor Absent at the end.
 	NextCursor *string `json:"next_cursor,omitempty"`
-	Page       *int    `json:"page,omitempty"`
-	Pages      *int    `json:"pages,omitempty"`
-	Size       *int    `json:"size,omitempty"`
+
+	// Page Number of this page, from 1.
+	Page *int `json:"page,omitempty"`
+
+	// Pages Number of pages.
+	Pages *int `json:"pages,omitempty"`
+
+	// Size Entries of a full page.
+	Size *int `json:"size,omitempty"`
 
 	// Total Items on all pages.
 	Total *int `json:"total,omitempty"`
@@ -2647,6 +3325,7 @@ type WebhookPayload = json.RawMessage
 
 // WebhookPing What a test says.
 type WebhookPing struct {
+	// Message A greeting.
 	Message string `json:"message"`
 }
 
@@ -2656,21 +3335,34 @@ type WebhookPingEvent struct {
 	Data WebhookPing `json:"data"`
 
 	// Timestamp When it happened.
-	Timestamp time.Time            `json:"timestamp"`
-	Type      WebhookPingEventType `json:"type"`
+	Timestamp time.Time `json:"timestamp"`
+
+	// Type The event.
+	Type WebhookPingEventType `json:"type"`
 }
 
-// WebhookPingEventType defines model for WebhookPingEvent.Type.
+// WebhookPingEventType The event.
 type WebhookPingEventType string
 
 // WebhookReport A report.
 type WebhookReport struct {
-	Action      ReportAction       `json:"action"`
-	ID          openapi_types.UUID `json:"id"`
-	Reason      ReportReason       `json:"reason"`
-	Status      ReportStatus       `json:"status"`
-	SubjectID   openapi_types.UUID `json:"subject_id"`
-	SubjectType ReportSubject      `json:"subject_type"`
+	// Action What a moderator did about what was reported.
+	Action ReportAction `json:"action"`
+
+	// ID The id of the report, a UUIDv7.
+	ID openapi_types.UUID `json:"id"`
+
+	// Reason Why something is reported.
+	Reason ReportReason `json:"reason"`
+
+	// Status What came of a report: open until a moderator decides.
+	Status ReportStatus `json:"status"`
+
+	// SubjectID What was reported.
+	SubjectID openapi_types.UUID `json:"subject_id"`
+
+	// SubjectType The kind of object that a report is about.
+	SubjectType ReportSubject `json:"subject_type"`
 }
 
 // WebhookReportEvent defines model for WebhookReportEvent.
@@ -2679,18 +3371,25 @@ type WebhookReportEvent struct {
 	Data WebhookReport `json:"data"`
 
 	// Timestamp When it happened.
-	Timestamp time.Time              `json:"timestamp"`
-	Type      WebhookReportEventType `json:"type"`
+	Timestamp time.Time `json:"timestamp"`
+
+	// Type The event.
+	Type WebhookReportEventType `json:"type"`
 }
 
-// WebhookReportEventType defines model for WebhookReportEvent.Type.
+// WebhookReportEventType The event.
 type WebhookReportEventType string
 
 // WebhookUnlock A landmark that a user has unlocked.
 type WebhookUnlock struct {
-	AttemptID  openapi_types.UUID `json:"attempt_id"`
+	// AttemptID The attempt that it came of.
+	AttemptID openapi_types.UUID `json:"attempt_id"`
+
+	// LandmarkID The landmark.
 	LandmarkID openapi_types.UUID `json:"landmark_id"`
-	UserID     openapi_types.UUID `json:"user_id"`
+
+	// UserID The user.
+	UserID openapi_types.UUID `json:"user_id"`
 }
 
 // WebhookUnlockEvent defines model for WebhookUnlockEvent.
@@ -2699,39 +3398,65 @@ type WebhookUnlockEvent struct {
 	Data WebhookUnlock `json:"data"`
 
 	// Timestamp When it happened.
-	Timestamp time.Time              `json:"timestamp"`
-	Type      WebhookUnlockEventType `json:"type"`
+	Timestamp time.Time `json:"timestamp"`
+
+	// Type The event.
+	Type WebhookUnlockEventType `json:"type"`
 }
 
-// WebhookUnlockEventType defines model for WebhookUnlockEvent.Type.
+// WebhookUnlockEventType The event.
 type WebhookUnlockEventType string
 
 // WebhookUpdate defines model for WebhookUpdate.
 type WebhookUpdate struct {
-	Description *string         `json:"description,omitempty"`
-	Enabled     *bool           `json:"enabled,omitempty"`
-	Events      *[]WebhookEvent `json:"events,omitempty"`
-	URL         *string         `json:"url,omitempty"`
+	// Description What it is for.
+	Description *string `json:"description,omitempty"`
+
+	// Enabled Whether events are delivered.
+	Enabled *bool `json:"enabled,omitempty"`
+
+	// Events The events that are delivered; replaces the list.
+	Events *[]WebhookEvent `json:"events,omitempty"`
+
+	// URL Where deliveries are posted to.
+	URL *string `json:"url,omitempty"`
 }
 
 // WebhookWithSecret defines model for WebhookWithSecret.
 type WebhookWithSecret struct {
-	CreatedAt      time.Time                                `json:"created_at"`
-	CreatedBy      openapi_types.UUID                       `json:"created_by"`
-	Description    string                                   `json:"description"`
+	// CreatedAt When it was created.
+	CreatedAt time.Time `json:"created_at"`
+
+	// CreatedBy The user who created it.
+	CreatedBy openapi_types.UUID `json:"created_by"`
+
+	// Description What it is for.
+	Description string `json:"description"`
+
+	// DisabledAt Since when nothing is delivered.
 	DisabledAt     nullable.Nullable[time.Time]             `json:"disabled_at"`
 	DisabledReason nullable.Nullable[WebhookDisabledReason] `json:"disabled_reason"`
-	Enabled        bool                                     `json:"enabled"`
-	Events         []WebhookEvent                           `json:"events"`
-	ID             openapi_types.UUID                       `json:"id"`
+
+	// Enabled Whether events are delivered.
+	Enabled bool `json:"enabled"`
+
+	// Events The events that are delivered.
+	Events []WebhookEvent `json:"events"`
+
+	// ID The id of the webhook, a UUIDv7.
+	ID openapi_types.UUID `json:"id"`
 
 	// PreviousSecretUntil Until when deliveries carry a signature of the secret before.
 	PreviousSecretUntil nullable.Nullable[time.Time] `json:"previous_secret_until"`
 
 	// Secret What signatures are made with, for the libraries of Standard Webhooks as it is. It is not shown again.
-	Secret    string    `json:"secret"`
+	Secret string `json:"secret"`
+
+	// UpdatedAt When it was last changed.
 	UpdatedAt time.Time `json:"updated_at"`
-	URL       string    `json:"url"`
+
+	// URL Where deliveries are posted to.
+	URL string `json:"url"`
 }
 
 // AreaID defines model for AreaID.
@@ -2809,10 +3534,10 @@ type Size = int
 // SortOrder defines model for SortOrder.
 type SortOrder string
 
-// TileX Example: 2147
+// TileX Example: 3229
 type TileX = int
 
-// TileY Example: 1307
+// TileY Example: 2033
 type TileY = int
 
 // TileZ Example: 12

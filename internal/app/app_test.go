@@ -18,9 +18,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/picaspot/picaspot"
 	"github.com/picaspot/picaspot/api"
 	"github.com/picaspot/picaspot/internal/app"
 	"github.com/picaspot/picaspot/internal/apptest"
@@ -98,6 +100,7 @@ func TestDev(t *testing.T) {
 		})
 		require.NoError(t, err)
 		require.Equal(t, 48, *list.JSON200.Total, "start %d", start)
+		requireExampleTileShowsLandmarks(t, client, token)
 
 		get := func(url string) (*http.Response, []byte) {
 			response, err := http.Get(url)
@@ -426,4 +429,25 @@ func TestConfigFromFile(t *testing.T) {
 	for _, variable := range []string{"SECRET_KEY_FILE", "PHOTO_MAX_AGE", "MAIL_FROM", "HTTP_ADDR", "REDIS_URL"} {
 		require.ErrorContains(t, err, "PICASPOT_"+variable, fmt.Sprint(err))
 	}
+}
+
+// requireExampleTileShowsLandmarks asks for the tile that Swagger UI fills in: a
+// reader who tries it on a fresh installation has to see something.
+func requireExampleTileShowsLandmarks(t *testing.T, client *api.ClientWithResponses, token string) {
+	t.Helper()
+	contract, err := openapi3.NewLoader().LoadFromData(picaspot.OpenAPI)
+	require.NoError(t, err)
+	example := func(name string) int {
+		value, ok := contract.Components.Parameters[name].Value.Schema.Value.Example.(float64)
+		require.True(t, ok, name)
+		return int(value)
+	}
+	tile, err := client.GetLandmarkTileWithResponse(t.Context(), example("TileZ"), example("TileX"), example("TileY"), nil,
+		func(_ context.Context, r *http.Request) error {
+			r.Header.Set("Authorization", "Bearer "+token)
+			return nil
+		})
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, tile.StatusCode())
+	require.NotEmpty(t, tile.Body)
 }

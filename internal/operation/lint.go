@@ -41,8 +41,35 @@ func Lint(doc *openapi3.T) []string {
 			l.operation(path, item, op)
 		}
 	}
+	l.described(doc)
 	slices.Sort(l.said)
 	return l.said
+}
+
+// described checks that each property of a named schema says what it is, itself
+// or through the schema that it refers to.
+func (l *linter) described(doc *openapi3.T) {
+	for name, ref := range doc.Components.Schemas {
+		l.at = "schema " + name
+		l.properties("", ref.Value)
+	}
+}
+
+func (l *linter) properties(path string, schema *openapi3.Schema) {
+	for name, property := range schema.Properties {
+		if property.Value.Description == "" && !slices.ContainsFunc(property.Value.AllOf, func(part *openapi3.SchemaRef) bool { return part.Value.Description != "" }) {
+			l.say("has the property %s without a description", path+name)
+		}
+		if property.Ref == "" {
+			l.properties(path+name+".", property.Value)
+		}
+	}
+	inline := slices.Concat(schema.AllOf, schema.AnyOf, schema.OneOf, openapi3.SchemaRefs{schema.Items, schema.AdditionalProperties.Schema})
+	for _, part := range inline {
+		if part != nil && part.Ref == "" {
+			l.properties(path, part.Value)
+		}
+	}
 }
 
 type linter struct {
@@ -188,7 +215,21 @@ func (l *linter) requestBody(body *openapi3.RequestBody) {
 		if isJSON(contentType) || contentType == formType {
 			l.example(what, media, openapi3.VisitAsRequest(), true)
 		}
+		if strings.HasPrefix(contentType, "multipart/") {
+			l.formExamples(what, media.Schema.Value)
+		}
 		l.closed(what, "", media.Schema, map[*openapi3.Schema]bool{})
+	}
+}
+
+// formExamples checks that the numbers and texts of a form have examples: Swagger
+// UI fills in each field by itself, a number without an example with its maximum.
+func (l *linter) formExamples(what string, schema *openapi3.Schema) {
+	for name, property := range schema.Properties {
+		p := property.Value
+		if p.Example == nil && p.Format != "binary" && p.Format != "date-time" && len(p.Enum) == 0 {
+			l.say("has the field %s without an example in %s", name, what)
+		}
 	}
 }
 

@@ -97,7 +97,17 @@ func TestLintNamesWhatIsBroken(t *testing.T) {
 			login + "is x-idempotent and public: there is no caller to whom a key would belong"},
 		"an undocumented replay": {func(doc *openapi3.T) { delete(area(doc).Responses.Status(201).Value.Headers, "Idempotency-Replayed") },
 			createArea + "does not document the header Idempotency-Replayed of the response 201"},
-		"an undocumented 409 for keys":    {func(doc *openapi3.T) { area(doc).Responses.Delete("409") }, createArea + "does not document 409"},
+		"an undocumented 409 for keys": {func(doc *openapi3.T) { area(doc).Responses.Delete("409") }, createArea + "does not document 409"},
+		"a property without description": {func(doc *openapi3.T) { doc.Components.Schemas["Area"].Value.Properties["name"].Value.Description = "" },
+			"schema Area has the property name without a description"},
+		"an inherited property without description": {func(doc *openapi3.T) {
+			doc.Components.Schemas["AreaList"].Value.AllOf[1].Value.Properties["items"].Value.Description = ""
+		}, "schema AreaList has the property items without a description"},
+		"a reference to a schema without description": {func(doc *openapi3.T) { doc.Components.Schemas["Image"].Value.Description = "" },
+			"schema Area has the property image without a description"},
+		"a field of a form without example": {func(doc *openapi3.T) {
+			doc.Components.Schemas["AttemptCreate"].Value.Properties["latitude"].Value.Example = nil
+		}, "POST /api/v1/landmarks/{landmark_id}/attempts has the field latitude without an example in the request body multipart/form-data"},
 		"a parameter without description": {func(doc *openapi3.T) { one(doc).Parameters[0].Value.Description = "" }, getArea + "has the parameter If-None-Match without a description"},
 		"a request that takes anything": {func(doc *openapi3.T) { requestOf(area(doc)).Schema.Value.AdditionalProperties = openTo(true) },
 			createArea + `takes unknown fields in the request body application/json at ""`},
