@@ -1290,7 +1290,8 @@ type ClientInterface interface {
 
 	// GetReadiness Is the process ready for requests?
 	//
-	// Asks each service that requests depend on, and tells the state of each.
+	// Asks each service that requests depend on, and tells the state of each. A process that is about to stop says
+	// 503 while it still answers requests, so that load balancers leave it.
 	//
 	// Corresponds with GET /readyz (the `GetReadiness` operationId).
 	GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -3804,7 +3805,8 @@ func (c *Client) GetOpenAPIYAML(ctx context.Context, reqEditors ...RequestEditor
 
 // GetReadiness Is the process ready for requests?
 //
-// Asks each service that requests depend on, and tells the state of each.
+// Asks each service that requests depend on, and tells the state of each. A process that is about to stop says
+// 503 while it still answers requests, so that load balancers leave it.
 //
 // Corresponds with GET /readyz (the `GetReadiness` operationId).
 func (c *Client) GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -11536,7 +11538,8 @@ type ClientWithResponsesInterface interface {
 
 	// GetReadinessWithResponse Is the process ready for requests?
 	//
-	// Asks each service that requests depend on, and tells the state of each.
+	// Asks each service that requests depend on, and tells the state of each. A process that is about to stop says
+	// 503 while it still answers requests, so that load balancers leave it.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -25850,7 +25853,8 @@ func (c *ClientWithResponses) GetOpenAPIYAMLWithResponse(ctx context.Context, re
 
 // GetReadinessWithResponse Is the process ready for requests?
 //
-// Asks each service that requests depend on, and tells the state of each.
+// Asks each service that requests depend on, and tells the state of each. A process that is about to stop says
+// 503 while it still answers requests, so that load balancers leave it.
 //
 // Returns a wrapper object for the known response body format(s).
 //

@@ -330,8 +330,9 @@ const (
 	maxHeaderBytes    = 32 << 10
 )
 
-// Run works until ctx ends, then drains: readiness goes down, requests and jobs
-// finish, and nothing is lost.
+// Run works until ctx ends. Then readiness goes down; the API answers requests for the
+// drain delay, so that load balancers notice; requests and jobs finish, and nothing is
+// lost.
 func (a *App) Run(ctx context.Context, roles Roles) error {
 	var servers []*http.Server
 	failed := make(chan error, 2)
@@ -369,7 +370,7 @@ func (a *App) Run(ctx context.Context, roles Roles) error {
 		}
 	}
 	if roles.API {
-		if err := serve(a.config.HTTPAddr, a.Handler); err != nil {
+		if err := serve(a.config.HTTPAddr, a.closesWhileDraining(a.Handler)); err != nil {
 			return errors.Join(fmt.Errorf("PICASPOT_HTTP_ADDR: %w", err), a.stopJobs(ctx, roles))
 		}
 	}
@@ -384,6 +385,13 @@ func (a *App) Run(ctx context.Context, roles Roles) error {
 	case err = <-failed:
 	}
 	a.readiness.Drain()
+	if err == nil && roles.API && a.config.DrainDelay > 0 {
+		slog.InfoContext(ctx, "draining", "delay", a.config.DrainDelay)
+		select {
+		case <-time.After(a.config.DrainDelay):
+		case err = <-failed:
+		}
+	}
 	a.Followers.Close() // They would be waited for.
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.config.ShutdownTimeout)
 	defer cancel()
@@ -391,6 +399,18 @@ func (a *App) Run(ctx context.Context, roles Roles) error {
 		err = errors.Join(err, server.Shutdown(drain))
 	}
 	return errors.Join(err, a.stopJobs(drain, roles))
+}
+
+// closesWhileDraining has clients close their connections after the answer while the
+// process drains (RFC 9112, section 9.6): the next request goes to another process, and
+// not into a connection that is about to be closed.
+func (a *App) closesWhileDraining(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if a.readiness.Draining() {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // watch keeps up with what other processes change, until the function that it

@@ -36,6 +36,7 @@ func Dev(ctx context.Context, c config.Config, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
+	c.DrainDelay = 0 // No load balancer stands before it.
 	local, err := startLocal(ctx, &c)
 	defer func() { err = errors.Join(err, local.stop()) }()
 	if err != nil {

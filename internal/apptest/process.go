@@ -60,6 +60,7 @@ func Environment(c config.Config, addr string) []string {
 		"PICASPOT_HTTP_ADDR="+addr, "PICASPOT_OPS_ADDR=", "PICASPOT_PUBLIC_URL="+c.PublicURL,
 		"PICASPOT_DATABASE_URL="+c.DatabaseURL, "PICASPOT_REDIS_URL="+c.RedisURL, "PICASPOT_STORAGE_URL="+c.StorageURL,
 		"PICASPOT_SMTP_URL="+c.SMTPURL, "PICASPOT_SECRET_KEY="+c.SecretKey, "PICASPOT_TRASH_RETENTION="+c.TrashRetention.String(),
+		"PICASPOT_DRAIN_DELAY="+c.DrainDelay.String(),
 		"PICASPOT_EVENT_STREAMS="+strconv.Itoa(c.EventStreams), "PICASPOT_EVENT_HEARTBEAT="+c.EventHeartbeat.String(),
 		"PICASPOT_RATE_LIMITS="+strings.Join(c.RateLimits, ","), "PICASPOT_TRUSTED_PROXIES="+strings.Join(c.TrustedProxies, ","),
 		"PICASPOT_WEBHOOK_ALLOW_PRIVATE="+strconv.FormatBool(c.WebhookAllowPrivate),

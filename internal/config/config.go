@@ -67,7 +67,8 @@ type Config struct {
 	WebhookAllowPrivate bool `name:"webhook-allow-private" env:"PICASPOT_WEBHOOK_ALLOW_PRIVATE" help:"Delivers webhooks to private addresses and over http:// too; for development, since admins reach the server's own network with it."`
 
 	Workers         int           `name:"workers" env:"PICASPOT_WORKERS" default:"4" help:"Jobs that one process runs at once."`
-	ShutdownTimeout time.Duration `name:"shutdown-timeout" env:"PICASPOT_SHUTDOWN_TIMEOUT" default:"20s" help:"How long requests and jobs may take to finish when the process stops."`
+	DrainDelay      time.Duration `name:"drain-delay" env:"PICASPOT_DRAIN_DELAY" default:"5s" help:"How long an API process that was told to stop still answers requests while /readyz says 503, so that load balancers leave it; dev does not wait."`
+	ShutdownTimeout time.Duration `name:"shutdown-timeout" env:"PICASPOT_SHUTDOWN_TIMEOUT" default:"20s" help:"How long requests and jobs may take to finish when the process stops, after the drain delay."`
 
 	DataDir     string `name:"data-dir" env:"PICASPOT_DATA_DIR" default:".data" help:"Folder for what picaspot dev keeps."`
 	DevPassword string `name:"dev-password" env:"PICASPOT_DEV_PASSWORD" default:"picaspot-on-a-laptop" help:"Password of the seeded accounts; used by dev and seed only."`
@@ -135,7 +136,7 @@ func (c *Config) Complete() error {
 		"PICASPOT_DATABASE_HEALTH_PERIOD": c.DatabaseHealthPeriod, "PICASPOT_DATABASE_ACQUIRE_TIMEOUT": c.DatabaseAcquireTimeout,
 		"PICASPOT_DATABASE_CONNECT_TIMEOUT": c.DatabaseConnectTimeout, "PICASPOT_LOCK_TIMEOUT": c.LockTimeout,
 		"PICASPOT_IDLE_IN_TRANSACTION_TIMEOUT": c.IdleInTransactionTimeout,
-		"PICASPOT_SLOW_QUERY":                  c.SlowQuery, "PICASPOT_SLOW_REQUEST": c.SlowRequest,
+		"PICASPOT_SLOW_QUERY":                  c.SlowQuery, "PICASPOT_SLOW_REQUEST": c.SlowRequest, "PICASPOT_DRAIN_DELAY": c.DrainDelay,
 	} {
 		check(value >= 0, variable, "%s is negative", value)
 	}

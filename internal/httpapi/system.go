@@ -30,13 +30,16 @@ type Readiness struct {
 // it finishes the ones that it has.
 func (r *Readiness) Drain() { r.draining.Store(true) }
 
+// Draining reports whether the process is about to stop.
+func (r *Readiness) Draining() bool { return r.draining.Load() }
+
 func (r *Readiness) ask(ctx context.Context) api.Readiness {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	answer := api.Readiness{Status: api.ReadinessStatusReady, Dependencies: map[string]api.DependencyState{}}
-	if r.draining.Load() {
+	if r.Draining() {
 		answer.Status = api.ReadinessStatusUnavailable
 	}
 	probe := func(name string, probe Probe, required bool) {

@@ -39,15 +39,6 @@ const (
 	// purgeTimeout covers the largest deletion, which is one transaction. A purge
 	// that was killed is run again after as long.
 	purgeTimeout = 15 * time.Minute
-	// cleanUpInterval is how often what has expired is removed.
-	cleanUpInterval = time.Hour
-	// countInterval is how often what tiles have to count themselves is counted.
-	countInterval = time.Minute
-	// forgetInterval is how often words that no name has are forgotten. It is no longer
-	// than River keeps a job that was done.
-	forgetInterval = 24 * time.Hour
-	// monthsInterval is how often the months of the audit log are looked after.
-	monthsInterval = 24 * time.Hour
 )
 
 // Config of the workers.
@@ -90,36 +81,12 @@ func NewRunner(p Parts, c Config) (*Runner, error) {
 	river.AddWorker(workers, &deliverWorker{webhooks: p.Webhooks})
 	river.AddWorker(workers, &deliveriesWorker{webhooks: p.Webhooks})
 	client, err := river.NewClient(riverpgxv5.New(p.Store.Pool), &river.Config{
-		Queues:  queues(c),
-		Workers: workers,
-		PeriodicJobs: []*river.PeriodicJob{
-			river.NewPeriodicJob(river.PeriodicInterval(cleanUpInterval), func() (river.JobArgs, *river.InsertOpts) {
-				return account.CleanUpArgs{}, nil
-			}, &river.PeriodicJobOpts{ID: account.CleanUpArgs{}.Kind()}),
-			river.NewPeriodicJob(river.PeriodicInterval(cleanUpInterval), func() (river.JobArgs, *river.InsertOpts) {
-				return trash.PurgeArgs{}, nil
-			}, &river.PeriodicJobOpts{ID: trash.PurgeArgs{}.Kind()}),
-			river.NewPeriodicJob(river.PeriodicInterval(cleanUpInterval), func() (river.JobArgs, *river.InsertOpts) {
-				return idempotency.CleanUpArgs{}, nil
-			}, &river.PeriodicJobOpts{ID: idempotency.CleanUpArgs{}.Kind()}),
-			river.NewPeriodicJob(river.PeriodicInterval(cleanUpInterval), func() (river.JobArgs, *river.InsertOpts) {
-				return webhook.CleanUpArgs{}, nil
-			}, &river.PeriodicJobOpts{ID: webhook.CleanUpArgs{}.Kind()}),
-			river.NewPeriodicJob(river.PeriodicInterval(countInterval), func() (river.JobArgs, *river.InsertOpts) {
-				return tile.CountArgs{}, nil
-			}, &river.PeriodicJobOpts{ID: tile.CountArgs{}.Kind()}),
-			// Once a day, whenever the process was started.
-			river.NewPeriodicJob(river.PeriodicInterval(cleanUpInterval), func() (river.JobArgs, *river.InsertOpts) {
-				return search.ForgetArgs{}, &river.InsertOpts{UniqueOpts: river.UniqueOpts{ByPeriod: forgetInterval}}
-			}, &river.PeriodicJobOpts{ID: search.ForgetArgs{}.Kind()}),
-			// At the start too: an installation that never runs for a day needs its months as well.
-			river.NewPeriodicJob(river.PeriodicInterval(monthsInterval), func() (river.JobArgs, *river.InsertOpts) {
-				return auditlog.MaintainArgs{}, nil
-			}, &river.PeriodicJobOpts{ID: auditlog.MaintainArgs{}.Kind(), RunOnStart: true}),
-		},
-		RetryPolicy: retryPolicy{},
-		MaxAttempts: 25,
-		Logger:      slog.Default(),
+		Queues:       queues(c),
+		Workers:      workers,
+		PeriodicJobs: periodicJobs(),
+		RetryPolicy:  retryPolicy{},
+		MaxAttempts:  25,
+		Logger:       slog.Default(),
 		// Dead letters stay until somebody decides what becomes of them.
 		DiscardedJobRetentionPeriod: -1,
 		JobTimeout:                  jobTimeout,
