@@ -3,12 +3,16 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"text/tabwriter"
 
+	"github.com/alecthomas/kong"
 	"github.com/schollz/progressbar/v3"
 
 	"github.com/picaspot/picaspot/internal/app"
@@ -18,44 +22,73 @@ import (
 )
 
 type importCmd struct {
-	File string `arg:"" help:"GeoJSON or CSV, gzipped or not; - is standard input."`
+	File string `arg:"" help:"File to import; - is standard input."`
 
 	Area       string `help:"Area at the top that takes the landmarks; the file's name by default."`
 	Owner      string `help:"E-mail address of the account that becomes the creator." default:"admin@picaspot.example"`
 	Verified   bool   `help:"Mark what is new as verified."`
 	Namespace  string `help:"Keeps the ids of different sources apart; the file's name by default."`
+	DryRun     bool   `help:"Show the first rows as they would be taken, and the report of a run, without writing."`
+	Strict     bool   `help:"End at the first row that can't be taken, with exit code 3. The batches of ${batch} rows before its own stay."`
 	Rejects    string `help:"File for the rows that can't be taken, one JSON object a line."`
 	ShowReject int    `name:"show-rejects" default:"10" help:"How many of them to print."`
 
-	Format    string   `enum:"auto,geojson,csv,tsv" default:"auto" help:"auto, geojson, csv or tsv."`
-	Columns   []string `help:"Names of the columns of a CSV file without a header."`
-	Encoding  string   `help:"Encoding of the file, as shift_jis; UTF-8 by default."`
+	Format    string   `enum:"${formats}" default:"auto" help:"${formats}."`
+	Entry     string   `help:"File to read within a zip archive that has several."`
+	Columns   []string `help:"Names of the columns of a CSV or TSV file without a header."`
+	Encoding  string   `help:"Encoding of the file, as shift_jis; by default that of its byte order mark, or UTF-8."`
 	Polygons  bool     `help:"Take the middle of polygons; they are rejected otherwise."`
 	ID        string   `name:"id-field" help:"Column or property of the id."`
 	Name      string   `name:"name-field" help:"Column or property of the name."`
 	Descr     string   `name:"description-field" help:"Column or property of the description."`
 	Hint      string   `name:"hint-field" help:"Column or property of the hint."`
 	AreaField string   `name:"area-field" help:"Column or property of the area's name."`
-	Latitude  string   `name:"latitude-field" help:"Column of the latitude."`
-	Longitude string   `name:"longitude-field" help:"Column of the longitude."`
+	Latitude  string   `name:"latitude-field" help:"Column or property of the latitude."`
+	Longitude string   `name:"longitude-field" help:"Column or property of the longitude."`
 }
+
+// importVars are what the flags' help refers to.
+func importVars() kong.Vars {
+	var names []string
+	for _, format := range source.Formats() {
+		names = append(names, string(format))
+	}
+	return kong.Vars{"formats": strings.Join(names, ","), "batch": strconv.Itoa(importer.DefaultBatch)}
+}
+
+// Help is what --help says of the command beside its flags.
+func (importCmd) Help() string {
+	return `Formats: GeoJSON (RFC 7946) and its sequences (RFC 8142, or a feature a line), JSON arrays of objects and objects a line, ` +
+		`the JSON of Overpass, GPX waypoints, KML and KMZ, CSV and TSV; gzip or zip around any of them.
+
+Columns: ` + importer.UsualColumns() + `
+
+Exit codes: 0 all rows were taken; 3 some were rejected; 1 none was taken, or the file could not be read to its end.`
+}
+
+// Exit codes of an import beside 0.
+const (
+	exitFailed   = 1
+	exitRejected = 3
+)
+
+// exitError is an error with the exit code of the process.
+type exitError struct {
+	error
+	code int
+}
+
+func (e exitError) ExitCode() int { return e.code }
+
+func (e exitError) Unwrap() error { return e.error }
 
 // Run imports a file, shows how far it is, and reports what became of its rows.
 func (i importCmd) Run(ctx context.Context, c *config.Config) error {
 	if err := c.Complete(); err != nil {
 		return err
 	}
-	a, err := app.New(ctx, *c)
-	if err != nil {
-		return err
-	}
-	defer a.Close()
-	owner, err := a.Accounts.FindByEmail(ctx, i.Owner)
-	if err != nil {
-		return fmt.Errorf("owner %s: %w", i.Owner, err)
-	}
 	src, err := importer.Open(i.File, importer.SourceOptions{
-		Options:  source.Options{Format: source.Format(i.Format), Columns: i.Columns, Encoding: i.Encoding},
+		Options:  source.Options{Format: source.Format(i.Format), Columns: i.Columns, Encoding: i.Encoding, Entry: i.Entry},
 		Polygons: i.Polygons,
 		Mapping: importer.Mapping{
 			ID: i.ID, Name: i.Name, Description: i.Descr, Hint: i.Hint, Area: i.AreaField, Latitude: i.Latitude, Longitude: i.Longitude,
@@ -65,6 +98,15 @@ func (i importCmd) Run(ctx context.Context, c *config.Config) error {
 		return err
 	}
 	defer src.Close()
+	a, err := app.New(ctx, *c)
+	if err != nil {
+		return err
+	}
+	defer a.Close()
+	owner, err := a.Accounts.FindByEmail(ctx, i.Owner)
+	if err != nil {
+		return fmt.Errorf("owner %s: %w", i.Owner, err)
+	}
 	rejects := io.Discard
 	if i.Rejects != "" {
 		file, err := os.Create(i.Rejects)
@@ -74,7 +116,7 @@ func (i importCmd) Run(ctx context.Context, c *config.Config) error {
 		defer file.Close()
 		rejects = file
 	}
-	title := strings.TrimSuffix(strings.TrimSuffix(filepath.Base(i.File), ".gz"), filepath.Ext(strings.TrimSuffix(i.File, ".gz")))
+	title := strings.TrimSuffix(src.Name, filepath.Ext(src.Name))
 	if i.Namespace == "" {
 		i.Namespace = title
 	}
@@ -89,10 +131,16 @@ func (i importCmd) Run(ctx context.Context, c *config.Config) error {
 		progressbar.OptionSetDescription("importing"), progressbar.OptionClearOnFinish(), progressbar.OptionUseANSICodes(true))
 	encoder := json.NewEncoder(rejects)
 	var writeErr error
+	var first []importer.Row
 	shown := 0
 	report, err := importer.Import(ctx, a.Store, src, importer.Options{
-		Namespace: i.Namespace, Area: i.Area, Owner: owner.ID, IsVerified: i.Verified,
+		Namespace: i.Namespace, Area: i.Area, Owner: owner.ID, IsVerified: i.Verified, IsStrict: i.Strict, IsDryRun: i.DryRun,
 		Progress: func(importer.Report) { _ = bar.Set64(src.BytesRead()) }, // It is only shown.
+		Accepted: func(row importer.Row) {
+			if i.DryRun && len(first) < shownRows {
+				first = append(first, row)
+			}
+		},
 		Rejected: func(r importer.Rejected) {
 			if err := encoder.Encode(r); err != nil && writeErr == nil {
 				writeErr = err
@@ -107,10 +155,58 @@ func (i importCmd) Run(ctx context.Context, c *config.Config) error {
 	if shown > i.ShowReject {
 		fmt.Fprintf(os.Stderr, "… and %d more rows that can't be taken\n", shown-i.ShowReject)
 	}
+	if i.DryRun {
+		printRows(os.Stdout, src.Format, i.Area, first)
+	}
 	fmt.Printf("read %d, created %d, updated %d, unchanged %d, rejected %d\n",
 		report.Read, report.Created, report.Updated, report.Unchanged, report.Rejected)
-	if err != nil {
-		return err
+	return outcome(report, errors.Join(err, writeErr))
+}
+
+// outcome is the error that an import ends with, which says by its exit code what
+// became of the rows.
+func outcome(report importer.Report, err error) error {
+	switch {
+	case errors.Is(err, importer.ErrRejected):
+		return exitError{err, exitRejected}
+	case err != nil:
+		return exitError{err, exitFailed}
+	case report.Read == 0:
+		return exitError{errors.New("the file has no rows"), exitFailed}
+	case report.Rejected == report.Read:
+		return exitError{errors.New("no row could be taken"), exitFailed}
+	case report.Rejected > 0:
+		return exitError{fmt.Errorf("%d of %d rows were rejected", report.Rejected, report.Read), exitRejected}
+	default:
+		return nil
 	}
-	return writeErr
+}
+
+// shownRows is how many rows a dry run shows.
+const shownRows = 5
+
+// printRows shows rows as they would be taken.
+func printRows(w io.Writer, format source.Format, top string, rows []importer.Row) {
+	fmt.Fprintf(w, "This is a dry run: nothing was written. The file is %s; its first rows would become\n", format)
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "line\texternal id\tname\tlatitude\tlongitude\tarea\tdescription\thint")
+	for _, row := range rows {
+		in := top
+		if row.Area != "" {
+			in += " / " + row.Area
+		}
+		fmt.Fprintf(table, "%d\t%s\t%s\t%v\t%v\t%s\t%s\t%s\n", row.Line, row.ExternalID, cell(row.Name),
+			row.Location.Latitude, row.Location.Longitude, cell(in), cell(row.Description), cell(row.Hint))
+	}
+	_ = table.Flush() // What could not be printed is not missed.
+}
+
+// cell is a text on one line, cut to the width of a table's cell.
+func cell(text string) string {
+	const width = 40
+	line := []rune(strings.Join(strings.Fields(text), " "))
+	if len(line) > width {
+		return string(line[:width-1]) + "…"
+	}
+	return string(line)
 }

@@ -26,7 +26,7 @@ type cli struct {
 	Worker      workerCmd      `cmd:"" help:"Run the workers."`
 	Migrate     migrateCmd     `cmd:"" help:"Bring the database to the present version."`
 	Seed        seedCmd        `cmd:"" help:"Fill in a small world and the default accounts."`
-	Import      importCmd      `cmd:"" help:"Import landmarks from GeoJSON or CSV."`
+	Import      importCmd      `cmd:"" help:"Import landmarks from GeoJSON, GPX, KML, CSV and other files."`
 	User        userCmd        `cmd:"" help:"Create accounts, and change their role or status."`
 	Keys        keysCmd        `cmd:"" help:"Look after the keys that sign access tokens."`
 	Policy      policyCmd      `cmd:"" help:"Look after the policy: who may do what."`
@@ -50,11 +50,16 @@ func run() int {
 		kong.Description("The backend of a location-based discovery game. Every flag can be set by the variable named beside it."),
 		kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true}),
+		importVars(),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 	)
 	setUpLog(&c.Config, parsed.Command())
 	if err := parsed.Run(&c.Config); err != nil {
 		fmt.Fprintln(os.Stderr, "picaspot: "+err.Error())
+		var coded kong.ExitCoder
+		if errors.As(err, &coded) {
+			return coded.ExitCode()
+		}
 		return 1
 	}
 	return 0

@@ -39,9 +39,18 @@ type Options struct {
 	Owner uuid.UUID
 	// IsVerified marks what is new as checked.
 	IsVerified bool
-	// BatchSize is how many rows one transaction takes; 0 is 1,000.
+	// BatchSize is how many rows one transaction takes; 0 is [DefaultBatch].
 	BatchSize int
-	// Rejected hears of each row that can't be taken.
+	// IsStrict ends the import at the first row that can't be taken, with
+	// [ErrRejected]. The batch it belongs to is not written.
+	IsStrict bool
+	// IsDryRun writes nothing: each batch is rolled back, and the report is what a
+	// run would have done.
+	IsDryRun bool
+	// Accepted is called for each row of the file that can be taken, before it is
+	// written.
+	Accepted func(Row)
+	// Rejected is called for each row that can't be taken.
 	Rejected func(Rejected)
 	// Progress is called after each batch.
 	Progress func(Report)
@@ -56,7 +65,14 @@ type Report struct {
 	Rejected  int `json:"rejected"`
 }
 
-const defaultBatch = 1000
+// DefaultBatch is how many rows one transaction takes.
+const DefaultBatch = 1000
+
+// ErrRejected ends a strict import.
+var ErrRejected = errors.New("a row can't be taken, and the import is strict")
+
+// errDryRun rolls a batch of a dry run back.
+var errDryRun = errors.New("nothing is written in a dry run")
 
 // Import takes all rows of a source in. Each batch is one transaction, so an
 // import that was killed goes on where it was when it is run again; rows that
@@ -64,7 +80,7 @@ const defaultBatch = 1000
 // earlier import stay deleted and are reported as rejected.
 func Import(ctx context.Context, s *store.Store, src *Source, opts Options) (Report, error) {
 	if opts.BatchSize == 0 {
-		opts.BatchSize = defaultBatch
+		opts.BatchSize = DefaultBatch
 	}
 	run := &run{store: s, opts: opts, areas: map[string]uuid.UUID{}, seen: map[uint64]struct{}{}, seed: maphash.MakeSeed()}
 	ctx = authz.WithCaller(ctx, authz.Caller{UserID: opts.Owner})
@@ -80,14 +96,20 @@ func Import(ctx context.Context, s *store.Store, src *Source, opts Options) (Rep
 			return run.report, errors.Join(err, run.write(ctx, batch))
 		}
 		run.report.Read++
+		if rejected == nil {
+			row.ExternalID = row.externalID(opts.Namespace)
+			if !run.isNew(row.ExternalID) {
+				rejected = &Rejected{Line: row.Line, Name: row.Name, Reasons: []string{"an earlier row has the same id"}}
+			}
+		}
 		if rejected != nil {
-			run.reject(*rejected)
+			if run.reject(*rejected); opts.IsStrict {
+				return run.report, ErrRejected
+			}
 			continue
 		}
-		row.ExternalID = row.externalID(opts.Namespace)
-		if !run.isNew(row.ExternalID) {
-			run.reject(Rejected{Line: row.Line, Name: row.Name, Reasons: []string{"an earlier row has the same id"}})
-			continue
+		if opts.Accepted != nil {
+			opts.Accepted(row)
 		}
 		if batch = append(batch, row); len(batch) == opts.BatchSize {
 			if err := run.write(ctx, batch); err != nil {
@@ -132,18 +154,40 @@ func (r *run) write(ctx context.Context, batch []Row) error {
 	var deleted []Row
 	err := r.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
 		outcome, deleted, err = r.writeBatch(ctx, tx, batch)
-		return err
+		switch {
+		case err != nil:
+			return err
+		case r.opts.IsStrict && len(deleted) > 0:
+			return ErrRejected
+		case r.opts.IsDryRun:
+			return errDryRun
+		default:
+			return nil
+		}
 	})
 	if err != nil {
 		// The areas of a transaction that was rolled back are not there.
 		clear(r.areas)
-		return fmt.Errorf("lines %d to %d: %w", batch[0].Line, batch[len(batch)-1].Line, err)
 	}
-	r.report.Created += outcome.Created
-	r.report.Updated += outcome.Updated
-	r.report.Unchanged += outcome.Unchanged
+	switch {
+	case err == nil, errors.Is(err, errDryRun):
+		r.report.Created += outcome.Created
+		r.report.Updated += outcome.Updated
+		r.report.Unchanged += outcome.Unchanged
+	case errors.Is(err, ErrRejected):
+		deleted = deleted[:1]
+	default:
+		first, last := batch[0].Line, batch[0].Line
+		for _, row := range batch {
+			first, last = min(first, row.Line), max(last, row.Line)
+		}
+		return fmt.Errorf("lines %d to %d: %w", first, last, err)
+	}
 	for _, row := range deleted {
 		r.reject(Rejected{Line: row.Line, Name: row.Name, Reasons: []string{"it was deleted after an earlier import"}})
+	}
+	if errors.Is(err, ErrRejected) {
+		return ErrRejected
 	}
 	if r.opts.Progress != nil {
 		r.opts.Progress(r.report)

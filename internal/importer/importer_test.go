@@ -117,7 +117,7 @@ func TestGeoJSON(t *testing.T) {
 
 	t.Run("says where it is broken", func(t *testing.T) {
 		t.Parallel()
-		for _, content := range []string{`{"type":"FeatureCollection","features":[` + "\n{\"type\":", `{"features":5}`, `{"type":"Topology"}`, `{"a"`, `{"features":[]`} {
+		for _, content := range []string{`{"type":"FeatureCollection","features":[` + "\n{\"type\":", `{"features":5}`, `{"a"`, `{"features":[]`} {
 			_, _, err := read(t, file(t, "x.geojson", content), importer.SourceOptions{})
 			require.ErrorContains(t, err, "malformed near line", content)
 		}
@@ -143,7 +143,7 @@ func TestCSV(t *testing.T) {
 			}
 			return lines
 		}())
-		require.Equal(t, []string{"it has no name", "the longitude \"x\" is not a number"}, rejected[0].Reasons)
+		require.Equal(t, []string{"it has no name", "the longitude \"x\" is not a number of degrees"}, rejected[0].Reasons)
 		require.Contains(t, rejected[1].Reasons[0], "2 fields")
 		require.Contains(t, rejected[2].Reasons[0], "NUL characters")
 		require.Contains(t, rejected[3].Reasons[0], "200 characters")
@@ -287,6 +287,50 @@ func TestImport(t *testing.T) {
 		report, err := importer.Import(t.Context(), s, src, importer.Options{Namespace: "x", Area: "X", Owner: owner})
 		require.ErrorContains(t, err, "malformed near line")
 		require.Equal(t, 2, report.Created)
+	})
+
+	t.Run("writes nothing in a dry run, and reports what a run would do", func(t *testing.T) {
+		t.Parallel()
+		s := open(t)
+		var accepted []string
+		dry := importer.Options{IsDryRun: true, Accepted: func(row importer.Row) { accepted = append(accepted, row.Name) }}
+		report, _ := run(t, s, first, dry)
+		require.Equal(t, importer.Report{Read: 6, Created: 4, Rejected: 2}, report)
+		require.Equal(t, []string{"Stone", "Tower", "Mill", "Nameless id"}, accepted)
+		require.Zero(t, s.Ent.Landmark.Query().CountX(t.Context())+s.Ent.Area.Query().CountX(t.Context()))
+		run(t, s, first, importer.Options{})
+		report, _ = run(t, s, strings.Replace(first, "Tower,53.9", "Old Tower,53.95", 1), dry)
+		require.Equal(t, importer.Report{Read: 6, Updated: 1, Unchanged: 3, Rejected: 2}, report)
+		require.Equal(t, "Tower", s.Ent.Landmark.Query().Where(entlandmark.ExternalID("places:2")).OnlyX(t.Context()).Name)
+	})
+
+	t.Run("that is strict ends at the first row that can't be taken, without its batch", func(t *testing.T) {
+		t.Parallel()
+		s := open(t)
+		strict := func(content string) (importer.Report, []importer.Rejected, error) {
+			src, err := importer.Open(file(t, "places.csv", content), importer.SourceOptions{})
+			require.NoError(t, err)
+			defer src.Close()
+			var rejected []importer.Rejected
+			report, err := importer.Import(t.Context(), s, src, importer.Options{
+				Namespace: "places", Area: "Places", Owner: owner, BatchSize: 2, IsStrict: true,
+				Rejected: func(r importer.Rejected) { rejected = append(rejected, r) },
+			})
+			return report, rejected, err
+		}
+		report, rejected, err := strict(header + "1,A,1,1,\n2,B,1,2,\n3,C,1,3,\n4,,1,2,\n5,E,1,5,\n6,,1,6,\n")
+		require.ErrorIs(t, err, importer.ErrRejected)
+		require.Equal(t, importer.Report{Read: 4, Created: 2, Rejected: 1}, report)
+		require.Len(t, rejected, 1)
+		require.Equal(t, 2, s.Ent.Landmark.Query().CountX(t.Context()))
+		require.NoError(t, s.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+			return tx.Landmark.DeleteOneID(tx.Landmark.Query().Where(entlandmark.ExternalID("places:2")).OnlyIDX(ctx)).Exec(ctx)
+		}))
+		report, rejected, err = strict(header + "1,Another A,1,1,\n2,B,1,2,\n")
+		require.ErrorIs(t, err, importer.ErrRejected)
+		require.Equal(t, importer.Report{Read: 2, Rejected: 1}, report)
+		require.Contains(t, rejected[0].Reasons[0], "deleted after an earlier import")
+		require.Equal(t, "A", s.Ent.Landmark.Query().Where(entlandmark.ExternalID("places:1")).OnlyX(t.Context()).Name)
 	})
 
 	t.Run("of long ids and without any stays the same", func(t *testing.T) {

@@ -3,8 +3,6 @@ package importer
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -53,12 +51,38 @@ type Mapping struct {
 var (
 	usualID          = []string{"external_id", "id", "@id", "wof:id", "geonameid", "id_number", "id_no", "unique_number", "wikidata", "wikidataid"}
 	usualName        = []string{"name", "name_en", "name:en", "title", "site", "wof:name", "label", "asciiname", "jp_kanji", "unit_name"}
-	usualDescription = []string{"description", "short_description", "desc", "summary"}
+	usualDescription = []string{"description", "short_description", "desc", "summary", "cmt"}
 	usualHint        = []string{"hint"}
 	usualArea        = []string{"area", "area_name"}
-	usualLatitude    = []string{"latitude", "lat", "y"}
-	usualLongitude   = []string{"longitude", "lon", "lng", "long", "x"}
+	usualLatitude    = ofObjects("latitude", "lat", "y")
+	usualLongitude   = ofObjects("longitude", "lon", "lng", "long", "x")
 )
+
+// UsualColumns says which names are tried, for people.
+func UsualColumns() string {
+	var text []string
+	for _, c := range []struct {
+		what  string
+		names []string
+	}{
+		{"id", usualID}, {"name", usualName}, {"description", usualDescription}, {"hint", usualHint}, {"area", usualArea},
+		{"latitude", usualLatitude[:3]}, {"longitude", usualLongitude[:5]},
+	} {
+		text = append(text, c.what+" ("+strings.Join(c.names, ", ")+")")
+	}
+	return "found by these names, the first that has a value, whatever their case: " + strings.Join(text, "; ") + "."
+}
+
+// ofObjects adds the names within the objects that usually hold a position.
+func ofObjects(names ...string) []string {
+	all := names
+	for _, object := range []string{"location", "position", "coordinates", "coords", "geo", "center", "point"} {
+		for _, name := range names {
+			all = append(all, object+"."+name)
+		}
+	}
+	return all
+}
 
 // fields are a row's values by their lower-cased names.
 type fields map[string]string
@@ -121,9 +145,10 @@ func (o SourceOptions) row(record source.Record) (Row, []string) {
 	return r, append(reasons, faults...)
 }
 
-func (m Mapping) place(f fields) (geo.Point, []string) {
-	latitude, errLat := degrees(f.get(m.Latitude, usualLatitude))
-	longitude, errLon := degrees(f.get(m.Longitude, usualLongitude))
+func (m Mapping) place(record source.Record) (geo.Point, []string) {
+	f := fields(record.Fields)
+	latitude, errLat := latitudes.parse(f.get(m.Latitude, usualLatitude), record.DecimalComma)
+	longitude, errLon := longitudes.parse(f.get(m.Longitude, usualLongitude), record.DecimalComma)
 	var reasons []string
 	if errLat != nil {
 		reasons = append(reasons, "the latitude "+errLat.Error())
@@ -143,17 +168,6 @@ func point(latitude, longitude float64) (geo.Point, []string) {
 		return geo.Point{}, []string{fmt.Sprintf("latitude %g, longitude %g lie beyond the globe; WGS 84 degrees are expected", latitude, longitude)}
 	}
 	return at, nil
-}
-
-func degrees(text string) (float64, error) {
-	if text == "" {
-		return 0, errors.New("is missing")
-	}
-	var value float64
-	if err := json.Unmarshal([]byte(text), &value); err != nil {
-		return 0, fmt.Errorf("%.40q is not a number", text)
-	}
-	return value, nil
 }
 
 // externalID is what tells rows of all imports apart: the row's own id, or one

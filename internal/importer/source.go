@@ -1,7 +1,9 @@
 package importer
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/picaspot/picaspot/internal/geo"
@@ -21,21 +23,33 @@ type SourceOptions struct {
 type Source struct {
 	*source.File
 	opts SourceOptions
+	// ahead are records that were read to look at their columns, and aheadErr is what
+	// came after them.
+	ahead    []source.Record
+	aheadErr error
+	// unseen are the columns that the options name and no record had until now.
+	unseen map[string]string
 }
 
-// Open opens a file of any format of package source, or standard input for "-".
+// Open opens a file of any format of package source, or standard input for "-". It
+// fails if the file's columns can't be told: no name, no position, or none of a
+// name that the options give.
 func Open(path string, opts SourceOptions) (*Source, error) {
 	file, err := source.Open(path, opts.Options)
 	if err != nil {
 		return nil, err
 	}
-	return &Source{File: file, opts: opts}, nil
+	s := &Source{File: file, opts: opts, unseen: opts.Mapping.named()}
+	if err := s.checkColumns(); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return s, nil
 }
 
 // Next returns the next row, or one that can't be taken, or io.EOF at the end.
 // Another error means that the file can't be read any further.
 func (s *Source) Next() (Row, *Rejected, error) {
-	record, err := s.File.Next()
+	record, err := s.record()
 	if err != nil {
 		return Row{}, nil, err
 	}
@@ -46,10 +60,34 @@ func (s *Source) Next() (Row, *Rejected, error) {
 	return row, nil, nil
 }
 
+// record returns the next record. At the end it is an error if a column that the
+// options name was in none.
+func (s *Source) record() (source.Record, error) {
+	if len(s.ahead) > 0 {
+		record := s.ahead[0]
+		s.ahead = s.ahead[1:]
+		return record, nil
+	}
+	if s.aheadErr != nil {
+		return source.Record{}, s.aheadErr
+	}
+	record, err := s.File.Next()
+	for column := range s.unseen {
+		if _, ok := record.Fields[column]; ok {
+			delete(s.unseen, column)
+		}
+	}
+	if errors.Is(err, io.EOF) && len(s.unseen) > 0 {
+		s.aheadErr = s.missing(nil)
+		return source.Record{}, s.aheadErr
+	}
+	return record, err
+}
+
 // place is where a record lies, or why it can't be told.
 func (o SourceOptions) place(r source.Record) (geo.Point, []string) {
 	if r.Geometry == nil {
-		return o.Mapping.place(r.Fields)
+		return o.Mapping.place(r)
 	}
 	switch kind := r.Geometry.Type; kind {
 	case "":
