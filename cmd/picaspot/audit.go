@@ -43,7 +43,7 @@ func (v auditVerifyCmd) Run(ctx context.Context, c *config.Config) error {
 			return fmt.Errorf("%s: %w", v.Heads, err)
 		}
 	}
-	s, err := store.Open(ctx, c.DatabaseURL, store.Options{MaxConns: 1})
+	s, err := store.Open(ctx, c.DatabaseURL, store.Options{MaxConns: 1, ReadOnly: true})
 	if err != nil {
 		return err
 	}

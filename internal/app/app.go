@@ -214,7 +214,7 @@ func New(ctx context.Context, c config.Config, pages ...Page) (_ *App, err error
 		return nil, err
 	}
 	a.readiness = &httpapi.Readiness{Required: map[string]httpapi.Probe{
-		"database": a.Store.Pool.Ping, "storage": a.storage.Check,
+		"database": a.Store.CheckWritable, "storage": a.storage.Check,
 	}}
 	a.readiness.Optional = map[string]httpapi.Probe{"policy": a.Policy.Check}
 	if a.redis != nil {

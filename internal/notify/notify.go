@@ -59,6 +59,12 @@ func (w Watch) listen(ctx context.Context, config *pgx.ConnConfig) error {
 	}
 	for {
 		w.Look(ctx)
+		// A server that has become a standby announces nothing any more.
+		if validate := config.ValidateConnect; validate != nil {
+			if err := validate(ctx, conn.PgConn()); err != nil {
+				return fmt.Errorf("listen: %w", err)
+			}
+		}
 		for next := time.Now().Add(w.Interval); time.Now().Before(next); {
 			wait, cancel := context.WithDeadline(ctx, next)
 			news, err := conn.WaitForNotification(wait)

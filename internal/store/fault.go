@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql/driver"
 	"errors"
 	"net"
 
@@ -21,6 +22,8 @@ const (
 	queryCanceled       = "57014"
 	lockNotAvailable    = "55P03"
 	idleInTransaction   = "25P03"
+	readOnlyTransaction = "25006" // of a standby, or by setting
+	ioError             = "58030"
 )
 
 // IsUnique reports whether err is a violation of the named unique index.
@@ -67,14 +70,16 @@ func Classify(err error) error {
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {
 		switch {
-		case pg.Code == queryCanceled, pg.Code == lockNotAvailable, pg.Code == idleInTransaction, isRetryable(err),
+		case pg.Code == queryCanceled, pg.Code == lockNotAvailable, pg.Code == idleInTransaction, pg.Code == readOnlyTransaction,
+			pg.Code == ioError, isRetryable(err),
 			pg.Code[:2] == "08", pg.Code[:2] == "53", pg.Code[:3] == "57P":
 			return away.Wrap(err)
 		}
 		return err
 	}
+	var lost *lostError
 	var network net.Error
-	if errors.As(err, &network) || errors.Is(err, context.DeadlineExceeded) || pgconn.SafeToRetry(err) {
+	if errors.As(err, &lost) || errors.Is(err, driver.ErrBadConn) || errors.As(err, &network) || errors.Is(err, context.DeadlineExceeded) || pgconn.SafeToRetry(err) {
 		return away.Wrap(err)
 	}
 	return err

@@ -36,7 +36,14 @@ const migrationLock = 0x7069636173706f74 // "picaspot"
 // nothing when the database is up to date.
 func Migrate(ctx context.Context, url string) (err error) {
 	// A pool of its own: an index may take longer to build than a request may run.
-	pool, err := pgxpool.New(ctx, url)
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	if _, err := newPrimary(url, config); err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}

@@ -13,6 +13,9 @@ import (
 
 // Options of a connection pool.
 type Options struct {
+	// ReadOnly is for what only reads: a standby will do. Without it the pool connects to
+	// a server that takes writes, unless the URL has a target_session_attrs.
+	ReadOnly bool
 	// MaxConns bounds the pool; zero means pgx's default of max(4, CPUs).
 	MaxConns int32
 	// MinConns are kept open, so that a request after a quiet hour finds one.
@@ -52,8 +55,8 @@ type Options struct {
 const (
 	defaultStatementTimeout         = 30 * time.Second
 	defaultIdleInTransactionTimeout = time.Minute
-	// pingTimeout is how long a connection that was idle for more than a second may
-	// take to show that it is alive, before another one is taken.
+	// pingTimeout is how long a connection may take to show that it is alive, or that its
+	// server takes writes, before another one is taken.
 	pingTimeout = time.Second
 	// besidePool are the connections that a process may open outside of its pool: for
 	// news of the policy, and for news of jobs.
@@ -62,11 +65,18 @@ const (
 
 // poolConfig is the configuration of the pool at a URL. What the options say goes
 // before what the URL says.
-func poolConfig(url string, opts Options, tracer *tracer) (*pgxpool.Config, error) {
+func poolConfig(url string, opts Options, tracer *tracer) (*pgxpool.Config, *primary, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
-		return nil, fmt.Errorf("database URL: %w", err)
+		return nil, nil, fmt.Errorf("database URL: %w", err)
 	}
+	primary := &primary{}
+	if !opts.ReadOnly {
+		if primary, err = newPrimary(url, config); err != nil {
+			return nil, nil, err
+		}
+	}
+	config.ConnConfig.DialFunc = markLost(config.ConnConfig.DialFunc)
 	set(&config.MaxConns, opts.MaxConns)
 	set(&config.MinConns, min(opts.MinConns, config.MaxConns))
 	set(&config.MaxConnLifetime, opts.MaxConnLifetime)
@@ -88,7 +98,7 @@ func poolConfig(url string, opts Options, tracer *tracer) (*pgxpool.Config, erro
 	params["statement_timeout"] = milliseconds(statement)
 	params["lock_timeout"] = milliseconds(opts.LockTimeout)
 	params["idle_in_transaction_session_timeout"] = milliseconds(idle)
-	return config, nil
+	return config, primary, nil
 }
 
 func set[T int32 | time.Duration](to *T, value T) {

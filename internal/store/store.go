@@ -52,7 +52,7 @@ func (s *Store) AnnounceTo(a Announcer) { s.announcer = a }
 // Open connects to PostgreSQL at a postgres:// URL.
 func Open(ctx context.Context, url string, opts Options) (*Store, error) {
 	tracer := newTracer(opts)
-	config, err := poolConfig(url, opts, tracer)
+	config, primary, err := poolConfig(url, opts, tracer)
 	if err != nil {
 		return nil, err
 	}
@@ -60,6 +60,7 @@ func Open(ctx context.Context, url string, opts Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to the database: %w", err)
 	}
+	primary.pool.Store(pool)
 	if err := pool.Ping(ctx); err != nil {
 		pool.Close()
 		return nil, fmt.Errorf("connect to the database: %w", err)

@@ -185,6 +185,8 @@ func TestClassify(t *testing.T) {
 		"a shutdown is unavailable":    {&pgconn.PgError{Code: "57P01"}, fault.Unavailable},
 		"too many connections too":     {&pgconn.PgError{Code: "53300"}, fault.Unavailable},
 		"a lost deadlock too":          {&pgconn.PgError{Code: "40P01"}, fault.Unavailable},
+		"a standby too":                {&pgconn.PgError{Code: "25006"}, fault.Unavailable},
+		"a disk that fails too":        {&pgconn.PgError{Code: "58030"}, fault.Unavailable},
 		"no connection too":            {&pgconn.ConnectError{}, fault.Unavailable},
 		"an exceeded deadline as well": {context.DeadlineExceeded, fault.Unavailable},
 	} {

@@ -95,11 +95,14 @@ func failure(err error) string {
 	}
 	var pg *pgconn.PgError
 	var connect *pgconn.ConnectError
+	var lost *lostError
 	switch {
 	case errors.As(err, &pg):
 		return pg.Code
 	case errors.As(err, &connect):
 		return "connect"
+	case errors.As(err, &lost):
+		return "lost"
 	case errors.Is(err, context.DeadlineExceeded):
 		return "timeout"
 	case errors.Is(err, context.Canceled):
