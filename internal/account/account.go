@@ -13,6 +13,7 @@ import (
 	entuser "github.com/picaspot/picaspot/ent/user"
 	"github.com/picaspot/picaspot/internal/authz"
 	"github.com/picaspot/picaspot/internal/fault"
+	"github.com/picaspot/picaspot/internal/livepolicy"
 	"github.com/picaspot/picaspot/internal/mail"
 	"github.com/picaspot/picaspot/internal/page"
 	"github.com/picaspot/picaspot/internal/password"
@@ -58,7 +59,7 @@ type Service struct {
 	factors  *seal.Sealer
 	sessions *session.Registry
 	limiter  *ratelimit.Limiter
-	authz    *authz.Authorizer
+	policy   *livepolicy.Service
 	pictures *picture.Gallery
 	mailer   *mail.Sender
 	cursors  *page.Codec
@@ -72,7 +73,7 @@ type Parts struct {
 	Tokens   *token.Authority
 	Sessions *session.Registry
 	Limiter  *ratelimit.Limiter
-	Authz    *authz.Authorizer
+	Policy   *livepolicy.Service
 	Pictures *picture.Gallery
 	Mailer   *mail.Sender
 	Cursors  *page.Codec
@@ -93,7 +94,7 @@ func NewService(p Parts, c Config) (*Service, error) {
 	}
 	return &Service{
 		store: p.Store, hasher: p.Hasher, tokens: p.Tokens, refresh: refresh, factors: factors, sessions: p.Sessions,
-		limiter: p.Limiter, authz: p.Authz, pictures: p.Pictures, mailer: p.Mailer, cursors: p.Cursors, config: c,
+		limiter: p.Limiter, policy: p.Policy, pictures: p.Pictures, mailer: p.Mailer, cursors: p.Cursors, config: c,
 	}, nil
 }
 

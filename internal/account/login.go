@@ -148,11 +148,17 @@ func (s *Service) canComeBack() predicate.User {
 	)
 }
 
-// comeBack restores a locked account for its owner, who has proven who they are.
+// comeBack restores a locked account for its owner, who has proven who they are: with
+// the role that it had, or with [authz.DefaultRole] when the policy has lost that one
+// meanwhile. The policy stays locked, so that an edit does not drop the role.
 func (s *Service) comeBack(ctx context.Context, tx *store.Tx, user *ent.User) error {
-	// Nobody is logged in yet, and the audit log is to say whose doing it is.
+	governance, err := s.policy.Govern(ctx, tx)
+	if err != nil {
+		return err
+	}
+	// No session has begun yet, and the audit log is to say whose doing it is.
 	as := authz.WithCaller(mixin.WithDeleted(ctx), authz.Caller{UserID: user.ID})
-	err := tx.User.UpdateOne(user).ClearDeletedAt().ClearDeletedBy().ClearDeletionID().Exec(as)
+	err = tx.User.UpdateOne(user).ClearDeletedAt().ClearDeletedBy().ClearDeletionID().SetRole(governance.RestoredRole(user.Role)).Exec(as)
 	switch {
 	case store.IsUnique(err, "user_username"), store.IsUnique(err, "user_email"):
 		return errBadCredentials

@@ -141,8 +141,14 @@ func (s *Service) Delete(ctx context.Context, plain, code string) error {
 		if err != nil {
 			return err
 		}
-		if err := s.requireAnotherManager(ctx, tx, user); err != nil {
+		governance, err := s.policy.Govern(ctx, tx)
+		if err != nil {
 			return err
+		}
+		if governance.IsManager(user) {
+			if err := governance.RequireAnotherManager(ctx, tx, user.ID); err != nil {
+				return err
+			}
 		}
 		if _, err := s.endSessions(ctx, tx, user.ID, entsession.EndReasonAccountDeleted); err != nil {
 			return err

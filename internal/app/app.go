@@ -174,7 +174,7 @@ func New(ctx context.Context, c config.Config, pages ...Page) (_ *App, err error
 
 	a.Accounts, err = account.NewService(account.Parts{
 		Store: a.Store, Hasher: password.NewHasher(c.PasswordHashes), Tokens: tokens, Sessions: sessions, Limiter: limiter,
-		Authz: authorizer, Pictures: pictures, Mailer: mailer, Cursors: cursors,
+		Policy: a.Policy, Pictures: pictures, Mailer: mailer, Cursors: cursors,
 	}, account.Config{
 		PublicURL: c.PublicURL, Secret: c.Secret(),
 		Session:    account.Lifetime{Idle: c.SessionIdleTTL, Absolute: c.SessionTTL},
@@ -200,7 +200,7 @@ func New(ctx context.Context, c config.Config, pages ...Page) (_ *App, err error
 	a.Moderation = moderation.NewService(moderation.Parts{
 		Store: a.Store, Authz: authorizer, Accounts: a.Accounts, Areas: a.Areas, Landmarks: a.Landmarks, Cursors: cursors,
 	})
-	a.Trash = trash.NewService(a.Store, cursors, c.TrashRetention)
+	a.Trash = trash.NewService(a.Store, a.Policy, cursors, c.TrashRetention)
 	a.Audit = auditlog.NewService(a.Store, cursors, c.AuditRetention)
 	a.Idempotency = idempotency.NewService(a.Store, c.Secret())
 	a.Webhooks, err = webhook.NewService(a.Store, cursors, webhook.Config{Secret: c.Secret(), AllowPrivate: c.WebhookAllowPrivate})

@@ -78,6 +78,13 @@ func (s *Snapshot) Holders(p Permission) []string {
 	return slices.DeleteFunc(s.Roles(), func(role string) bool { return s.Decide(role, p) != Any })
 }
 
+// Exceeding returns the permissions, sorted, with which a role may go further than
+// another one: those that the other lacks, or holds for its own objects only. It is
+// empty when the other may do all that the role may.
+func (s *Snapshot) Exceeding(role, other string) []Permission {
+	return slices.DeleteFunc(s.Permissions(), func(p Permission) bool { return s.Decide(role, p) <= s.Decide(other, p) })
+}
+
 // Decide tells how far a role may go with a permission; a role or permission
 // that the policy does not know is [Denied]. The first time a question is asked
 // casbin answers it; from then on it is one look-up in a map.

@@ -351,3 +351,31 @@ func BenchmarkDecide(b *testing.B) {
 		})
 	}
 }
+
+func TestExceeding(t *testing.T) {
+	t.Parallel()
+	s := compile(t, `
+p, user, area, read, any
+p, user, area, update, own
+g, moderator, user
+p, moderator, area, update, any
+p, moderator, area, verify, any
+g, trainee, moderator
+p, trainee, area, verify, any, deny
+`)
+	for _, test := range []struct {
+		role, other string
+		want        []authz.Permission
+	}{
+		{"user", "user", nil},
+		{"user", "moderator", nil},
+		{"moderator", "user", []authz.Permission{"area:update", "area:verify"}},
+		{"trainee", "user", []authz.Permission{"area:update"}},
+		{"moderator", "trainee", []authz.Permission{"area:verify"}},
+		{"user", "nothing", []authz.Permission{"area:read", "area:update"}},
+		{"nothing", "user", nil},
+		{"", "", nil},
+	} {
+		require.ElementsMatch(t, test.want, s.Exceeding(test.role, test.other), "%s beyond %s", test.role, test.other)
+	}
+}

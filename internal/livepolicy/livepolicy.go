@@ -34,11 +34,7 @@ const channel = "picaspot_policy"
 // managePolicy is what makes the next edit possible.
 const managePolicy authz.Permission = "policy:manage"
 
-var (
-	errNoVersion   = fault.New(fault.NotFound, "not_found", "The policy has no such version.")
-	errLastManager = fault.New(fault.Conflict, "last_policy_manager",
-		"Nobody would be left who may change the policy. Give an account a role that keeps policy:manage first.")
-)
+var errNoVersion = fault.New(fault.NotFound, "not_found", "The policy has no such version.")
 
 // Service keeps the live policy.
 type Service struct {
@@ -80,23 +76,16 @@ func (s *Service) Authorizer() *authz.Authorizer { return s.authorizer }
 func (s *Service) Known() []authz.Permission { return slices.Clone(s.known) }
 
 func (s *Service) seed(ctx context.Context) error {
-	return s.locked(ctx, func(ctx context.Context, tx *store.Tx) error {
+	return s.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if err := tx.LockPolicy(ctx); err != nil {
+			return err
+		}
 		exists, err := tx.PolicyVersion.Query().Exist(ctx)
 		if err != nil || exists {
 			return err
 		}
 		_, err = s.add(ctx, tx, 1, "", policy.CSV, "The policy that PicASpot comes with.")
 		return err
-	})
-}
-
-// locked runs fn in a transaction, one edit at a time.
-func (s *Service) locked(ctx context.Context, fn func(context.Context, *store.Tx) error) error {
-	return s.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		if err := tx.LockGovernance(ctx); err != nil {
-			return err
-		}
-		return fn(ctx, tx)
 	})
 }
 
@@ -146,20 +135,26 @@ func (s *Service) Edit(ctx context.Context, pre version.Precondition, comment st
 	return s.EditWith(ctx, pre, comment, func(_ context.Context, _ *store.Tx, text string) (string, error) { return fn(text) })
 }
 
-// EditWith is [Service.Edit] with what else belongs into the transaction.
+// EditWith is [Service.Edit] with what else belongs into the transaction. fn runs
+// under the policy lock, and its context has the caller with the role that the database
+// has for them.
 func (s *Service) EditWith(
 	ctx context.Context, pre version.Precondition, comment string,
 	fn func(ctx context.Context, tx *store.Tx, text string) (string, error),
 ) (*ent.PolicyVersion, error) {
 	var made *ent.PolicyVersion
-	err := s.locked(ctx, func(ctx context.Context, tx *store.Tx) error {
+	err := s.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		// Here it is in force before the answer, elsewhere within a second. It is made in
 		// any case: a look that fails is repeated, and on record.
 		tx.AfterCommit(func(ctx context.Context) { _ = s.Reload(ctx) })
-		present, err := tx.PolicyVersion.Query().Order(ent.Desc(policyversion.FieldVersion)).First(ctx)
+		g, err := s.Govern(ctx, tx)
 		if err != nil {
-			return fmt.Errorf("read the policy: %w", err)
+			return err
 		}
+		if err := g.Require(managePolicy); err != nil {
+			return err
+		}
+		ctx, present := g.asCaller(ctx), g.newest
 		if !pre.Holds(ETag(present.Version)) {
 			return s.overtaken(ctx, tx, pre, present)
 		}
@@ -241,11 +236,10 @@ func (s *Service) validate(ctx context.Context, tx *store.Tx, text string) error
 	if _, ok := authz.CallerFrom(ctx); !ok {
 		return nil // Operators need no account to change it again.
 	}
-	manageable, err := tx.User.Query().
-		Where(entuser.StatusEQ(entuser.StatusActive), entuser.RoleIn(next.Holders(managePolicy)...)).Exist(ctx)
+	manageable, err := tx.User.Query().Where(managers(next)).Exist(ctx)
 	switch {
 	case err != nil:
-		return fmt.Errorf("look for one who manages the policy: %w", err)
+		return fmt.Errorf("look for an account that manages the policy: %w", err)
 	case !manageable:
 		return errLastManager
 	}

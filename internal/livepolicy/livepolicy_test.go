@@ -491,3 +491,29 @@ func TestOwnerIsKnownOfWhatCanBeOwned(t *testing.T) {
 	_, err = s.Policy.Owner(ctx, "moon", area.ID)
 	require.ErrorContains(t, err, `"moon"`)
 }
+
+// The account that is left to change the policy can log in.
+func TestEditLeavesAManagerWhoCanLogIn(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	s := apptest.NewWithoutWorkers(t)
+	admin := s.As("admin")
+	_, err := s.Policy.Edit(ctx, version.Precondition{}, "", func(text string) (string, error) { return text + "g, deputy, admin\n", nil })
+	require.NoError(t, err)
+	deputy := s.As("deputy")
+	text, etag := get(t, admin)
+	next := text + "p, deputy, policy, manage, any, allow\n"
+	next = strings.Replace(next, "p, admin, policy,   manage, any, allow\n", "", 1)
+	require.NotEqual(t, len(text)+len("p, deputy, policy, manage, any, allow\n"), len(next))
+	for _, can := range []string{
+		"UPDATE users SET email_verified_at = NULL WHERE id = $1",
+		"UPDATE users SET email_verified_at = now(), status = 'suspended' WHERE id = $1",
+	} {
+		_, err = s.Store.Pool.Exec(ctx, can, deputy.ID)
+		require.NoError(t, err)
+		refused(t, http.StatusConflict, "last_policy_manager", put(t, admin, etag, next))
+	}
+	_, err = s.Store.Pool.Exec(ctx, "UPDATE users SET status = 'active' WHERE id = $1", deputy.ID)
+	require.NoError(t, err)
+	made(t, put(t, admin, etag, next))
+}

@@ -249,19 +249,19 @@ func TestResolve(t *testing.T) {
 		require.Equal(t, api.ReportStatusResolved, resolve(t, admin, ofUser.ID, act(api.ReportActionNone)).Status)
 	})
 
-	t.Run("never suspends the one who decides, nor the last who may change the policy", func(t *testing.T) {
+	t.Run("never suspends the one who decides, nor an account whose role is beyond theirs", func(t *testing.T) {
 		t.Parallel()
 		s := apptest.NewWithoutWorkers(t)
 		allow(t, s, "g, warden, moderator", "p, warden, user, manage, any, allow")
-		reporter, admin, warden := s.User(), s.As("admin"), s.As("warden")
+		reporter, admin, warden, user := s.User(), s.As("admin"), s.As("warden"), s.User()
+		s.As("admin")
 		made := report(t, reporter, api.ReportSubjectUser, admin.ID)
 		oneself := tryResolve(t, admin, made.ID, act(api.ReportActionSuspend))
 		refused(t, http.StatusConflict, "own_account", oneself.HTTPResponse, oneself.Body)
-		last := tryResolve(t, warden, made.ID, act(api.ReportActionSuspend))
-		refused(t, http.StatusConflict, "last_policy_manager", last.HTTPResponse, last.Body)
+		beyond := tryResolve(t, warden, made.ID, act(api.ReportActionSuspend))
+		refused(t, http.StatusForbidden, "role_exceeds_own", beyond.HTTPResponse, beyond.Body)
 		require.Equal(t, made, get(t, admin, made.ID))
-		s.As("admin")
-		resolve(t, warden, made.ID, act(api.ReportActionSuspend))
+		resolve(t, warden, report(t, reporter, api.ReportSubjectUser, user.ID).ID, act(api.ReportActionSuspend))
 	})
 
 	t.Run("asks for the version that was seen", func(t *testing.T) {

@@ -31,7 +31,8 @@ var (
 
 // Purge removes what the deletion of this root took for good, with all that
 // hangs on it, files included. What is not in the trash is a conflict, and so is
-// something that went along with something else, which it names.
+// something that went along with something else, which it names. An account whose role
+// is beyond the caller's ([livepolicy.Governance.RequireReach]) is forbidden.
 func (s *Service) Purge(ctx context.Context, kind Kind, id uuid.UUID) error {
 	t, err := tableOf(kind)
 	if err != nil {
@@ -56,8 +57,28 @@ func (s *Service) Purge(ctx context.Context, kind Kind, id uuid.UUID) error {
 		case root != nil:
 			return errPart.With(wentAlong(kind, root))
 		}
+		if kind == User {
+			if err := s.requireReach(ctx, tx, id); err != nil {
+				return err
+			}
+		}
 		return remove(ctx, tx, found.deletionID)
 	})
+}
+
+// requireReach demands that the caller may act on an account of its role. Without the
+// policy lock: no decision about roles relies on an account that is deleted, and the
+// purge of one with many files takes long.
+func (s *Service) requireReach(ctx context.Context, tx *store.Tx, id uuid.UUID) error {
+	governance, err := s.policy.ReadGovernance(ctx, tx)
+	if err != nil {
+		return err
+	}
+	role, err := roleOf(ctx, tx, id)
+	if err != nil {
+		return err
+	}
+	return governance.RequireReach(role, fault.Field{})
 }
 
 // PurgeArgs are the periodic job that purges what was deleted longer ago than the

@@ -43,7 +43,10 @@ type Restoration struct {
 // deleted before by a deletion of its own stays deleted. What is in the way (a
 // name that is taken by now, a parent that is deleted) is a conflict that names
 // all of it, and nothing is restored then; so is something that went along with
-// something else, which it names. What is not in the trash is a [fault.NotFound].
+// something else, which it names. What is not in the trash is a [fault.NotFound]. An
+// account whose role is beyond the caller's ([livepolicy.Governance.RequireReach]) is
+// forbidden; one whose role is not in the policy any more comes back with
+// [authz.DefaultRole].
 func (s *Service) Restore(ctx context.Context, kind Kind, id uuid.UUID) (Restoration, error) {
 	// A name that is taken while the restoration runs ends its transaction. The
 	// next try finds what took it.
@@ -52,7 +55,7 @@ func (s *Service) Restore(ctx context.Context, kind Kind, id uuid.UUID) (Restora
 	var err error
 	for range tries {
 		err = s.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
-			restored, err = restore(ctx, tx, kind, id)
+			restored, err = s.restore(ctx, tx, kind, id)
 			return err
 		})
 		if !slices.ContainsFunc(uniqueAmongTheLiving, func(index string) bool { return store.IsUnique(err, index) }) {
@@ -68,7 +71,7 @@ var uniqueAmongTheLiving = []string{
 	"user_username", "user_email", "unlock_user_id_landmark_id",
 }
 
-func restore(ctx context.Context, tx *store.Tx, kind Kind, id uuid.UUID) (Restoration, error) {
+func (s *Service) restore(ctx context.Context, tx *store.Tx, kind Kind, id uuid.UUID) (Restoration, error) {
 	t, err := tableOf(kind)
 	if err != nil {
 		return Restoration{}, err
@@ -95,6 +98,12 @@ func restore(ctx context.Context, tx *store.Tx, kind Kind, id uuid.UUID) (Restor
 	case root != nil:
 		return Restoration{}, errConflict.With(wentAlong(kind, root))
 	}
+	had, role := "", ""
+	if kind == User {
+		if had, role, err = s.restoredRole(ctx, tx, id); err != nil {
+			return Restoration{}, err
+		}
+	}
 	conflicts, err := conflictsOf(ctx, tx, found)
 	if err != nil {
 		return Restoration{}, err
@@ -106,7 +115,27 @@ func restore(ctx context.Context, tx *store.Tx, kind Kind, id uuid.UUID) (Restor
 	if err != nil {
 		return Restoration{}, err
 	}
+	if role != had {
+		if err := tx.User.UpdateOneID(id).SetRole(role).Exec(ctx); err != nil {
+			return Restoration{}, fmt.Errorf("set the role: %w", err)
+		}
+	}
 	return Restoration{DeletionID: found.deletionID, Counts: counts}, tell(ctx, tx, kind, id)
+}
+
+// restoredRole returns the role that a locked account had, and the one with which it
+// comes back, which the caller has to reach. The policy stays locked, so that an edit
+// does not drop the role meanwhile.
+func (s *Service) restoredRole(ctx context.Context, tx *store.Tx, id uuid.UUID) (had, role string, err error) {
+	governance, err := s.policy.Govern(ctx, tx)
+	if err != nil {
+		return "", "", err
+	}
+	if had, err = roleOf(ctx, tx, id); err != nil {
+		return "", "", err
+	}
+	role = governance.RestoredRole(had)
+	return had, role, governance.RequireReach(role, fault.Field{})
 }
 
 // tell emits that something is back.

@@ -15,7 +15,9 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/picaspot/picaspot/ent/mixin"
 	"github.com/picaspot/picaspot/internal/fault"
+	"github.com/picaspot/picaspot/internal/livepolicy"
 	"github.com/picaspot/picaspot/internal/page"
 	"github.com/picaspot/picaspot/internal/store"
 )
@@ -75,13 +77,14 @@ func (k Kind) notFound() error {
 // Service does what can be done with the trash.
 type Service struct {
 	store     *store.Store
+	policy    *livepolicy.Service
 	cursors   *page.Codec
 	retention time.Duration
 }
 
 // NewService makes the service; what was deleted stays for the retention.
-func NewService(s *store.Store, cursors *page.Codec, retention time.Duration) *Service {
-	return &Service{store: s, cursors: cursors, retention: retention}
+func NewService(s *store.Store, policy *livepolicy.Service, cursors *page.Codec, retention time.Duration) *Service {
+	return &Service{store: s, policy: policy, cursors: cursors, retention: retention}
 }
 
 // item is a row in the trash.
@@ -112,6 +115,15 @@ func lock(ctx context.Context, tx *store.Tx, t table, id uuid.UUID) (_ *item, kn
 	}
 	found.deletionID, found.deletedAt = *deletionID, *deletedAt
 	return &found, true, nil
+}
+
+// roleOf returns the role of a deleted account.
+func roleOf(ctx context.Context, tx *store.Tx, id uuid.UUID) (string, error) {
+	found, err := tx.User.Get(mixin.WithDeleted(ctx), id)
+	if err != nil {
+		return "", fmt.Errorf("read the account: %w", err)
+	}
+	return found.Role, nil
 }
 
 // roots returns the roots of a deletion. Each table's index on deletion_id serves it.
