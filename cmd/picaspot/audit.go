@@ -52,7 +52,7 @@ func (v auditVerifyCmd) Run(ctx context.Context, c *config.Config) error {
 	if err != nil {
 		return err
 	}
-	printReport(os.Stdout, report, len(kept))
+	printReport(stdout, report, len(kept))
 	if report.FaultCount > 0 {
 		return fmt.Errorf("the audit log is not as it was written: %d faults", report.FaultCount)
 	}
@@ -61,34 +61,34 @@ func (v auditVerifyCmd) Run(ctx context.Context, c *config.Config) error {
 
 func printReport(w io.Writer, report auditlog.Report, kept int) {
 	for _, head := range report.Heads {
-		fmt.Fprintf(w, "head %d %d %s\n", head.Chain, head.Seq, hex.EncodeToString(head.Hash))
+		fprintf(w, "head %d %d %s\n", head.Chain, head.Seq, hex.EncodeToString(head.Hash))
 	}
-	fmt.Fprintf(w, "# %d rows are as they were written.\n", report.Rows)
+	fprintf(w, "# %d rows are as they were written.\n", report.Rows)
 	if !report.PrunedBefore.IsZero() {
-		fmt.Fprintf(w, "# %d rows from before %s were dropped, as retention has it.\n", report.Pruned, report.PrunedBefore.UTC().Format(time.DateOnly))
+		fprintf(w, "# %d rows from before %s were dropped, as retention has it.\n", report.Pruned, report.PrunedBefore.UTC().Format(time.DateOnly))
 	}
 	if kept > 0 {
-		fmt.Fprintf(w, "# %d heads that were kept were looked for.\n", kept)
+		fprintf(w, "# %d heads that were kept were looked for.\n", kept)
 	}
 	for _, fault := range report.Faults {
-		fmt.Fprintln(w, describe(fault))
+		fprintf(w, "%s\n", describe(fault))
 	}
 	if more := report.FaultCount - len(report.Faults); more > 0 {
-		fmt.Fprintf(w, "fault: and %d more\n", more)
+		fprintf(w, "fault: and %d more\n", more)
 	}
 }
 
 func describe(f auditlog.Fault) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "fault: %s", f.Kind)
+	fprintf(&b, "fault: %s", f.Kind)
 	if f.Chain >= 0 {
-		fmt.Fprintf(&b, ", chain %d, link %d", f.Chain, f.Seq)
+		fprintf(&b, ", chain %d, link %d", f.Chain, f.Seq)
 	}
 	if f.EntryID != uuid.Nil {
-		fmt.Fprintf(&b, ", row %s", f.EntryID)
+		fprintf(&b, ", row %s", f.EntryID)
 	}
 	if !f.CreatedAt.IsZero() {
-		fmt.Fprintf(&b, " of %s", f.CreatedAt.UTC().Format(time.RFC3339Nano))
+		fprintf(&b, " of %s", f.CreatedAt.UTC().Format(time.RFC3339Nano))
 	}
 	return b.String() + ": " + f.Detail
 }

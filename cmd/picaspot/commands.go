@@ -19,7 +19,7 @@ import (
 type devCmd struct{}
 
 // Run starts what a laptop lacks, and the whole application on top of it.
-func (devCmd) Run(ctx context.Context, c *config.Config) error { return app.Dev(ctx, *c, os.Stdout) }
+func (devCmd) Run(ctx context.Context, c *config.Config) error { return app.Dev(ctx, *c, stdout) }
 
 type serveCmd struct {
 	SkipMigrations bool `help:"Do not migrate the database at start."`
@@ -113,7 +113,7 @@ func (s samplePhotoCmd) Run() error {
 		return err
 	}
 	if s.Output == "-" {
-		_, err = os.Stdout.Write(data)
+		_, err = stdout.Write(data)
 		return err
 	}
 	return os.WriteFile(s.Output, data, 0o600)

@@ -127,7 +127,7 @@ func (i importCmd) Run(ctx context.Context, c *config.Config) error {
 	if size == 0 {
 		size = -1
 	}
-	bar := progressbar.NewOptions64(size, progressbar.OptionSetWriter(os.Stderr), progressbar.OptionShowBytes(true),
+	bar := progressbar.NewOptions64(size, progressbar.OptionSetWriter(stderr), progressbar.OptionShowBytes(true),
 		progressbar.OptionSetDescription("importing"), progressbar.OptionClearOnFinish(), progressbar.OptionUseANSICodes(true))
 	encoder := json.NewEncoder(rejects)
 	var writeErr error
@@ -147,18 +147,18 @@ func (i importCmd) Run(ctx context.Context, c *config.Config) error {
 			}
 			if shown++; shown <= i.ShowReject {
 				_ = bar.Clear()
-				fmt.Fprintf(os.Stderr, "line %d %q: %s\n", r.Line, r.Name, strings.Join(r.Reasons, "; "))
+				warnf("line %d \"%s\": %s\n", r.Line, r.Name, strings.Join(r.Reasons, "; "))
 			}
 		},
 	})
 	_ = bar.Finish()
 	if shown > i.ShowReject {
-		fmt.Fprintf(os.Stderr, "… and %d more rows that can't be taken\n", shown-i.ShowReject)
+		warnf("… and %d more rows that can't be taken\n", shown-i.ShowReject)
 	}
 	if i.DryRun {
-		printRows(os.Stdout, src.Format, i.Area, first)
+		printRows(stdout, src.Format, i.Area, first)
 	}
-	fmt.Printf("read %d, created %d, updated %d, unchanged %d, rejected %d\n",
+	printf("read %d, created %d, updated %d, unchanged %d, rejected %d\n",
 		report.Read, report.Created, report.Updated, report.Unchanged, report.Rejected)
 	return outcome(report, errors.Join(err, writeErr))
 }
@@ -187,15 +187,15 @@ const shownRows = 5
 
 // printRows shows rows as they would be taken.
 func printRows(w io.Writer, format source.Format, top string, rows []importer.Row) {
-	fmt.Fprintf(w, "This is a dry run: nothing was written. The file is %s; its first rows would become\n", format)
+	fprintf(w, "This is a dry run: nothing was written. The file is %s; its first rows would become\n", format)
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "line\texternal id\tname\tlatitude\tlongitude\tarea\tdescription\thint")
+	fprintf(table, "line\texternal id\tname\tlatitude\tlongitude\tarea\tdescription\thint\n")
 	for _, row := range rows {
 		in := top
 		if row.Area != "" {
 			in += " / " + row.Area
 		}
-		fmt.Fprintf(table, "%d\t%s\t%s\t%v\t%v\t%s\t%s\t%s\n", row.Line, row.ExternalID, cell(row.Name),
+		fprintf(table, "%d\t%s\t%s\t%v\t%v\t%s\t%s\t%s\n", row.Line, row.ExternalID, cell(row.Name),
 			row.Location.Latitude, row.Location.Longitude, cell(in), cell(row.Description), cell(row.Hint))
 	}
 	_ = table.Flush() // What could not be printed is not missed.

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"os"
 	"text/tabwriter"
 	"time"
 
@@ -30,14 +28,14 @@ func printKeys(ctx context.Context, a *app.App) error {
 	if err != nil {
 		return err
 	}
-	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "KEY\tSIGNS FROM\tREFUSED FROM")
+	table := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
+	fprintf(table, "KEY\tSIGNS FROM\tREFUSED FROM\n")
 	for _, key := range keys {
 		retires := "-"
 		if key.RetiresAt != nil {
 			retires = key.RetiresAt.UTC().Format(time.RFC3339)
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\n", key.ID, key.ActivatesAt.UTC().Format(time.RFC3339), retires)
+		fprintf(table, "%s\t%s\t%s\n", key.ID, key.ActivatesAt.UTC().Format(time.RFC3339), retires)
 	}
 	return table.Flush()
 }
@@ -61,7 +59,7 @@ func (k keysRotateCmd) Run(ctx context.Context, c *config.Config) error {
 		if err != nil {
 			return err
 		}
-		fmt.Println("Added", added)
+		printf("Added %s\n", added)
 		return printKeys(ctx, a)
 	})
 }

@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -55,7 +54,7 @@ func run() int {
 	)
 	setUpLog(&c.Config, parsed.Command())
 	if err := parsed.Run(&c.Config); err != nil {
-		fmt.Fprintln(os.Stderr, "picaspot: "+err.Error())
+		printError(err)
 		var coded kong.ExitCoder
 		if errors.As(err, &coded) {
 			return coded.ExitCode()
@@ -68,9 +67,9 @@ func run() int {
 // setUpLog logs to standard error, so that what a command prints can be piped.
 func setUpLog(c *config.Config, command string) {
 	options := &slog.HandlerOptions{Level: c.LogLevel}
-	var handler slog.Handler = slog.NewJSONHandler(os.Stderr, options)
+	var handler slog.Handler = slog.NewJSONHandler(jsonLog{stderr}, options)
 	if c.LogFormat == "text" || command == "dev" && os.Getenv("PICASPOT_LOG_FORMAT") == "" {
-		handler = slog.NewTextHandler(os.Stderr, options)
+		handler = slog.NewTextHandler(stderr, options)
 	}
 	slog.SetDefault(slog.New(reqctx.NewLogHandler(handler)))
 }
@@ -83,6 +82,6 @@ func (versionCmd) Run() error {
 	if !ok {
 		return errors.New("the binary has no build information")
 	}
-	fmt.Println(info.Main.Version, info.GoVersion)
+	printf("%s %s\n", info.Main.Version, info.GoVersion)
 	return nil
 }

@@ -37,8 +37,7 @@ type policyExportCmd struct{}
 // Run prints the policy as it is kept, comments included.
 func (policyExportCmd) Run(ctx context.Context, c *config.Config) error {
 	return withApp(ctx, c, func(a *app.App) error {
-		_, err := os.Stdout.WriteString(a.Policy.Live().Text())
-		return err
+		return printFile(a.Policy.Live().Text())
 	})
 }
 
@@ -54,7 +53,7 @@ func (p policyDiffCmd) Run(ctx context.Context, c *config.Config) error {
 	}
 	return withApp(ctx, c, func(a *app.App) error {
 		for _, line := range authz.Diff(a.Policy.Live().Text(), string(text)) {
-			fmt.Println(line)
+			printf("%s\n", line)
 		}
 		return explained(authz.Validate(string(text), a.Policy.Known()))
 	})
@@ -84,10 +83,10 @@ func (p policyApplyCmd) Run(ctx context.Context, c *config.Config) error {
 			return explained(err)
 		}
 		if made.Version == before {
-			fmt.Printf("The policy says that already; it stays at version %d.\n", made.Version)
+			printf("The policy says that already; it stays at version %d.\n", made.Version)
 			return nil
 		}
-		fmt.Printf("The policy is at version %d.\n", made.Version)
+		printf("The policy is at version %d.\n", made.Version)
 		return nil
 	})
 }
@@ -100,7 +99,7 @@ func explained(err error) error {
 	}
 	lines := make([]string, len(e.Fields))
 	for i, f := range e.Fields {
-		lines[i] = "  " + f.Message
+		lines[i] = f.Message
 	}
 	return errors.New(e.Message + "\n" + strings.Join(lines, "\n"))
 }
@@ -144,12 +143,12 @@ func (p policyCheckCmd) Run(ctx context.Context, c *config.Config) error {
 		if answer.Allowed {
 			verdict = "yes, " + answer.Decision.String()
 		}
-		fmt.Printf("%s\n%s\n", verdict, answer.Reason)
+		printf("%s\n%s\n", verdict, answer.Reason)
 		if answer.Line != nil {
-			fmt.Printf("  line %d: %s\n  by way of: %s\n", answer.Line.Number, answer.Line.Text, strings.Join(answer.Path, " > "))
+			printf("  line %d: %s\n  by way of: %s\n", answer.Line.Number, answer.Line.Text, strings.Join(answer.Path, " > "))
 		}
 		for _, line := range answer.Considered {
-			fmt.Printf("  also line %d: %s\n", line.Number, line.Text)
+			printf("  also line %d: %s\n", line.Number, line.Text)
 		}
 		return nil
 	})
@@ -186,12 +185,12 @@ func (p policyTestCmd) Run() error {
 		return err
 	}
 	for _, failure := range failures {
-		fmt.Println(failure)
+		printf("%s\n", failure)
 	}
 	if len(failures) > 0 {
 		return fmt.Errorf("the policy decides %d cases otherwise than the table says", len(failures))
 	}
-	fmt.Println("The policy decides as the table says.")
+	printf("The policy decides as the table says.\n")
 	return nil
 }
 
@@ -206,18 +205,18 @@ func (p policyHistoryCmd) Run(ctx context.Context, c *config.Config) error {
 		if err != nil {
 			return err
 		}
-		table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+		table := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
 		for _, v := range versions.Items() {
 			by := "operator"
 			if v.CreatedBy != nil {
 				by = v.CreatedBy.String()
 			}
-			fmt.Fprintf(table, "%d\t%s\t%s\t%s\n", v.Version, v.CreatedAt.UTC().Format(time.RFC3339), by, v.Comment)
+			fprintf(table, "%d\t%s\t%s\t%s\n", v.Version, v.CreatedAt.UTC().Format(time.RFC3339), by, v.Comment)
 			if v.Version == 1 {
 				continue // All of it came.
 			}
 			for _, line := range v.Diff {
-				fmt.Fprintf(table, "\t%s\n", line)
+				fprintf(table, "\t%s\n", line)
 			}
 		}
 		return table.Flush()
@@ -235,7 +234,7 @@ func (p policyRevertCmd) Run(ctx context.Context, c *config.Config) error {
 		if err != nil {
 			return explained(err)
 		}
-		fmt.Printf("The policy is at version %d, with the text of version %d.\n", made.Version, p.Version)
+		printf("The policy is at version %d, with the text of version %d.\n", made.Version, p.Version)
 		return nil
 	})
 }

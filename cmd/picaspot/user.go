@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"regexp"
 	"strings"
@@ -59,7 +58,7 @@ func (u userCreateCmd) Run(ctx context.Context, c *config.Config) error {
 		if err != nil {
 			return err
 		}
-		fmt.Printf("Created %s <%s> with the role %s: %s\n", created.Username, created.Email, created.Role, created.ID)
+		printf("Created %s <%s> with the role %s: %s\n", created.Username, created.Email, created.Role, created.ID)
 		return nil
 	})
 }
@@ -74,9 +73,9 @@ func readPassword() (string, error) {
 	}
 	var typed [2]string
 	for i, prompt := range []string{"Password: ", "Once more: "} {
-		fmt.Fprint(os.Stderr, prompt)
+		warnf("%s", prompt)
 		read, err := term.ReadPassword(int(os.Stdin.Fd()))
-		fmt.Fprintln(os.Stderr)
+		warnf("\n")
 		if err != nil {
 			return "", err
 		}
@@ -128,7 +127,7 @@ func manage(ctx context.Context, c *config.Config, email string, change account.
 		if changed, err = a.Accounts.Manage(ctx, found.ID, change, version.Precondition{}); err != nil {
 			return err
 		}
-		fmt.Printf("%s has the role %s and is %s.\n", changed.Username, changed.Role, changed.Status)
+		printf("%s has the role %s and is %s.\n", changed.Username, changed.Role, changed.Status)
 		return nil
 	})
 }
