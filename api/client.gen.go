@@ -307,7 +307,8 @@ type ClientInterface interface {
 	// PurgeUser Delete an account for good
 	//
 	// Takes an account out of the trash with its sessions, attempts, unlocks and files. What it has
-	// created stays. This can't be undone.
+	// created stays. This can't be undone. An account whose role allows more than the caller's own stays,
+	// unless the caller holds `policy:manage`.
 	//
 	// Corresponds with DELETE /api/v1/admin/users/{user_id} (the `PurgeUser` operationId).
 	PurgeUser(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -322,8 +323,9 @@ type ClientInterface interface {
 	// UpdateUserWithBody Change an account
 	//
 	// A JSON Merge Patch (RFC 7396). Another role and a suspension hold from the next request on, on
-	// every replica; a suspension ends every session. Nobody changes their own role or status, so that
-	// somebody who may undo it is left.
+	// every replica; a suspension ends every session. Callers can't change their own role or status. A
+	// role that allows more than the caller's own can be neither given nor taken away, and an account
+	// that has it not be suspended or activated, unless the caller holds `policy:manage`.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -333,8 +335,9 @@ type ClientInterface interface {
 	// UpdateUserWithApplicationMergePatchPlusJSONBody Change an account
 	//
 	// A JSON Merge Patch (RFC 7396). Another role and a suspension hold from the next request on, on
-	// every replica; a suspension ends every session. Nobody changes their own role or status, so that
-	// somebody who may undo it is left.
+	// every replica; a suspension ends every session. Callers can't change their own role or status. A
+	// role that allows more than the caller's own can be neither given nor taken away, and an account
+	// that has it not be suspended or activated, unless the caller holds `policy:manage`.
 	//
 	// Takes a body of the `application/merge-patch+json` content type.
 	//
@@ -343,7 +346,9 @@ type ClientInterface interface {
 
 	// RestoreUser Restore an account
 	//
-	// Brings back exactly what its deletion took, or says what is in the way.
+	// Brings back exactly what its deletion took, or says what is in the way. An account whose role is not
+	// in the policy any more comes back with the role `user`. One whose role allows more than the caller's
+	// own stays where it is, unless the caller holds `policy:manage`.
 	//
 	// Corresponds with POST /api/v1/admin/users/{user_id}/restore (the `RestoreUser` operationId).
 	RestoreUser(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1762,7 +1767,8 @@ func (c *Client) ListUsers(ctx context.Context, params *ListUsersParams, reqEdit
 // PurgeUser Delete an account for good
 //
 // Takes an account out of the trash with its sessions, attempts, unlocks and files. What it has
-// created stays. This can't be undone.
+// created stays. This can't be undone. An account whose role allows more than the caller's own stays,
+// unless the caller holds `policy:manage`.
 //
 // Corresponds with DELETE /api/v1/admin/users/{user_id} (the `PurgeUser` operationId).
 func (c *Client) PurgeUser(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1797,8 +1803,9 @@ func (c *Client) GetUser(ctx context.Context, userID UserID, params *GetUserPara
 // UpdateUserWithBody Change an account
 //
 // A JSON Merge Patch (RFC 7396). Another role and a suspension hold from the next request on, on
-// every replica; a suspension ends every session. Nobody changes their own role or status, so that
-// somebody who may undo it is left.
+// every replica; a suspension ends every session. Callers can't change their own role or status. A
+// role that allows more than the caller's own can be neither given nor taken away, and an account
+// that has it not be suspended or activated, unless the caller holds `policy:manage`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1818,8 +1825,9 @@ func (c *Client) UpdateUserWithBody(ctx context.Context, userID UserID, params *
 // UpdateUserWithApplicationMergePatchPlusJSONBody Change an account
 //
 // A JSON Merge Patch (RFC 7396). Another role and a suspension hold from the next request on, on
-// every replica; a suspension ends every session. Nobody changes their own role or status, so that
-// somebody who may undo it is left.
+// every replica; a suspension ends every session. Callers can't change their own role or status. A
+// role that allows more than the caller's own can be neither given nor taken away, and an account
+// that has it not be suspended or activated, unless the caller holds `policy:manage`.
 //
 // Takes a body of the `application/merge-patch+json` content type.
 //
@@ -1838,7 +1846,9 @@ func (c *Client) UpdateUserWithApplicationMergePatchPlusJSONBody(ctx context.Con
 
 // RestoreUser Restore an account
 //
-// Brings back exactly what its deletion took, or says what is in the way.
+// Brings back exactly what its deletion took, or says what is in the way. An account whose role is not
+// in the policy any more comes back with the role `user`. One whose role allows more than the caller's
+// own stays where it is, unless the caller holds `policy:manage`.
 //
 // Corresponds with POST /api/v1/admin/users/{user_id}/restore (the `RestoreUser` operationId).
 func (c *Client) RestoreUser(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -10455,7 +10465,8 @@ type ClientWithResponsesInterface interface {
 	// PurgeUserWithResponse Delete an account for good
 	//
 	// Takes an account out of the trash with its sessions, attempts, unlocks and files. What it has
-	// created stays. This can't be undone.
+	// created stays. This can't be undone. An account whose role allows more than the caller's own stays,
+	// unless the caller holds `policy:manage`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -10474,8 +10485,9 @@ type ClientWithResponsesInterface interface {
 	// UpdateUserWithBodyWithResponse Change an account
 	//
 	// A JSON Merge Patch (RFC 7396). Another role and a suspension hold from the next request on, on
-	// every replica; a suspension ends every session. Nobody changes their own role or status, so that
-	// somebody who may undo it is left.
+	// every replica; a suspension ends every session. Callers can't change their own role or status. A
+	// role that allows more than the caller's own can be neither given nor taken away, and an account
+	// that has it not be suspended or activated, unless the caller holds `policy:manage`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -10485,8 +10497,9 @@ type ClientWithResponsesInterface interface {
 	// UpdateUserWithApplicationMergePatchPlusJSONBodyWithResponse Change an account
 	//
 	// A JSON Merge Patch (RFC 7396). Another role and a suspension hold from the next request on, on
-	// every replica; a suspension ends every session. Nobody changes their own role or status, so that
-	// somebody who may undo it is left.
+	// every replica; a suspension ends every session. Callers can't change their own role or status. A
+	// role that allows more than the caller's own can be neither given nor taken away, and an account
+	// that has it not be suspended or activated, unless the caller holds `policy:manage`.
 	//
 	// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -10495,7 +10508,9 @@ type ClientWithResponsesInterface interface {
 
 	// RestoreUserWithResponse Restore an account
 	//
-	// Brings back exactly what its deletion took, or says what is in the way.
+	// Brings back exactly what its deletion took, or says what is in the way. An account whose role is not
+	// in the policy any more comes back with the role `user`. One whose role allows more than the caller's
+	// own stays where it is, unless the caller holds `policy:manage`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -24134,7 +24149,8 @@ func (c *ClientWithResponses) ListUsersWithResponse(ctx context.Context, params 
 // PurgeUserWithResponse Delete an account for good
 //
 // Takes an account out of the trash with its sessions, attempts, unlocks and files. What it has
-// created stays. This can't be undone.
+// created stays. This can't be undone. An account whose role allows more than the caller's own stays,
+// unless the caller holds `policy:manage`.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -24165,8 +24181,9 @@ func (c *ClientWithResponses) GetUserWithResponse(ctx context.Context, userID Us
 // UpdateUserWithBodyWithResponse Change an account
 //
 // A JSON Merge Patch (RFC 7396). Another role and a suspension hold from the next request on, on
-// every replica; a suspension ends every session. Nobody changes their own role or status, so that
-// somebody who may undo it is left.
+// every replica; a suspension ends every session. Callers can't change their own role or status. A
+// role that allows more than the caller's own can be neither given nor taken away, and an account
+// that has it not be suspended or activated, unless the caller holds `policy:manage`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -24182,8 +24199,9 @@ func (c *ClientWithResponses) UpdateUserWithBodyWithResponse(ctx context.Context
 // UpdateUserWithApplicationMergePatchPlusJSONBodyWithResponse Change an account
 //
 // A JSON Merge Patch (RFC 7396). Another role and a suspension hold from the next request on, on
-// every replica; a suspension ends every session. Nobody changes their own role or status, so that
-// somebody who may undo it is left.
+// every replica; a suspension ends every session. Callers can't change their own role or status. A
+// role that allows more than the caller's own can be neither given nor taken away, and an account
+// that has it not be suspended or activated, unless the caller holds `policy:manage`.
 //
 // Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -24198,7 +24216,9 @@ func (c *ClientWithResponses) UpdateUserWithApplicationMergePatchPlusJSONBodyWit
 
 // RestoreUserWithResponse Restore an account
 //
-// Brings back exactly what its deletion took, or says what is in the way.
+// Brings back exactly what its deletion took, or says what is in the way. An account whose role is not
+// in the policy any more comes back with the role `user`. One whose role allows more than the caller's
+// own stays where it is, unless the caller holds `policy:manage`.
 //
 // Returns a wrapper object for the known response body format(s).
 //
