@@ -7,19 +7,28 @@ import (
 	"time"
 	"unicode"
 
-	"github.com/bep/imagemeta"
-
 	"github.com/picaspot/picaspot/internal/geo"
 )
 
 // How well a photo's time is known.
 const (
 	// The receiver's clock is exact, but its last fix may be older than the photo.
-	gpsUncertainty = time.Minute
+	fixUncertainty = time.Minute
 	// A camera's clock with its offset, to the second.
 	clockUncertainty = time.Second
 	// A camera's clock somewhere on earth: offsets reach from -12 to +14 hours.
 	zoneUncertainty = 14 * time.Hour
+)
+
+// Legal time against the sun's, of which a degree of longitude is four minutes: it
+// is up to 3.6 hours ahead (Greenland and Alaska in summer) and up to 1.3 behind
+// (Labrador, eastern China).
+const (
+	legalAhead  = 4 * time.Hour
+	legalBehind = 2 * time.Hour
+	// dateLineDegrees is the longitude from which on either date is used: Kiribati
+	// keeps the date of Asia at 150° W, the Aleutians that of America at 172° E.
+	dateLineDegrees = 150
 )
 
 // Facts are what a photo says about itself (EXIF 2.32). They are claims: anybody
@@ -27,36 +36,24 @@ const (
 type Facts struct {
 	// Position is where the photo was taken, nil if it does not say so.
 	Position *geo.Point
-	// CapturedAt is when it was taken, in UTC, zero if it does not say so. The
-	// true time is within CapturedAtUncertainty before or after.
-	CapturedAt            time.Time
-	CapturedAtUncertainty time.Duration
+	// Times are when it was taken, none if it does not say so. More than one may be
+	// stated, and one that leaves a choice stands here as several: each by itself
+	// says when the photo may have been taken.
+	Times []Timestamp
 	// CameraMake and CameraModel may be empty.
 	CameraMake, CameraModel string
 }
 
-// The bounds on what is read of a file's metadata. A photo has some hundred tags,
-// and the ones that are wanted are short.
-const (
-	maxTags     = 2000
-	maxTagBytes = 1000
-)
-
-// wanted names the tags that are read, by their directory: a thumbnail has its
-// own, and a tag in the wrong place is no fact.
-var wanted = map[string]string{
-	"Make":               "IFD0",
-	"Model":              "IFD0",
-	"Orientation":        "IFD0",
-	"DateTimeOriginal":   "IFD0/ExifIFDP",
-	"OffsetTimeOriginal": "IFD0/ExifIFDP",
-	"GPSStatus":          "IFD0/GPSInfoIFD",
-	"GPSLatitude":        "IFD0/GPSInfoIFD",
-	"GPSLatitudeRef":     "IFD0/GPSInfoIFD",
-	"GPSLongitude":       "IFD0/GPSInfoIFD",
-	"GPSLongitudeRef":    "IFD0/GPSInfoIFD",
-	"GPSDateStamp":       "IFD0/GPSInfoIFD",
-	"GPSTimeStamp":       "IFD0/GPSInfoIFD",
+// Timestamp is a time that a photo states.
+type Timestamp struct {
+	// At is in UTC; the true time is within Uncertainty before or after.
+	At          time.Time
+	Uncertainty time.Duration
+	// IsFix is set for the time of the satellites: that of the receiver's last fix,
+	// from which the position is too. It may be much older than the photo, and some
+	// receivers state a date that is 1024 weeks back, where the count of weeks in
+	// the signal starts anew.
+	IsFix bool
 }
 
 // ReadFacts reads the facts from the metadata of a JPEG, PNG or WebP. Metadata
@@ -68,70 +65,38 @@ func ReadFacts(r io.ReadSeeker) (Facts, error) {
 	if err != nil {
 		return Facts{}, err
 	}
-	t, err := readTags(src, contentType)
+	block, err := readEXIF(src, contentType)
 	if err != nil {
 		return Facts{}, err
 	}
+	t := readTags(block)
 	facts := Facts{
 		Position:    t.position(),
-		CameraMake:  t.text("Make"),
-		CameraModel: t.text("Model"),
+		CameraMake:  t.text(tagMake),
+		CameraModel: t.text(tagModel),
 	}
-	facts.CapturedAt, facts.CapturedAtUncertainty = t.capturedAt()
+	facts.Times = t.times(facts.Position)
 	return facts, nil
 }
 
 func readOrientation(r *source, contentType string) (Orientation, error) {
-	t, err := readTags(r, contentType)
+	block, err := readEXIF(r, contentType)
 	if err != nil {
 		return 0, err
 	}
-	if o, ok := t["Orientation"].(uint16); ok && o >= 1 && o <= 8 {
+	if o, ok := readTags(block)[tagOrientation].number(); ok && o >= 1 && o <= 8 {
 		return Orientation(o), nil
 	}
 	return Upright, nil
 }
 
-// tags are the values of the wanted tags by their names.
-type tags map[string]any
-
-func readTags(r *source, contentType string) (found tags, err error) {
-	found = tags{}
-	defer func() {
-		// The library turns its panics into errors; this is for the ones that it misses.
-		if recover() != nil {
-			err = r.failed
-		}
-	}()
-	if _, err := r.Seek(0, io.SeekStart); err != nil {
-		return nil, err
-	}
-	formats := map[string]imagemeta.ImageFormat{JPEG: imagemeta.JPEG, PNG: imagemeta.PNG, WebP: imagemeta.WebP}
-	// What is broken ends the reading, and what was found until then counts.
-	_, _ = imagemeta.Decode(imagemeta.Options{
-		R: r, ImageFormat: formats[contentType], Sources: imagemeta.EXIF,
-		LimitNumTags: maxTags, LimitTagSize: maxTagBytes,
-		ShouldHandleTag: func(tag imagemeta.TagInfo) bool {
-			return wanted[tag.Tag] == tag.Namespace && tag.Namespace != ""
-		},
-		HandleTag: func(tag imagemeta.TagInfo) error {
-			if _, repeated := found[tag.Tag]; !repeated {
-				found[tag.Tag] = tag.Value
-			}
-			return nil
-		},
-	})
-	return found, r.failed
-}
-
-// position returns the position or nil. Receivers without a fix write zeros or
-// say so in GPSStatus, and the library reads what it can't make sense of as
-// zero: no photo is taken to the tenth of a micrometre on the equator or the
-// meridian of Greenwich.
+// position returns the position or nil. Receivers without a fix say so in
+// GPSStatus, or write zeros for both coordinates: that point, in the Gulf of
+// Guinea, counts as none.
 func (t tags) position() *geo.Point {
-	latitude := t.signed("GPSLatitude", "GPSLatitudeRef", "N", "S")
-	longitude := t.signed("GPSLongitude", "GPSLongitudeRef", "E", "W")
-	if latitude == 0 || longitude == 0 || strings.EqualFold(t.text("GPSStatus"), "V") {
+	latitude, northOrSouth := t.coordinate(tagGPSLatitude, tagGPSLatitudeRef, "N", "S")
+	longitude, eastOrWest := t.coordinate(tagGPSLongitude, tagGPSLongitudeRef, "E", "W")
+	if !northOrSouth || !eastOrWest || latitude == 0 && longitude == 0 || strings.EqualFold(t.text(tagGPSStatus), "V") {
 		return nil
 	}
 	p, err := geo.New(latitude, longitude)
@@ -141,35 +106,70 @@ func (t tags) position() *geo.Point {
 	return &p
 }
 
-// signed returns a coordinate in degrees, or 0 if it or its hemisphere is missing.
-func (t tags) signed(tag, refTag, positive, negative string) float64 {
-	degrees, _ := t[tag].(float64)
-	switch strings.ToUpper(t.text(refTag)) {
-	case positive:
-		return math.Abs(degrees)
-	case negative:
-		return -math.Abs(degrees)
+// coordinate returns a coordinate in degrees. Each of its three numbers and the
+// hemisphere has to be known: one that is not would move the photo by kilometres.
+func (t tags) coordinate(in, ref tag, positive, negative string) (degrees float64, ok bool) {
+	numbers, ok := t[in].three()
+	if !ok || numbers[1] > 60 || numbers[2] > 60 {
+		return 0, false
 	}
-	return 0
+	degrees = numbers[0] + numbers[1]/60 + numbers[2]/3600
+	switch strings.ToUpper(t.text(ref)) {
+	case positive:
+		return degrees, true
+	case negative:
+		return -degrees, true
+	}
+	return 0, false
 }
 
-// capturedAt prefers the time of the satellites: it is in UTC and nobody set it.
-// Fractions of a second are left out, as the library reads "05" hundredths as 5.
-func (t tags) capturedAt() (time.Time, time.Duration) {
-	// Midnight to the second is what is left of a time without numbers.
-	if clock := t.text("GPSTimeStamp"); clock != "00:00:00" {
-		if at, ok := parseTime("2006:01:02 15:04:05", t.text("GPSDateStamp")+" "+clock); ok {
-			return at, gpsUncertainty
+// times returns the time of the satellites and that of the camera's clock.
+func (t tags) times(position *geo.Point) []Timestamp {
+	var times []Timestamp
+	if at, ok := t.fixTime(); ok {
+		times = append(times, Timestamp{At: at, Uncertainty: fixUncertainty, IsFix: true})
+	}
+	original := t.text(tagDateTimeOriginal)
+	if at, ok := parseTime("2006:01:02 15:04:05Z07:00", original+t.text(tagOffsetTimeOriginal)); ok {
+		return append(times, Timestamp{At: at, Uncertainty: clockUncertainty})
+	}
+	local, ok := parseTime("2006:01:02 15:04:05", original)
+	switch {
+	case !ok:
+		return times
+	case position == nil:
+		return append(times, Timestamp{At: local, Uncertainty: zoneUncertainty})
+	}
+	return append(times, localTimes(local, position.Longitude)...)
+}
+
+// fixTime returns the time of the satellites, which is in UTC.
+func (t tags) fixTime() (time.Time, bool) {
+	day, ok := parseTime("2006:01:02", t.text(tagGPSDateStamp))
+	clock, known := t[tagGPSTimeStamp].three()
+	if !ok || !known || clock[0] >= 24 || clock[1] > 60 || clock[2] > 60 {
+		return time.Time{}, false
+	}
+	seconds := clock[0]*3600 + clock[1]*60 + clock[2]
+	return day.Add(time.Duration(seconds) * time.Second), true
+}
+
+// localTimes returns what a clock that shows legal time may mean in UTC at a
+// longitude in degrees.
+func localTimes(local time.Time, longitude float64) []Timestamp {
+	const perDegree = 24 * time.Hour / 360
+	const day = 24 * time.Hour
+	sun := time.Duration(longitude * float64(perDegree))
+	at := local.Add(-sun - (legalAhead-legalBehind)/2).Truncate(time.Second)
+	times := []Timestamp{{At: at, Uncertainty: (legalAhead + legalBehind) / 2}}
+	if math.Abs(longitude) >= dateLineDegrees {
+		otherDate := at.Add(day)
+		if longitude < 0 {
+			otherDate = at.Add(-day)
 		}
+		times = append(times, Timestamp{At: otherDate, Uncertainty: (legalAhead + legalBehind) / 2})
 	}
-	original := t.text("DateTimeOriginal")
-	if at, ok := parseTime("2006:01:02 15:04:05-07:00", original+t.text("OffsetTimeOriginal")); ok {
-		return at, clockUncertainty
-	}
-	if at, ok := parseTime("2006:01:02 15:04:05", original); ok {
-		return at, zoneUncertainty
-	}
-	return time.Time{}, 0
+	return times
 }
 
 // parseTime refuses what lies before the first digital cameras: clocks that were
@@ -183,14 +183,13 @@ func parseTime(layout, text string) (time.Time, bool) {
 }
 
 // text returns a tag as a short line, or "".
-func (t tags) text(tag string) string {
-	value, _ := t[tag].(string)
+func (t tags) text(in tag) string {
 	line := strings.TrimSpace(strings.Map(func(r rune) rune {
 		if r == unicode.ReplacementChar || !unicode.IsPrint(r) {
 			return -1
 		}
 		return r
-	}, strings.ToValidUTF8(value, "")))
+	}, strings.ToValidUTF8(t[in].text(), "")))
 	if runes := []rune(line); len(runes) > 100 {
 		line = string(runes[:100])
 	}

@@ -16,6 +16,12 @@ import (
 	"github.com/picaspot/picaspot/internal/photo/sample"
 )
 
+// stated are the times of a sample that was taken at takenAt.
+var stated = []photo.Timestamp{
+	{At: takenAt.UTC(), Uncertainty: time.Minute, IsFix: true},
+	{At: takenAt.UTC(), Uncertainty: time.Second},
+}
+
 func TestReadFactsReadsEachFormat(t *testing.T) {
 	t.Parallel()
 	o := sample.Options{Position: &tower, TakenAt: takenAt}
@@ -31,7 +37,7 @@ func TestReadFactsReadsEachFormat(t *testing.T) {
 			require.NoError(t, err)
 			require.NotNil(t, facts.Position)
 			require.InDelta(t, 0, tower.DistanceMeters(*facts.Position), 0.001)
-			require.Equal(t, takenAt.UTC(), facts.CapturedAt)
+			require.Equal(t, stated, facts.Times)
 			require.Equal(t, "PicASpot", facts.CameraMake)
 		})
 	}
@@ -119,7 +125,16 @@ func TestReadFactsDoubtsPositions(t *testing.T) {
 			setNumbers(t, d, latitude, 0, 1, 0, 1, 0, 1)
 			setNumbers(t, d, longitude, 0, 1, 0, 1, 0, 1)
 		},
-		"no denominators":           func(t *testing.T, d []byte) { setNumbers(t, d, latitude, 0, 0, 0, 0, 0, 0) },
+		"no denominators":   func(t *testing.T, d []byte) { setNumbers(t, d, latitude, 0, 0, 0, 0, 0, 0) },
+		"degrees not known": func(t *testing.T, d []byte) { setNumbers(t, d, latitude, 0, 0) },
+		"minutes not known": func(t *testing.T, d []byte) { setNumbers(t, d, longitude, 8, 1, 0, 0) },
+		"seconds not known": func(t *testing.T, d []byte) { setNumbers(t, d, longitude, 8, 1, 42, 1, 0, 0) },
+		"infinite minutes":  func(t *testing.T, d []byte) { setNumbers(t, d, latitude, 53, 1, 52, 0) },
+		"61 minutes":        func(t *testing.T, d []byte) { setNumbers(t, d, latitude, 53, 1, 61, 1) },
+		"negative degrees": func(t *testing.T, d []byte) {
+			field(t, d, latitude)[2] = 10
+			setNumbers(t, d, latitude, math.MaxUint32, 1)
+		},
 		"no hemisphere":             func(t *testing.T, d []byte) { setText(t, d, latitudeRef, "") },
 		"hemisphere of another age": func(t *testing.T, d []byte) { setText(t, d, longitudeRef, "X") },
 		"no latitude":               func(t *testing.T, d []byte) { binary.LittleEndian.PutUint16(field(t, d, latitude), 0x1f) },
@@ -140,52 +155,6 @@ func TestReadFactsDoubtsPositions(t *testing.T) {
 			require.NoError(t, err)
 			require.Nil(t, facts.Position)
 			require.Equal(t, "PicASpot", facts.CameraMake, "the rest is read")
-		})
-	}
-}
-
-func TestReadFactsReadsTimes(t *testing.T) {
-	t.Parallel()
-	const original, offset, gpsTime, gpsDate = 0x9003, 0x9011, 7, 0x1d
-	gps := takenAt.UTC()
-	local := time.Date(2026, 7, 14, 23, 30, 5, 0, time.UTC)
-	for name, c := range map[string]struct {
-		tamper      func(t *testing.T, data []byte)
-		want        time.Time
-		uncertainty time.Duration
-	}{
-		"satellites first": {func(t *testing.T, d []byte) { setText(t, d, original, "2020:01:01 00:00:00") }, gps, time.Minute},
-		"offset next":      {func(t *testing.T, d []byte) { setText(t, d, gpsDate, "") }, gps, time.Second},
-		"another offset": {func(t *testing.T, d []byte) {
-			setText(t, d, gpsDate, "2026-07-14")
-			setText(t, d, offset, "-03:30")
-		}, local.Add(3*time.Hour + 30*time.Minute), time.Second},
-		"no offset": {func(t *testing.T, d []byte) {
-			setText(t, d, gpsDate, "")
-			setText(t, d, offset, "   :  ")
-		}, local, 14 * time.Hour},
-		"satellites without numbers": {func(t *testing.T, d []byte) { setNumbers(t, d, gpsTime, 0, 0, 0, 0, 0, 0) }, gps, time.Second},
-		"satellites at 25 o'clock":   {func(t *testing.T, d []byte) { setNumbers(t, d, gpsTime, 25, 1) }, gps, time.Second},
-		"fraction of a second": {func(t *testing.T, d []byte) { setNumbers(t, d, gpsTime, 21, 1, 30, 1, 724, 100) },
-			gps.Add(2 * time.Second), time.Minute},
-		"clock never set": {func(t *testing.T, d []byte) {
-			setText(t, d, gpsDate, "1980:01:06")
-			setText(t, d, original, "0000:00:00 00:00:00")
-		}, time.Time{}, 0},
-		"no time": {func(t *testing.T, d []byte) {
-			setText(t, d, gpsDate, "")
-			setText(t, d, original, "yesterday")
-		}, time.Time{}, 0},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			data := tiff(t, sample.Options{Position: &tower, TakenAt: takenAt})
-			c.tamper(t, data)
-			facts, err := photo.ReadFacts(bytes.NewReader(webpWithEXIF(data)))
-			require.NoError(t, err)
-			require.Equal(t, c.want, facts.CapturedAt)
-			require.Equal(t, c.uncertainty, facts.CapturedAtUncertainty)
-			require.NotNil(t, facts.Position)
 		})
 	}
 }
@@ -224,6 +193,7 @@ func FuzzReadFacts(f *testing.F) {
 	f.Add(sampleJPEG(f, sample.Options{Width: 9, Height: 9, Position: &tower, TakenAt: takenAt}))
 	f.Add(withPNGChunk(encodePNG(f, plain(2, 2, color.White)), "eXIf", exif))
 	f.Add(webpWithEXIF(exif))
+	f.Add(webpWithEXIF(append([]byte("Exif\x00\x00"), exif...)))
 	f.Add(webpAlpha)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		facts, err := photo.ReadFacts(bytes.NewReader(data))
@@ -235,7 +205,11 @@ func FuzzReadFacts(f *testing.F) {
 			require.LessOrEqual(t, math.Abs(p.Latitude), 90.0)
 			require.LessOrEqual(t, math.Abs(p.Longitude), 180.0)
 		}
-		require.Equal(t, facts.CapturedAt.IsZero(), facts.CapturedAtUncertainty == 0)
+		require.LessOrEqual(t, len(facts.Times), 3)
+		for _, at := range facts.Times {
+			require.False(t, at.At.IsZero())
+			require.Positive(t, at.Uncertainty)
+		}
 		require.LessOrEqual(t, len([]rune(facts.CameraMake)), 100)
 		require.NotContains(t, facts.CameraModel, "\x00")
 	})

@@ -80,19 +80,21 @@ func (s *Service) develop(ctx context.Context, attempt *ent.Attempt) (photo.Fact
 }
 
 func evidence(attempt *ent.Attempt, facts photo.Facts) verify.Evidence {
+	times := make([]verify.Timestamp, len(facts.Times))
+	for i, stated := range facts.Times {
+		times[i] = verify.Timestamp(stated)
+	}
 	landmark := attempt.Edges.Landmark
 	return verify.Evidence{
 		SubmittedAt:    attempt.CreatedAt,
 		Claimed:        attempt.Location,
 		AccuracyMeters: attempt.AccuracyMeters,
 		CapturedAt:     attempt.CapturedAt,
-		Photo: verify.PhotoFacts{
-			Position: facts.Position, CapturedAt: facts.CapturedAt, CapturedAtUncertainty: facts.CapturedAtUncertainty,
+		Photo:          verify.PhotoFacts{Position: facts.Position, Times: times},
+		Target: verify.Target{
+			Location: landmark.Location, UnlockRadiusMeters: landmark.UnlockRadiusMeters,
+			PhotoLocation: landmark.PhotoLocation, PhotoRadiusMeters: landmark.PhotoRadiusMeters,
 		},
-		Location:           landmark.Location,
-		UnlockRadiusMeters: landmark.UnlockRadiusMeters,
-		PhotoLocation:      landmark.PhotoLocation,
-		PhotoRadiusMeters:  landmark.PhotoRadiusMeters,
 	}
 }
 

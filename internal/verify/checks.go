@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"math"
 	"time"
-
-	"github.com/picaspot/picaspot/internal/geo"
 )
 
 // The names of the checks.
@@ -16,16 +14,10 @@ const (
 	Freshness       = "freshness"
 )
 
+const tooOld = "The photo is over %s old; one of more than %s needs a look by a moderator."
+
 // doubtfulScore is the score of a pass that used up all of its tolerance.
 const doubtfulScore = 0.5
-
-// place is where the photo has to be taken, and how near.
-func (e Evidence) place() (at geo.Point, radius float64) {
-	if e.PhotoLocation != nil {
-		return *e.PhotoLocation, e.PhotoRadiusMeters
-	}
-	return e.Location, e.UnlockRadiusMeters
-}
 
 // allowance is what a stated accuracy is credited, in metres.
 func (e Evidence) allowance(p Policy) float64 {
@@ -49,7 +41,7 @@ func nearness(distance, radius, tolerance float64) (score float64, near bool) {
 
 // checkClaimedPosition asks whether the device says that it was at the place.
 func checkClaimedPosition(e Evidence, p Policy) Check {
-	at, radius := e.place()
+	at, radius := e.Spot()
 	distance := e.Claimed.DistanceMeters(at)
 	allowance := e.allowance(p)
 	if score, near := nearness(distance, radius, allowance); near {
@@ -71,13 +63,15 @@ func checkPhotoPosition(e Evidence, p Policy) Check {
 	if e.Photo.Position == nil {
 		return abstained(PhotoPosition, "The photo does not say where it was taken.")
 	}
-	at, radius := e.place()
+	at, radius := e.Spot()
 	distance := e.Photo.Position.DistanceMeters(at)
 	limit := radius + p.ExifToleranceMeters
 	score, near := nearness(distance, radius, p.ExifToleranceMeters)
 	switch {
 	case math.IsNaN(distance):
 		return abstained(PhotoPosition, "The photo's position could not be compared with the spot.")
+	case distance > limit+p.ExifContradictionMeters && e.isFixOld(p):
+		return abstained(PhotoPosition, "The photo's position is older than the photo, so it does not say where that was taken.")
 	case distance > limit+p.ExifContradictionMeters:
 		return failed(PhotoPosition, "The photo was taken %s from the spot; it has to be within %s.", atLeast(distance), length(limit))
 	case !near:
@@ -91,39 +85,6 @@ func checkPhotoPosition(e Evidence, p Policy) Check {
 	return passed(PhotoPosition, score, "By its own position the photo was taken %s from the spot, within the %s that are allowed.", atMost(distance), length(limit))
 }
 
-// checkPhotoTime asks whether the photo's time is possible and the one that the
-// device claims.
-func checkPhotoTime(e Evidence, p Policy) Check {
-	if e.CapturedAt != nil {
-		switch ahead := e.CapturedAt.Sub(e.SubmittedAt); {
-		case ahead > p.TimeContradiction:
-			return failed(PhotoTime, "Your device says that the photo was taken %s after it was handed in.", duration(ahead))
-		case ahead > p.ClockSkew:
-			return abstained(PhotoTime, "Your device says that the photo was taken %s after it was handed in; its clock may be wrong.", duration(ahead))
-		}
-	}
-	if e.Photo.CapturedAt.IsZero() {
-		return abstained(PhotoTime, "The photo does not say when it was taken.")
-	}
-	// The least that it can be ahead, and that the two times can differ.
-	switch ahead := e.Photo.CapturedAt.Sub(e.SubmittedAt) - e.Photo.CapturedAtUncertainty; {
-	case ahead > p.TimeContradiction:
-		return failed(PhotoTime, "By its own time the photo was taken %s after it was handed in.", duration(ahead))
-	case ahead > p.ClockSkew:
-		return abstained(PhotoTime, "By its own time the photo was taken %s after it was handed in; the camera's clock may be wrong.", duration(ahead))
-	}
-	if e.CapturedAt == nil {
-		return passed(PhotoTime, 1, "The photo says when it was taken.")
-	}
-	switch apart := e.Photo.CapturedAt.Sub(*e.CapturedAt).Abs() - e.Photo.CapturedAtUncertainty; {
-	case apart > p.TimeContradiction:
-		return failed(PhotoTime, "The photo's own time and the one that your device claims are %s apart.", duration(apart))
-	case apart > p.TimeTolerance:
-		return abstained(PhotoTime, "The photo's own time and the one that your device claims are %s apart; a clock may be wrong.", duration(apart))
-	}
-	return passed(PhotoTime, 1, "The photo's own time agrees with the one that your device claims.")
-}
-
 // checkFreshness asks whether the photo is recent, by its own time: the device's
 // word alone proves nothing. An old photo is no fraud, so a moderator decides.
 func checkFreshness(e Evidence, p Policy) Check {
@@ -131,20 +92,21 @@ func checkFreshness(e Evidence, p Policy) Check {
 		return passed(Freshness, 1, "Photos of any age are taken.")
 	}
 	if e.CapturedAt != nil {
-		if age := e.SubmittedAt.Sub(*e.CapturedAt); age > p.PhotoMaxAge {
-			return abstained(Freshness, "The photo is over %s old; one of more than %s needs a look by a moderator.", duration(age), duration(p.PhotoMaxAge))
+		if e.SubmittedAt.Sub(*e.CapturedAt) > p.PhotoMaxAge {
+			return abstained(Freshness, tooOld, elapsed(*e.CapturedAt, e.SubmittedAt), duration(p.PhotoMaxAge))
 		}
 	}
-	if e.Photo.CapturedAt.IsZero() {
+	own, _, ok := e.ownTime(p)
+	if !ok {
 		return abstained(Freshness, "The photo does not say when it was taken, so its age is unknown.")
 	}
-	age, uncertainty := e.SubmittedAt.Sub(e.Photo.CapturedAt), e.Photo.CapturedAtUncertainty
+	oldest, newest := own.At.Add(-own.Uncertainty), own.At.Add(own.Uncertainty)
 	switch {
-	case age+uncertainty < -p.ClockSkew:
+	case oldest.Sub(e.SubmittedAt) > p.ClockSkew:
 		return abstained(Freshness, "By its own time the photo was taken after it was handed in, so its age is unknown.")
-	case age-uncertainty > p.PhotoMaxAge:
-		return abstained(Freshness, "The photo is over %s old; one of more than %s needs a look by a moderator.", duration(age-uncertainty), duration(p.PhotoMaxAge))
-	case age+uncertainty > p.PhotoMaxAge:
+	case e.SubmittedAt.Sub(newest) > p.PhotoMaxAge:
+		return abstained(Freshness, tooOld, elapsed(newest, e.SubmittedAt), duration(p.PhotoMaxAge))
+	case e.SubmittedAt.Sub(oldest) > p.PhotoMaxAge:
 		return abstained(Freshness, "The photo's time is not exact enough to tell whether it is at most %s old.", duration(p.PhotoMaxAge))
 	}
 	return passed(Freshness, 1, "The photo is at most %s old.", duration(p.PhotoMaxAge))
@@ -187,9 +149,24 @@ func length(meters float64) string {
 
 func kilometers(km float64) string { return fmt.Sprintf("%.1f km", km) }
 
+const day = 24 * time.Hour
+
+// elapsed says the time between two moments. Years are those of the calendar: a
+// [time.Duration] holds 292 of them at most.
+func elapsed(from, to time.Time) string {
+	from, to = from.UTC(), to.UTC()
+	years := to.Year() - from.Year()
+	if from.AddDate(years, 0, 0).After(to) {
+		years--
+	}
+	if years >= 2 {
+		return fmt.Sprintf("%d years", years)
+	}
+	return duration(to.Sub(from))
+}
+
 // duration says a time in its largest unit that leaves a number from 2 on.
 func duration(d time.Duration) string {
-	const day = 24 * time.Hour
 	for _, unit := range []struct {
 		size time.Duration
 		name string

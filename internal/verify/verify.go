@@ -66,21 +66,44 @@ type Evidence struct {
 	// Photo is what the file says about itself.
 	Photo PhotoFacts
 
-	// The landmark, and the spot that the photo is to be taken from if it has one.
-	Location           geo.Point
-	UnlockRadiusMeters float64
-	PhotoLocation      *geo.Point
-	PhotoRadiusMeters  float64
+	// Target is the landmark as it was when the attempt arrived.
+	Target
+}
+
+// Target is where a photo of a landmark has to be taken.
+type Target struct {
+	Location           geo.Point `json:"location"`
+	UnlockRadiusMeters float64   `json:"unlock_radius_meters"`
+	// PhotoLocation is the spot that the photo is to be taken from, nil if that is
+	// the landmark itself; PhotoRadiusMeters counts only with it.
+	PhotoLocation     *geo.Point `json:"photo_location,omitempty"`
+	PhotoRadiusMeters float64    `json:"photo_radius_meters"`
+}
+
+// Spot is the place that counts, and how near to it the photo has to be taken.
+func (t Target) Spot() (at geo.Point, radiusMeters float64) {
+	if t.PhotoLocation != nil {
+		return *t.PhotoLocation, t.PhotoRadiusMeters
+	}
+	return t.Location, t.UnlockRadiusMeters
 }
 
 // PhotoFacts are what a photo's metadata says.
 type PhotoFacts struct {
 	// Position is nil if the photo has none.
 	Position *geo.Point
-	// CapturedAt is zero if the photo has no time; the true one is within
-	// CapturedAtUncertainty before or after.
-	CapturedAt            time.Time
-	CapturedAtUncertainty time.Duration
+	// Times are when the photo may have been taken, each by itself; none if it has
+	// no time.
+	Times []Timestamp
+}
+
+// Timestamp is a time that a photo states; the true one is within Uncertainty
+// before or after.
+type Timestamp struct {
+	At          time.Time
+	Uncertainty time.Duration
+	// IsFix is set for the time of the position, which may be older than the photo.
+	IsFix bool
 }
 
 // Policy is how evidence is weighed.

@@ -33,8 +33,8 @@ func to[T any](v T) *T { return &v }
 func good(changes ...func(e *Evidence)) Evidence {
 	e := Evidence{
 		SubmittedAt: noon, Claimed: north(20), AccuracyMeters: to(10.0), CapturedAt: to(noon.Add(-5 * time.Minute)),
-		Photo:    PhotoFacts{Position: to(north(30)), CapturedAt: noon.Add(-5 * time.Minute), CapturedAtUncertainty: time.Second},
-		Location: spot, UnlockRadiusMeters: 100, PhotoRadiusMeters: 50,
+		Photo:  PhotoFacts{Position: to(north(30)), Times: []Timestamp{{At: noon.Add(-5 * time.Minute), Uncertainty: time.Second}}},
+		Target: Target{Location: spot, UnlockRadiusMeters: 100, PhotoRadiusMeters: 50},
 	}
 	for _, change := range changes {
 		change(&e)
@@ -51,10 +51,10 @@ func unlimited() Policy {
 func TestVerdicts(t *testing.T) {
 	t.Parallel()
 	old := func(e *Evidence) {
-		e.Photo.CapturedAt, e.CapturedAt = noon.AddDate(-3, 0, 0), nil
+		e.Photo.Times, e.CapturedAt = []Timestamp{{At: noon.AddDate(-3, 0, 0)}}, nil
 	}
 	noExif := func(e *Evidence) { e.Photo = PhotoFacts{} }
-	noTime := func(e *Evidence) { e.Photo.CapturedAt, e.Photo.CapturedAtUncertainty = time.Time{}, 0 }
+	noTime := func(e *Evidence) { e.Photo.Times = nil }
 	noPosition := func(e *Evidence) { e.Photo.Position = nil }
 	for name, c := range map[string]struct {
 		evidence Evidence
@@ -79,7 +79,7 @@ func TestVerdicts(t *testing.T) {
 		"times an hour apart":                 {good(func(e *Evidence) { e.CapturedAt = to(noon.Add(-time.Hour)) }), DefaultPolicy(), Succeeded},
 		"times an hour apart, position weak":  {good(func(e *Evidence) { e.CapturedAt, e.Photo.Position = to(noon.Add(-time.Hour)), to(north(145)) }), DefaultPolicy(), NeedsReview},
 		"times years apart":                   {good(func(e *Evidence) { e.CapturedAt = to(noon.AddDate(-2, 0, 0)) }), DefaultPolicy(), Failed},
-		"photo of next year":                  {good(func(e *Evidence) { e.Photo.CapturedAt, e.CapturedAt = noon.AddDate(1, 0, 0), nil }), DefaultPolicy(), Failed},
+		"photo of next year":                  {good(func(e *Evidence) { e.Photo.Times, e.CapturedAt = []Timestamp{{At: noon.AddDate(1, 0, 0)}}, nil }), DefaultPolicy(), Failed},
 		"nothing at all":                      {Evidence{}, DefaultPolicy(), NeedsReview},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -174,7 +174,7 @@ func TestPhotoTime(t *testing.T) {
 	t.Parallel()
 	times := func(own time.Duration, uncertainty time.Duration, claimed *time.Duration) Evidence {
 		return good(func(e *Evidence) {
-			e.Photo.CapturedAt, e.Photo.CapturedAtUncertainty = noon.Add(own), uncertainty
+			e.Photo.Times = []Timestamp{{At: noon.Add(own), Uncertainty: uncertainty}}
 			e.CapturedAt = nil
 			if claimed != nil {
 				e.CapturedAt = to(noon.Add(*claimed))
@@ -224,7 +224,7 @@ func TestFreshness(t *testing.T) {
 	own := func(age, uncertainty time.Duration) Evidence {
 		return good(func(e *Evidence) {
 			e.CapturedAt = nil
-			e.Photo.CapturedAt, e.Photo.CapturedAtUncertainty = noon.Add(-age), uncertainty
+			e.Photo.Times = []Timestamp{{At: noon.Add(-age), Uncertainty: uncertainty}}
 		})
 	}
 	for name, c := range map[string]struct {
@@ -318,8 +318,8 @@ func worse(t *testing.T, before, after Evidence, p Policy) {
 
 func random(r *rand.Rand) Evidence {
 	e := Evidence{
-		SubmittedAt: noon, Claimed: spot, Location: spot,
-		UnlockRadiusMeters: math.Pow(10, 4*r.Float64()), PhotoRadiusMeters: 50,
+		SubmittedAt: noon, Claimed: spot,
+		Target: Target{Location: spot, UnlockRadiusMeters: math.Pow(10, 4*r.Float64()), PhotoRadiusMeters: 50},
 	}
 	if r.IntN(2) == 0 {
 		e.AccuracyMeters = to(200 * r.Float64())
@@ -330,9 +330,12 @@ func random(r *rand.Rand) Evidence {
 	if r.IntN(3) > 0 {
 		e.Photo.Position = to(spot)
 	}
-	if r.IntN(3) > 0 {
-		e.Photo.CapturedAt = noon.Add(-time.Duration(r.Int64N(int64(50 * time.Hour))))
-		e.Photo.CapturedAtUncertainty = []time.Duration{0, time.Minute, 14 * time.Hour}[r.IntN(3)]
+	for range r.IntN(3) {
+		e.Photo.Times = append(e.Photo.Times, Timestamp{
+			At:          noon.Add(-time.Duration(r.Int64N(int64(50 * time.Hour)))),
+			Uncertainty: []time.Duration{0, time.Minute, 14 * time.Hour}[r.IntN(3)],
+			IsFix:       len(e.Photo.Times) == 0 && r.IntN(2) == 0,
+		})
 	}
 	return e
 }
@@ -365,9 +368,11 @@ func TestAgeNeverHelps(t *testing.T) {
 	for range 3000 {
 		a := random(r)
 		a.CapturedAt = nil
-		a.Photo.CapturedAt = noon.Add(-time.Duration(r.Int64N(int64(40 * time.Hour))))
+		at := noon.Add(-time.Duration(r.Int64N(int64(40 * time.Hour))))
+		uncertainty := []time.Duration{0, time.Minute, 14 * time.Hour}[r.IntN(3)]
 		b := a
-		b.Photo.CapturedAt = a.Photo.CapturedAt.Add(-time.Duration(r.Int64N(int64(40 * time.Hour))))
+		a.Photo.Times = []Timestamp{{At: at, Uncertainty: uncertainty}}
+		b.Photo.Times = []Timestamp{{At: at.Add(-time.Duration(r.Int64N(int64(40 * time.Hour)))), Uncertainty: uncertainty}}
 		worse(t, a, b, DefaultPolicy())
 	}
 }
@@ -382,7 +387,7 @@ func TestMissingEvidenceNeverFails(t *testing.T) {
 		honest.CapturedAt = nil
 		for _, strip := range []func(e *Evidence){
 			func(e *Evidence) { e.Photo.Position = nil },
-			func(e *Evidence) { e.Photo.CapturedAt, e.Photo.CapturedAtUncertainty = time.Time{}, 0 },
+			func(e *Evidence) { e.Photo.Times = nil },
 			func(e *Evidence) { e.AccuracyMeters = nil },
 			func(e *Evidence) { e.Photo, e.AccuracyMeters = PhotoFacts{}, nil },
 		} {

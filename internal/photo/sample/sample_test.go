@@ -33,8 +33,9 @@ func TestFactsAreReadBack(t *testing.T) {
 			require.NoError(t, err)
 			require.NotNil(t, facts.Position)
 			require.InDelta(t, 0, position.DistanceMeters(*facts.Position), 0.001)
-			require.Equal(t, takenAt.UTC(), facts.CapturedAt)
-			require.Equal(t, time.Minute, facts.CapturedAtUncertainty)
+			require.Equal(t, []photo.Timestamp{
+				{At: takenAt.UTC(), Uncertainty: time.Minute, IsFix: true}, {At: takenAt.UTC(), Uncertainty: time.Second},
+			}, facts.Times)
 			require.Equal(t, "PicASpot", facts.CameraMake)
 			require.Equal(t, "Sample", facts.CameraModel)
 		})
@@ -72,15 +73,14 @@ func TestWhatIsLeftOutIsAbsent(t *testing.T) {
 	facts, err := photo.ReadFacts(bytes.NewReader(data))
 	require.NoError(t, err)
 	require.Nil(t, facts.Position)
-	require.Equal(t, takenAt.UTC(), facts.CapturedAt)
-	require.Equal(t, time.Second, facts.CapturedAtUncertainty)
+	require.Equal(t, []photo.Timestamp{{At: takenAt.UTC(), Uncertainty: time.Second}}, facts.Times)
 
 	data, err = sample.JPEG(sample.Options{Position: &geo.Point{Latitude: 1, Longitude: 2}})
 	require.NoError(t, err)
 	facts, err = photo.ReadFacts(bytes.NewReader(data))
 	require.NoError(t, err)
 	require.NotNil(t, facts.Position)
-	require.Zero(t, facts.CapturedAt)
+	require.Empty(t, facts.Times)
 }
 
 func TestAllOrientationsShowTheSame(t *testing.T) {
