@@ -40,6 +40,8 @@ type Attempt struct {
 	AccuracyMeters *float64 `json:"accuracy_meters,omitempty"`
 	// When the client says that the photo was taken.
 	CapturedAt *time.Time `json:"captured_at,omitempty"`
+	// Where the photo has to be taken, as the landmark was when it was handed in.
+	Target *verify.Target `json:"target,omitempty"`
 	// Photo holds the value of the "photo" field.
 	Photo *photo.Original `json:"photo,omitempty"`
 	// The photo as others may fetch it, made by the verification job.
@@ -105,7 +107,7 @@ func (*Attempt) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case attempt.FieldPhoto, attempt.FieldImage, attempt.FieldChecks:
+		case attempt.FieldTarget, attempt.FieldPhoto, attempt.FieldImage, attempt.FieldChecks:
 			values[i] = new([]byte)
 		case attempt.FieldLocation:
 			values[i] = new(geo.Point)
@@ -187,6 +189,14 @@ func (_m *Attempt) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.CapturedAt = new(time.Time)
 				*_m.CapturedAt = value.Time
+			}
+		case attempt.FieldTarget:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field target", values[i])
+			} else if value != nil && len(*value) > 0 {
+				if err := json.Unmarshal(*value, &_m.Target); err != nil {
+					return fmt.Errorf("unmarshal field target: %w", err)
+				}
 			}
 		case attempt.FieldPhoto:
 			if value, ok := values[i].(*[]byte); !ok {
@@ -304,6 +314,9 @@ func (_m *Attempt) String() string {
 		builder.WriteString("captured_at=")
 		builder.WriteString(v.Format(time.ANSIC))
 	}
+	builder.WriteString(", ")
+	builder.WriteString("target=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Target))
 	builder.WriteString(", ")
 	builder.WriteString("photo=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Photo))

@@ -118,6 +118,12 @@ func (_c *AttemptCreate) SetNillableCapturedAt(v *time.Time) *AttemptCreate {
 	return _c
 }
 
+// SetTarget sets the "target" field.
+func (_c *AttemptCreate) SetTarget(v *verify.Target) *AttemptCreate {
+	_c.mutation.SetTarget(v)
+	return _c
+}
+
 // SetPhoto sets the "photo" field.
 func (_c *AttemptCreate) SetPhoto(v *photo.Original) *AttemptCreate {
 	_c.mutation.SetPhoto(v)
@@ -361,6 +367,10 @@ func (_c *AttemptCreate) createSpec() (*Attempt, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.CapturedAt(); ok {
 		_spec.SetField(attempt.FieldCapturedAt, field.TypeTime, value)
 		_node.CapturedAt = &value
+	}
+	if value, ok := _c.mutation.Target(); ok {
+		_spec.SetField(attempt.FieldTarget, field.TypeJSON, value)
+		_node.Target = value
 	}
 	if value, ok := _c.mutation.Photo(); ok {
 		_spec.SetField(attempt.FieldPhoto, field.TypeJSON, value)
@@ -620,6 +630,9 @@ func (u *AttemptUpsertOne) UpdateNewValues() *AttemptUpsertOne {
 		}
 		if _, exists := u.create.mutation.CapturedAt(); exists {
 			s.SetIgnore(attempt.FieldCapturedAt)
+		}
+		if _, exists := u.create.mutation.Target(); exists {
+			s.SetIgnore(attempt.FieldTarget)
 		}
 		if _, exists := u.create.mutation.Photo(); exists {
 			s.SetIgnore(attempt.FieldPhoto)
@@ -974,6 +987,9 @@ func (u *AttemptUpsertBulk) UpdateNewValues() *AttemptUpsertBulk {
 			}
 			if _, exists := b.mutation.CapturedAt(); exists {
 				s.SetIgnore(attempt.FieldCapturedAt)
+			}
+			if _, exists := b.mutation.Target(); exists {
+				s.SetIgnore(attempt.FieldTarget)
 			}
 			if _, exists := b.mutation.Photo(); exists {
 				s.SetIgnore(attempt.FieldPhoto)

@@ -260,6 +260,9 @@ func (_u *AttemptUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if _u.mutation.CapturedAtCleared() {
 		_spec.ClearField(attempt.FieldCapturedAt, field.TypeTime)
 	}
+	if _u.mutation.TargetCleared() {
+		_spec.ClearField(attempt.FieldTarget, field.TypeJSON)
+	}
 	if value, ok := _u.mutation.Image(); ok {
 		_spec.SetField(attempt.FieldImage, field.TypeJSON, value)
 	}
@@ -614,6 +617,9 @@ func (_u *AttemptUpdateOne) sqlSave(ctx context.Context) (_node *Attempt, err er
 	}
 	if _u.mutation.CapturedAtCleared() {
 		_spec.ClearField(attempt.FieldCapturedAt, field.TypeTime)
+	}
+	if _u.mutation.TargetCleared() {
+		_spec.ClearField(attempt.FieldTarget, field.TypeJSON)
 	}
 	if value, ok := _u.mutation.Image(); ok {
 		_spec.SetField(attempt.FieldImage, field.TypeJSON, value)

@@ -15,6 +15,7 @@ import (
 	"github.com/picaspot/picaspot/ent/landmark"
 	"github.com/picaspot/picaspot/internal/geo"
 	"github.com/picaspot/picaspot/internal/photo"
+	"github.com/picaspot/picaspot/internal/verify"
 )
 
 // Landmark is the model entity for the Landmark schema.
@@ -54,6 +55,8 @@ type Landmark struct {
 	CreatedBy uuid.UUID `json:"created_by,omitempty"`
 	// IsVerified holds the value of the "is_verified" field.
 	IsVerified bool `json:"is_verified,omitempty"`
+	// What was verified, if the owner has moved the landmark within its radius since.
+	VerifiedTarget *verify.Target `json:"verified_target,omitempty"`
 	// Image holds the value of the "image" field.
 	Image *photo.Image `json:"image,omitempty"`
 	// Where an import took it from; a second import of the same source finds it again.
@@ -115,7 +118,7 @@ func (*Landmark) scanValues(columns []string) ([]any, error) {
 			values[i] = &sql.NullScanner{S: new(geo.Point)}
 		case landmark.FieldDeletedBy, landmark.FieldDeletionID:
 			values[i] = &sql.NullScanner{S: new(uuid.UUID)}
-		case landmark.FieldImage:
+		case landmark.FieldVerifiedTarget, landmark.FieldImage:
 			values[i] = new([]byte)
 		case landmark.FieldLocation:
 			values[i] = new(geo.Point)
@@ -251,6 +254,14 @@ func (_m *Landmark) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.IsVerified = value.Bool
 			}
+		case landmark.FieldVerifiedTarget:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field verified_target", values[i])
+			} else if value != nil && len(*value) > 0 {
+				if err := json.Unmarshal(*value, &_m.VerifiedTarget); err != nil {
+					return fmt.Errorf("unmarshal field verified_target: %w", err)
+				}
+			}
 		case landmark.FieldImage:
 			if value, ok := values[i].(*[]byte); !ok {
 				return fmt.Errorf("unexpected type %T for field image", values[i])
@@ -372,6 +383,9 @@ func (_m *Landmark) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("is_verified=")
 	builder.WriteString(fmt.Sprintf("%v", _m.IsVerified))
+	builder.WriteString(", ")
+	builder.WriteString("verified_target=")
+	builder.WriteString(fmt.Sprintf("%v", _m.VerifiedTarget))
 	builder.WriteString(", ")
 	builder.WriteString("image=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Image))

@@ -19,6 +19,7 @@ import (
 	"github.com/picaspot/picaspot/ent/unlock"
 	"github.com/picaspot/picaspot/internal/geo"
 	"github.com/picaspot/picaspot/internal/photo"
+	"github.com/picaspot/picaspot/internal/verify"
 )
 
 // LandmarkCreate is the builder for creating a Landmark entity.
@@ -210,6 +211,12 @@ func (_c *LandmarkCreate) SetNillableIsVerified(v *bool) *LandmarkCreate {
 	if v != nil {
 		_c.SetIsVerified(*v)
 	}
+	return _c
+}
+
+// SetVerifiedTarget sets the "verified_target" field.
+func (_c *LandmarkCreate) SetVerifiedTarget(v *verify.Target) *LandmarkCreate {
+	_c.mutation.SetVerifiedTarget(v)
 	return _c
 }
 
@@ -539,6 +546,10 @@ func (_c *LandmarkCreate) createSpec() (*Landmark, *sqlgraph.CreateSpec) {
 		_spec.SetField(landmark.FieldIsVerified, field.TypeBool, value)
 		_node.IsVerified = value
 	}
+	if value, ok := _c.mutation.VerifiedTarget(); ok {
+		_spec.SetField(landmark.FieldVerifiedTarget, field.TypeJSON, value)
+		_node.VerifiedTarget = value
+	}
 	if value, ok := _c.mutation.Image(); ok {
 		_spec.SetField(landmark.FieldImage, field.TypeJSON, value)
 		_node.Image = value
@@ -855,6 +866,24 @@ func (u *LandmarkUpsert) SetIsVerified(v bool) *LandmarkUpsert {
 // UpdateIsVerified sets the "is_verified" field to the value that was provided on create.
 func (u *LandmarkUpsert) UpdateIsVerified() *LandmarkUpsert {
 	u.SetExcluded(landmark.FieldIsVerified)
+	return u
+}
+
+// SetVerifiedTarget sets the "verified_target" field.
+func (u *LandmarkUpsert) SetVerifiedTarget(v *verify.Target) *LandmarkUpsert {
+	u.Set(landmark.FieldVerifiedTarget, v)
+	return u
+}
+
+// UpdateVerifiedTarget sets the "verified_target" field to the value that was provided on create.
+func (u *LandmarkUpsert) UpdateVerifiedTarget() *LandmarkUpsert {
+	u.SetExcluded(landmark.FieldVerifiedTarget)
+	return u
+}
+
+// ClearVerifiedTarget clears the value of the "verified_target" field.
+func (u *LandmarkUpsert) ClearVerifiedTarget() *LandmarkUpsert {
+	u.SetNull(landmark.FieldVerifiedTarget)
 	return u
 }
 
@@ -1190,6 +1219,27 @@ func (u *LandmarkUpsertOne) SetIsVerified(v bool) *LandmarkUpsertOne {
 func (u *LandmarkUpsertOne) UpdateIsVerified() *LandmarkUpsertOne {
 	return u.Update(func(s *LandmarkUpsert) {
 		s.UpdateIsVerified()
+	})
+}
+
+// SetVerifiedTarget sets the "verified_target" field.
+func (u *LandmarkUpsertOne) SetVerifiedTarget(v *verify.Target) *LandmarkUpsertOne {
+	return u.Update(func(s *LandmarkUpsert) {
+		s.SetVerifiedTarget(v)
+	})
+}
+
+// UpdateVerifiedTarget sets the "verified_target" field to the value that was provided on create.
+func (u *LandmarkUpsertOne) UpdateVerifiedTarget() *LandmarkUpsertOne {
+	return u.Update(func(s *LandmarkUpsert) {
+		s.UpdateVerifiedTarget()
+	})
+}
+
+// ClearVerifiedTarget clears the value of the "verified_target" field.
+func (u *LandmarkUpsertOne) ClearVerifiedTarget() *LandmarkUpsertOne {
+	return u.Update(func(s *LandmarkUpsert) {
+		s.ClearVerifiedTarget()
 	})
 }
 
@@ -1698,6 +1748,27 @@ func (u *LandmarkUpsertBulk) SetIsVerified(v bool) *LandmarkUpsertBulk {
 func (u *LandmarkUpsertBulk) UpdateIsVerified() *LandmarkUpsertBulk {
 	return u.Update(func(s *LandmarkUpsert) {
 		s.UpdateIsVerified()
+	})
+}
+
+// SetVerifiedTarget sets the "verified_target" field.
+func (u *LandmarkUpsertBulk) SetVerifiedTarget(v *verify.Target) *LandmarkUpsertBulk {
+	return u.Update(func(s *LandmarkUpsert) {
+		s.SetVerifiedTarget(v)
+	})
+}
+
+// UpdateVerifiedTarget sets the "verified_target" field to the value that was provided on create.
+func (u *LandmarkUpsertBulk) UpdateVerifiedTarget() *LandmarkUpsertBulk {
+	return u.Update(func(s *LandmarkUpsert) {
+		s.UpdateVerifiedTarget()
+	})
+}
+
+// ClearVerifiedTarget clears the value of the "verified_target" field.
+func (u *LandmarkUpsertBulk) ClearVerifiedTarget() *LandmarkUpsertBulk {
+	return u.Update(func(s *LandmarkUpsert) {
+		s.ClearVerifiedTarget()
 	})
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/picaspot/picaspot/ent/unlock"
 	"github.com/picaspot/picaspot/internal/geo"
 	"github.com/picaspot/picaspot/internal/photo"
+	"github.com/picaspot/picaspot/internal/verify"
 )
 
 // LandmarkUpdate is the builder for updating Landmark entities.
@@ -257,6 +258,18 @@ func (_u *LandmarkUpdate) SetNillableIsVerified(v *bool) *LandmarkUpdate {
 	if v != nil {
 		_u.SetIsVerified(*v)
 	}
+	return _u
+}
+
+// SetVerifiedTarget sets the "verified_target" field.
+func (_u *LandmarkUpdate) SetVerifiedTarget(v *verify.Target) *LandmarkUpdate {
+	_u.mutation.SetVerifiedTarget(v)
+	return _u
+}
+
+// ClearVerifiedTarget clears the value of the "verified_target" field.
+func (_u *LandmarkUpdate) ClearVerifiedTarget() *LandmarkUpdate {
+	_u.mutation.ClearVerifiedTarget()
 	return _u
 }
 
@@ -542,6 +555,12 @@ func (_u *LandmarkUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if value, ok := _u.mutation.IsVerified(); ok {
 		_spec.SetField(landmark.FieldIsVerified, field.TypeBool, value)
+	}
+	if value, ok := _u.mutation.VerifiedTarget(); ok {
+		_spec.SetField(landmark.FieldVerifiedTarget, field.TypeJSON, value)
+	}
+	if _u.mutation.VerifiedTargetCleared() {
+		_spec.ClearField(landmark.FieldVerifiedTarget, field.TypeJSON)
 	}
 	if value, ok := _u.mutation.Image(); ok {
 		_spec.SetField(landmark.FieldImage, field.TypeJSON, value)
@@ -921,6 +940,18 @@ func (_u *LandmarkUpdateOne) SetNillableIsVerified(v *bool) *LandmarkUpdateOne {
 	return _u
 }
 
+// SetVerifiedTarget sets the "verified_target" field.
+func (_u *LandmarkUpdateOne) SetVerifiedTarget(v *verify.Target) *LandmarkUpdateOne {
+	_u.mutation.SetVerifiedTarget(v)
+	return _u
+}
+
+// ClearVerifiedTarget clears the value of the "verified_target" field.
+func (_u *LandmarkUpdateOne) ClearVerifiedTarget() *LandmarkUpdateOne {
+	_u.mutation.ClearVerifiedTarget()
+	return _u
+}
+
 // SetImage sets the "image" field.
 func (_u *LandmarkUpdateOne) SetImage(v *photo.Image) *LandmarkUpdateOne {
 	_u.mutation.SetImage(v)
@@ -1233,6 +1264,12 @@ func (_u *LandmarkUpdateOne) sqlSave(ctx context.Context) (_node *Landmark, err 
 	}
 	if value, ok := _u.mutation.IsVerified(); ok {
 		_spec.SetField(landmark.FieldIsVerified, field.TypeBool, value)
+	}
+	if value, ok := _u.mutation.VerifiedTarget(); ok {
+		_spec.SetField(landmark.FieldVerifiedTarget, field.TypeJSON, value)
+	}
+	if _u.mutation.VerifiedTargetCleared() {
+		_spec.ClearField(landmark.FieldVerifiedTarget, field.TypeJSON)
 	}
 	if value, ok := _u.mutation.Image(); ok {
 		_spec.SetField(landmark.FieldImage, field.TypeJSON, value)

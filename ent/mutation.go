@@ -1350,6 +1350,7 @@ type AttemptMutation struct {
 	accuracy_meters    *float64
 	addaccuracy_meters *float64
 	captured_at        *time.Time
+	target             **verify.Target
 	photo              **photo.Original
 	image              **photo.Image
 	checks             *[]verify.Check
@@ -1809,6 +1810,55 @@ func (m *AttemptMutation) ResetCapturedAt() {
 	delete(m.clearedFields, attempt.FieldCapturedAt)
 }
 
+// SetTarget sets the "target" field.
+func (m *AttemptMutation) SetTarget(v *verify.Target) {
+	m.target = &v
+}
+
+// Target returns the value of the "target" field in the mutation.
+func (m *AttemptMutation) Target() (r *verify.Target, exists bool) {
+	v := m.target
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTarget returns the old "target" field's value of the Attempt entity.
+// If the Attempt object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *AttemptMutation) OldTarget(ctx context.Context) (v *verify.Target, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTarget is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTarget requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTarget: %w", err)
+	}
+	return oldValue.Target, nil
+}
+
+// ClearTarget clears the value of the "target" field.
+func (m *AttemptMutation) ClearTarget() {
+	m.target = nil
+	m.clearedFields[attempt.FieldTarget] = struct{}{}
+}
+
+// TargetCleared returns if the "target" field was cleared in this mutation.
+func (m *AttemptMutation) TargetCleared() bool {
+	_, ok := m.clearedFields[attempt.FieldTarget]
+	return ok
+}
+
+// ResetTarget resets all changes to the "target" field.
+func (m *AttemptMutation) ResetTarget() {
+	m.target = nil
+	delete(m.clearedFields, attempt.FieldTarget)
+}
+
 // SetPhoto sets the "photo" field.
 func (m *AttemptMutation) SetPhoto(ph *photo.Original) {
 	m.photo = &ph
@@ -2220,7 +2270,7 @@ func (m *AttemptMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *AttemptMutation) Fields() []string {
-	fields := make([]string, 0, 13)
+	fields := make([]string, 0, 14)
 	if m.created_at != nil {
 		fields = append(fields, attempt.FieldCreatedAt)
 	}
@@ -2244,6 +2294,9 @@ func (m *AttemptMutation) Fields() []string {
 	}
 	if m.captured_at != nil {
 		fields = append(fields, attempt.FieldCapturedAt)
+	}
+	if m.target != nil {
+		fields = append(fields, attempt.FieldTarget)
 	}
 	if m.photo != nil {
 		fields = append(fields, attempt.FieldPhoto)
@@ -2284,6 +2337,8 @@ func (m *AttemptMutation) Field(name string) (ent.Value, bool) {
 		return m.AccuracyMeters()
 	case attempt.FieldCapturedAt:
 		return m.CapturedAt()
+	case attempt.FieldTarget:
+		return m.Target()
 	case attempt.FieldPhoto:
 		return m.Photo()
 	case attempt.FieldImage:
@@ -2319,6 +2374,8 @@ func (m *AttemptMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldAccuracyMeters(ctx)
 	case attempt.FieldCapturedAt:
 		return m.OldCapturedAt(ctx)
+	case attempt.FieldTarget:
+		return m.OldTarget(ctx)
 	case attempt.FieldPhoto:
 		return m.OldPhoto(ctx)
 	case attempt.FieldImage:
@@ -2393,6 +2450,13 @@ func (m *AttemptMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetCapturedAt(v)
+		return nil
+	case attempt.FieldTarget:
+		v, ok := value.(*verify.Target)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTarget(v)
 		return nil
 	case attempt.FieldPhoto:
 		v, ok := value.(*photo.Original)
@@ -2492,6 +2556,9 @@ func (m *AttemptMutation) ClearedFields() []string {
 	if m.FieldCleared(attempt.FieldCapturedAt) {
 		fields = append(fields, attempt.FieldCapturedAt)
 	}
+	if m.FieldCleared(attempt.FieldTarget) {
+		fields = append(fields, attempt.FieldTarget)
+	}
 	if m.FieldCleared(attempt.FieldImage) {
 		fields = append(fields, attempt.FieldImage)
 	}
@@ -2523,6 +2590,9 @@ func (m *AttemptMutation) ClearField(name string) error {
 		return nil
 	case attempt.FieldCapturedAt:
 		m.ClearCapturedAt()
+		return nil
+	case attempt.FieldTarget:
+		m.ClearTarget()
 		return nil
 	case attempt.FieldImage:
 		m.ClearImage()
@@ -2567,6 +2637,9 @@ func (m *AttemptMutation) ResetField(name string) error {
 		return nil
 	case attempt.FieldCapturedAt:
 		m.ResetCapturedAt()
+		return nil
+	case attempt.FieldTarget:
+		m.ResetTarget()
 		return nil
 	case attempt.FieldPhoto:
 		m.ResetPhoto()
@@ -3445,6 +3518,7 @@ type LandmarkMutation struct {
 	addphoto_radius_meters  *float64
 	created_by              *uuid.UUID
 	is_verified             *bool
+	verified_target         **verify.Target
 	image                   **photo.Image
 	external_id             *string
 	clearedFields           map[string]struct{}
@@ -4253,6 +4327,55 @@ func (m *LandmarkMutation) ResetIsVerified() {
 	m.is_verified = nil
 }
 
+// SetVerifiedTarget sets the "verified_target" field.
+func (m *LandmarkMutation) SetVerifiedTarget(v *verify.Target) {
+	m.verified_target = &v
+}
+
+// VerifiedTarget returns the value of the "verified_target" field in the mutation.
+func (m *LandmarkMutation) VerifiedTarget() (r *verify.Target, exists bool) {
+	v := m.verified_target
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVerifiedTarget returns the old "verified_target" field's value of the Landmark entity.
+// If the Landmark object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *LandmarkMutation) OldVerifiedTarget(ctx context.Context) (v *verify.Target, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVerifiedTarget is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVerifiedTarget requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVerifiedTarget: %w", err)
+	}
+	return oldValue.VerifiedTarget, nil
+}
+
+// ClearVerifiedTarget clears the value of the "verified_target" field.
+func (m *LandmarkMutation) ClearVerifiedTarget() {
+	m.verified_target = nil
+	m.clearedFields[landmark.FieldVerifiedTarget] = struct{}{}
+}
+
+// VerifiedTargetCleared returns if the "verified_target" field was cleared in this mutation.
+func (m *LandmarkMutation) VerifiedTargetCleared() bool {
+	_, ok := m.clearedFields[landmark.FieldVerifiedTarget]
+	return ok
+}
+
+// ResetVerifiedTarget resets all changes to the "verified_target" field.
+func (m *LandmarkMutation) ResetVerifiedTarget() {
+	m.verified_target = nil
+	delete(m.clearedFields, landmark.FieldVerifiedTarget)
+}
+
 // SetImage sets the "image" field.
 func (m *LandmarkMutation) SetImage(ph *photo.Image) {
 	m.image = &ph
@@ -4520,7 +4643,7 @@ func (m *LandmarkMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *LandmarkMutation) Fields() []string {
-	fields := make([]string, 0, 18)
+	fields := make([]string, 0, 19)
 	if m.created_at != nil {
 		fields = append(fields, landmark.FieldCreatedAt)
 	}
@@ -4569,6 +4692,9 @@ func (m *LandmarkMutation) Fields() []string {
 	if m.is_verified != nil {
 		fields = append(fields, landmark.FieldIsVerified)
 	}
+	if m.verified_target != nil {
+		fields = append(fields, landmark.FieldVerifiedTarget)
+	}
 	if m.image != nil {
 		fields = append(fields, landmark.FieldImage)
 	}
@@ -4615,6 +4741,8 @@ func (m *LandmarkMutation) Field(name string) (ent.Value, bool) {
 		return m.CreatedBy()
 	case landmark.FieldIsVerified:
 		return m.IsVerified()
+	case landmark.FieldVerifiedTarget:
+		return m.VerifiedTarget()
 	case landmark.FieldImage:
 		return m.Image()
 	case landmark.FieldExternalID:
@@ -4660,6 +4788,8 @@ func (m *LandmarkMutation) OldField(ctx context.Context, name string) (ent.Value
 		return m.OldCreatedBy(ctx)
 	case landmark.FieldIsVerified:
 		return m.OldIsVerified(ctx)
+	case landmark.FieldVerifiedTarget:
+		return m.OldVerifiedTarget(ctx)
 	case landmark.FieldImage:
 		return m.OldImage(ctx)
 	case landmark.FieldExternalID:
@@ -4785,6 +4915,13 @@ func (m *LandmarkMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetIsVerified(v)
 		return nil
+	case landmark.FieldVerifiedTarget:
+		v, ok := value.(*verify.Target)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVerifiedTarget(v)
+		return nil
 	case landmark.FieldImage:
 		v, ok := value.(*photo.Image)
 		if !ok {
@@ -4880,6 +5017,9 @@ func (m *LandmarkMutation) ClearedFields() []string {
 	if m.FieldCleared(landmark.FieldPhotoLocation) {
 		fields = append(fields, landmark.FieldPhotoLocation)
 	}
+	if m.FieldCleared(landmark.FieldVerifiedTarget) {
+		fields = append(fields, landmark.FieldVerifiedTarget)
+	}
 	if m.FieldCleared(landmark.FieldImage) {
 		fields = append(fields, landmark.FieldImage)
 	}
@@ -4911,6 +5051,9 @@ func (m *LandmarkMutation) ClearField(name string) error {
 		return nil
 	case landmark.FieldPhotoLocation:
 		m.ClearPhotoLocation()
+		return nil
+	case landmark.FieldVerifiedTarget:
+		m.ClearVerifiedTarget()
 		return nil
 	case landmark.FieldImage:
 		m.ClearImage()
@@ -4973,6 +5116,9 @@ func (m *LandmarkMutation) ResetField(name string) error {
 		return nil
 	case landmark.FieldIsVerified:
 		m.ResetIsVerified()
+		return nil
+	case landmark.FieldVerifiedTarget:
+		m.ResetVerifiedTarget()
 		return nil
 	case landmark.FieldImage:
 		m.ResetImage()

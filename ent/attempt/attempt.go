@@ -33,6 +33,8 @@ const (
 	FieldAccuracyMeters = "accuracy_meters"
 	// FieldCapturedAt holds the string denoting the captured_at field in the database.
 	FieldCapturedAt = "captured_at"
+	// FieldTarget holds the string denoting the target field in the database.
+	FieldTarget = "target"
 	// FieldPhoto holds the string denoting the photo field in the database.
 	FieldPhoto = "photo"
 	// FieldImage holds the string denoting the image field in the database.
@@ -85,6 +87,7 @@ var Columns = []string{
 	FieldLocation,
 	FieldAccuracyMeters,
 	FieldCapturedAt,
+	FieldTarget,
 	FieldPhoto,
 	FieldImage,
 	FieldChecks,

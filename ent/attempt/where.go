@@ -382,6 +382,16 @@ func CapturedAtNotNil() predicate.Attempt {
 	return predicate.Attempt(sql.FieldNotNull(FieldCapturedAt))
 }
 
+// TargetIsNil applies the IsNil predicate on the "target" field.
+func TargetIsNil() predicate.Attempt {
+	return predicate.Attempt(sql.FieldIsNull(FieldTarget))
+}
+
+// TargetNotNil applies the NotNil predicate on the "target" field.
+func TargetNotNil() predicate.Attempt {
+	return predicate.Attempt(sql.FieldNotNull(FieldTarget))
+}
+
 // ImageIsNil applies the IsNil predicate on the "image" field.
 func ImageIsNil() predicate.Attempt {
 	return predicate.Attempt(sql.FieldIsNull(FieldImage))

@@ -48,6 +48,8 @@ const (
 	FieldCreatedBy = "created_by"
 	// FieldIsVerified holds the string denoting the is_verified field in the database.
 	FieldIsVerified = "is_verified"
+	// FieldVerifiedTarget holds the string denoting the verified_target field in the database.
+	FieldVerifiedTarget = "verified_target"
 	// FieldImage holds the string denoting the image field in the database.
 	FieldImage = "image"
 	// FieldExternalID holds the string denoting the external_id field in the database.
@@ -102,6 +104,7 @@ var Columns = []string{
 	FieldPhotoRadiusMeters,
 	FieldCreatedBy,
 	FieldIsVerified,
+	FieldVerifiedTarget,
 	FieldImage,
 	FieldExternalID,
 }

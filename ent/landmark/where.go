@@ -847,6 +847,16 @@ func IsVerifiedNEQ(v bool) predicate.Landmark {
 	return predicate.Landmark(sql.FieldNEQ(FieldIsVerified, v))
 }
 
+// VerifiedTargetIsNil applies the IsNil predicate on the "verified_target" field.
+func VerifiedTargetIsNil() predicate.Landmark {
+	return predicate.Landmark(sql.FieldIsNull(FieldVerifiedTarget))
+}
+
+// VerifiedTargetNotNil applies the NotNil predicate on the "verified_target" field.
+func VerifiedTargetNotNil() predicate.Landmark {
+	return predicate.Landmark(sql.FieldNotNull(FieldVerifiedTarget))
+}
+
 // ImageIsNil applies the IsNil predicate on the "image" field.
 func ImageIsNil() predicate.Landmark {
 	return predicate.Landmark(sql.FieldIsNull(FieldImage))

@@ -135,6 +135,7 @@ var (
 		{Name: "location", Type: field.TypeOther, SchemaType: map[string]string{"postgres": "geography(Point,4326)"}},
 		{Name: "accuracy_meters", Type: field.TypeFloat64, Nullable: true},
 		{Name: "captured_at", Type: field.TypeTime, Nullable: true},
+		{Name: "target", Type: field.TypeJSON, Nullable: true, SchemaType: map[string]string{"postgres": "jsonb"}},
 		{Name: "photo", Type: field.TypeJSON, SchemaType: map[string]string{"postgres": "jsonb"}},
 		{Name: "image", Type: field.TypeJSON, Nullable: true, SchemaType: map[string]string{"postgres": "jsonb"}},
 		{Name: "checks", Type: field.TypeJSON, Nullable: true, SchemaType: map[string]string{"postgres": "jsonb"}},
@@ -151,13 +152,13 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "attempts_landmarks_attempts",
-				Columns:    []*schema.Column{AttemptsColumns[12]},
+				Columns:    []*schema.Column{AttemptsColumns[13]},
 				RefColumns: []*schema.Column{LandmarksColumns[0]},
 				OnDelete:   schema.Cascade,
 			},
 			{
 				Symbol:     "attempts_users_attempts",
-				Columns:    []*schema.Column{AttemptsColumns[13]},
+				Columns:    []*schema.Column{AttemptsColumns[14]},
 				RefColumns: []*schema.Column{UsersColumns[0]},
 				OnDelete:   schema.Cascade,
 			},
@@ -166,12 +167,12 @@ var (
 			{
 				Name:    "attempt_user_id_created_at_id",
 				Unique:  false,
-				Columns: []*schema.Column{AttemptsColumns[13], AttemptsColumns[1], AttemptsColumns[0]},
+				Columns: []*schema.Column{AttemptsColumns[14], AttemptsColumns[1], AttemptsColumns[0]},
 			},
 			{
 				Name:    "attempt_landmark_id_created_at_id",
 				Unique:  false,
-				Columns: []*schema.Column{AttemptsColumns[12], AttemptsColumns[1], AttemptsColumns[0]},
+				Columns: []*schema.Column{AttemptsColumns[13], AttemptsColumns[1], AttemptsColumns[0]},
 			},
 			{
 				Name:    "attempt_created_at_id",
@@ -239,6 +240,7 @@ var (
 		{Name: "photo_radius_meters", Type: field.TypeFloat64, Default: 50},
 		{Name: "created_by", Type: field.TypeUUID},
 		{Name: "is_verified", Type: field.TypeBool, Default: false},
+		{Name: "verified_target", Type: field.TypeJSON, Nullable: true, SchemaType: map[string]string{"postgres": "jsonb"}},
 		{Name: "image", Type: field.TypeJSON, Nullable: true, SchemaType: map[string]string{"postgres": "jsonb"}},
 		{Name: "external_id", Type: field.TypeString, Nullable: true, Size: 200},
 		{Name: "area_id", Type: field.TypeUUID},
@@ -251,7 +253,7 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "landmarks_areas_landmarks",
-				Columns:    []*schema.Column{LandmarksColumns[18]},
+				Columns:    []*schema.Column{LandmarksColumns[19]},
 				RefColumns: []*schema.Column{AreasColumns[0]},
 				OnDelete:   schema.Cascade,
 			},
@@ -293,12 +295,12 @@ var (
 			{
 				Name:    "landmark_area_id_created_at_id",
 				Unique:  false,
-				Columns: []*schema.Column{LandmarksColumns[18], LandmarksColumns[1], LandmarksColumns[0]},
+				Columns: []*schema.Column{LandmarksColumns[19], LandmarksColumns[1], LandmarksColumns[0]},
 			},
 			{
 				Name:    "landmark_external_id",
 				Unique:  true,
-				Columns: []*schema.Column{LandmarksColumns[17]},
+				Columns: []*schema.Column{LandmarksColumns[18]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "deleted_at IS NULL",
 				},
@@ -306,7 +308,7 @@ var (
 			{
 				Name:    "landmark_deleted_external_id",
 				Unique:  false,
-				Columns: []*schema.Column{LandmarksColumns[17]},
+				Columns: []*schema.Column{LandmarksColumns[18]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "deleted_at IS NOT NULL",
 				},

@@ -213,7 +213,7 @@ func init() {
 	// landmark.DefaultIsVerified holds the default value on creation for the is_verified field.
 	landmark.DefaultIsVerified = landmarkDescIsVerified.Default.(bool)
 	// landmarkDescExternalID is the schema descriptor for external_id field.
-	landmarkDescExternalID := landmarkFields[12].Descriptor()
+	landmarkDescExternalID := landmarkFields[13].Descriptor()
 	// landmark.ExternalIDValidator is a validator for the "external_id" field. It is called by the builders before save.
 	landmark.ExternalIDValidator = landmarkDescExternalID.Validators[0].(func(string) error)
 	// landmarkDescID is the schema descriptor for id field.

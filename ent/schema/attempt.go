@@ -33,6 +33,8 @@ func (Attempt) Fields() []ent.Field {
 		field.Float("accuracy_meters").Optional().Nillable().Immutable(),
 		field.Time("captured_at").Optional().Nillable().Immutable().
 			Comment("When the client says that the photo was taken."),
+		field.JSON("target", &verify.Target{}).SchemaType(jsonb).Optional().Immutable().
+			Comment("Where the photo has to be taken, as the landmark was when it was handed in."),
 		field.JSON("photo", &photo.Original{}).SchemaType(jsonb).Immutable(),
 		field.JSON("image", &photo.Image{}).SchemaType(jsonb).Optional().
 			Comment("The photo as others may fetch it, made by the verification job."),

@@ -12,6 +12,7 @@ import (
 	"github.com/picaspot/picaspot/ent/mixin"
 	"github.com/picaspot/picaspot/internal/geo"
 	"github.com/picaspot/picaspot/internal/photo"
+	"github.com/picaspot/picaspot/internal/verify"
 )
 
 // Landmark is a place to find and to photograph.
@@ -46,6 +47,8 @@ func (Landmark) Fields() []ent.Field {
 		field.UUID("created_by", uuid.UUID{}).Immutable().
 			Comment("No foreign key: a landmark outlives its creator's account."),
 		field.Bool("is_verified").Default(false),
+		field.JSON("verified_target", &verify.Target{}).SchemaType(jsonb).Optional().
+			Comment("What was verified, if the owner has moved the landmark within its radius since."),
 		field.JSON("image", &photo.Image{}).SchemaType(jsonb).Optional(),
 		field.String("external_id").MaxRuneLen(200).Optional().Nillable().
 			Comment("Where an import took it from; a second import of the same source finds it again."),

@@ -140,6 +140,9 @@ func (s *Service) Update(ctx context.Context, id uuid.UUID, in Update, pre versi
 	}
 	return s.change(ctx, id, pre, func(ctx context.Context, tx *store.Tx, found *ent.Area, update *ent.AreaUpdateOne) error {
 		update.SetNillableName(name).SetNillableDescription(in.Description)
+		if found.IsVerified && name != nil && *name != found.Name && s.authz.May(ctx, permissionVerify) != authz.Any {
+			update.SetIsVerified(false)
+		}
 		if in.MoveTo == nil {
 			return nil
 		}

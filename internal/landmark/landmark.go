@@ -158,7 +158,8 @@ type Update struct {
 	PhotoLocation **geo.Point
 }
 
-// Update changes a landmark that the caller may change.
+// Update changes a landmark that the caller may change. One that was verified is
+// so no more when its owner renames it or moves it beyond its radius.
 func (s *Service) Update(ctx context.Context, id uuid.UUID, in Update, pre version.Precondition) (*ent.Landmark, error) {
 	if in.Name != nil {
 		clean, err := cleanName(*in.Name)
@@ -190,6 +191,7 @@ func (s *Service) Update(ctx context.Context, id uuid.UUID, in Update, pre versi
 		default:
 			update.SetPhotoLocation(*in.PhotoLocation)
 		}
+		s.judgeChange(ctx, found, update)
 		return nil
 	}, lockFor(in))
 }
@@ -220,6 +222,9 @@ func setVerified(verified bool) changing {
 	return func(_ context.Context, _ *store.Tx, found *ent.Landmark, update *ent.LandmarkUpdateOne) error {
 		if found.IsVerified != verified {
 			update.SetIsVerified(verified)
+		}
+		if found.VerifiedTarget != nil {
+			update.ClearVerifiedTarget()
 		}
 		return nil
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/picaspot/picaspot/internal/authz"
 	"github.com/picaspot/picaspot/internal/fault"
 	"github.com/picaspot/picaspot/internal/geo"
+	"github.com/picaspot/picaspot/internal/landmark"
 	"github.com/picaspot/picaspot/internal/page"
 	"github.com/picaspot/picaspot/internal/photo"
 	"github.com/picaspot/picaspot/internal/picture"
@@ -80,7 +81,7 @@ func (VerifyArgs) Kind() string { return "verify_attempt" }
 // is a conflict.
 func (s *Service) Submit(ctx context.Context, in Submit) (*ent.Attempt, error) {
 	caller, _ := authz.CallerFrom(ctx)
-	if err := s.mayAttempt(ctx, s.store.Ent, caller.UserID, in.LandmarkID); err != nil {
+	if _, err := s.mayAttempt(ctx, s.store.Ent, caller.UserID, in.LandmarkID); err != nil {
 		return nil, err
 	}
 	original, err := s.keep(ctx, in)
@@ -89,13 +90,15 @@ func (s *Service) Submit(ctx context.Context, in Submit) (*ent.Attempt, error) {
 	}
 	var created *ent.Attempt
 	err = s.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		if err := s.mayAttempt(ctx, tx.Client, caller.UserID, in.LandmarkID); err != nil {
+		found, err := s.mayAttempt(ctx, tx.Client, caller.UserID, in.LandmarkID)
+		if err != nil {
 			return err
 		}
+		target := landmark.Target(found)
 		created, err = tx.Attempt.Create().
 			SetUserID(caller.UserID).SetLandmarkID(in.LandmarkID).SetLocation(in.Location).
 			SetNillableAccuracyMeters(in.AccuracyMeters).SetNillableCapturedAt(in.CapturedAt).
-			SetPhoto(original).Save(ctx)
+			SetTarget(&target).SetPhoto(original).Save(ctx)
 		if err != nil {
 			return fmt.Errorf("create the attempt: %w", err)
 		}
@@ -108,22 +111,23 @@ func (s *Service) Submit(ctx context.Context, in Submit) (*ent.Attempt, error) {
 	return created, nil
 }
 
-func (s *Service) mayAttempt(ctx context.Context, client *ent.Client, userID, landmarkID uuid.UUID) error {
-	exists, err := client.Landmark.Query().Where(entlandmark.ID(landmarkID)).Exist(ctx)
-	if err != nil {
-		return fmt.Errorf("find the landmark: %w", err)
+// mayAttempt returns the landmark that the user may attempt.
+func (s *Service) mayAttempt(ctx context.Context, client *ent.Client, userID, landmarkID uuid.UUID) (*ent.Landmark, error) {
+	found, err := client.Landmark.Query().Where(entlandmark.ID(landmarkID)).Only(ctx)
+	if store.IsNotFound(err) {
+		return nil, errLandmarkNotFound
 	}
-	if !exists {
-		return errLandmarkNotFound
+	if err != nil {
+		return nil, fmt.Errorf("find the landmark: %w", err)
 	}
 	unlocked, err := client.Unlock.Query().Where(entunlock.UserID(userID), entunlock.LandmarkID(landmarkID)).Exist(ctx)
 	if err != nil {
-		return fmt.Errorf("find the unlock: %w", err)
+		return nil, fmt.Errorf("find the unlock: %w", err)
 	}
 	if unlocked {
-		return errAlreadyUnlocked
+		return nil, errAlreadyUnlocked
 	}
-	return nil
+	return found, nil
 }
 
 // keep stores the photo as it came, after a look at the whole of it: what does

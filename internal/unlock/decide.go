@@ -15,6 +15,7 @@ import (
 	entattempt "github.com/picaspot/picaspot/ent/attempt"
 	"github.com/picaspot/picaspot/ent/mixin"
 	entunlock "github.com/picaspot/picaspot/ent/unlock"
+	"github.com/picaspot/picaspot/internal/landmark"
 	"github.com/picaspot/picaspot/internal/photo"
 	"github.com/picaspot/picaspot/internal/store"
 	"github.com/picaspot/picaspot/internal/verify"
@@ -84,17 +85,18 @@ func evidence(attempt *ent.Attempt, facts photo.Facts) verify.Evidence {
 	for i, stated := range facts.Times {
 		times[i] = verify.Timestamp(stated)
 	}
-	landmark := attempt.Edges.Landmark
+	target := attempt.Target
+	if target == nil { // The release before has stored it.
+		now := landmark.Target(attempt.Edges.Landmark)
+		target = &now
+	}
 	return verify.Evidence{
 		SubmittedAt:    attempt.CreatedAt,
 		Claimed:        attempt.Location,
 		AccuracyMeters: attempt.AccuracyMeters,
 		CapturedAt:     attempt.CapturedAt,
 		Photo:          verify.PhotoFacts{Position: facts.Position, Times: times},
-		Target: verify.Target{
-			Location: landmark.Location, UnlockRadiusMeters: landmark.UnlockRadiusMeters,
-			PhotoLocation: landmark.PhotoLocation, PhotoRadiusMeters: landmark.PhotoRadiusMeters,
-		},
+		Target:         *target,
 	}
 }
 
