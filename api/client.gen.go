@@ -517,6 +517,8 @@ type ClientInterface interface {
 	//
 	// A JSON Merge Patch (RFC 7396). What is absent stays; null clears.
 	//
+	// A verified area is verified no more when its owner renames it, unless the owner may verify areas.
+	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PATCH /api/v1/areas/{area_id} (the `UpdateArea` operationId).
@@ -525,6 +527,8 @@ type ClientInterface interface {
 	// UpdateAreaWithApplicationMergePatchPlusJSONBody Change an area
 	//
 	// A JSON Merge Patch (RFC 7396). What is absent stays; null clears.
+	//
+	// A verified area is verified no more when its owner renames it, unless the owner may verify areas.
 	//
 	// Takes a body of the `application/merge-patch+json` content type.
 	//
@@ -877,6 +881,9 @@ type ClientInterface interface {
 	//
 	// A JSON Merge Patch (RFC 7396). What is absent stays; null clears.
 	//
+	// A verified landmark is verified no more when its owner renames it, or moves it or the spot for
+	// its photo beyond the radius that was verified, unless the owner may verify landmarks.
+	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PATCH /api/v1/landmarks/{landmark_id} (the `UpdateLandmark` operationId).
@@ -885,6 +892,9 @@ type ClientInterface interface {
 	// UpdateLandmarkWithApplicationMergePatchPlusJSONBody Change a landmark
 	//
 	// A JSON Merge Patch (RFC 7396). What is absent stays; null clears.
+	//
+	// A verified landmark is verified no more when its owner renames it, or moves it or the spot for
+	// its photo beyond the radius that was verified, unless the owner may verify landmarks.
 	//
 	// Takes a body of the `application/merge-patch+json` content type.
 	//
@@ -2197,6 +2207,8 @@ func (c *Client) GetArea(ctx context.Context, areaID AreaID, params *GetAreaPara
 //
 // A JSON Merge Patch (RFC 7396). What is absent stays; null clears.
 //
+// A verified area is verified no more when its owner renames it, unless the owner may verify areas.
+//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with PATCH /api/v1/areas/{area_id} (the `UpdateArea` operationId).
@@ -2215,6 +2227,8 @@ func (c *Client) UpdateAreaWithBody(ctx context.Context, areaID AreaID, params *
 // UpdateAreaWithApplicationMergePatchPlusJSONBody Change an area
 //
 // A JSON Merge Patch (RFC 7396). What is absent stays; null clears.
+//
+// A verified area is verified no more when its owner renames it, unless the owner may verify areas.
 //
 // Takes a body of the `application/merge-patch+json` content type.
 //
@@ -2927,6 +2941,9 @@ func (c *Client) GetLandmark(ctx context.Context, landmarkID LandmarkID, params 
 //
 // A JSON Merge Patch (RFC 7396). What is absent stays; null clears.
 //
+// A verified landmark is verified no more when its owner renames it, or moves it or the spot for
+// its photo beyond the radius that was verified, unless the owner may verify landmarks.
+//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with PATCH /api/v1/landmarks/{landmark_id} (the `UpdateLandmark` operationId).
@@ -2945,6 +2962,9 @@ func (c *Client) UpdateLandmarkWithBody(ctx context.Context, landmarkID Landmark
 // UpdateLandmarkWithApplicationMergePatchPlusJSONBody Change a landmark
 //
 // A JSON Merge Patch (RFC 7396). What is absent stays; null clears.
+//
+// A verified landmark is verified no more when its owner renames it, or moves it or the spot for
+// its photo beyond the radius that was verified, unless the owner may verify landmarks.
 //
 // Takes a body of the `application/merge-patch+json` content type.
 //
@@ -10703,6 +10723,8 @@ type ClientWithResponsesInterface interface {
 	//
 	// A JSON Merge Patch (RFC 7396). What is absent stays; null clears.
 	//
+	// A verified area is verified no more when its owner renames it, unless the owner may verify areas.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /api/v1/areas/{area_id} (the `UpdateArea` operationId).
@@ -10711,6 +10733,8 @@ type ClientWithResponsesInterface interface {
 	// UpdateAreaWithApplicationMergePatchPlusJSONBodyWithResponse Change an area
 	//
 	// A JSON Merge Patch (RFC 7396). What is absent stays; null clears.
+	//
+	// A verified area is verified no more when its owner renames it, unless the owner may verify areas.
 	//
 	// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -11095,6 +11119,9 @@ type ClientWithResponsesInterface interface {
 	//
 	// A JSON Merge Patch (RFC 7396). What is absent stays; null clears.
 	//
+	// A verified landmark is verified no more when its owner renames it, or moves it or the spot for
+	// its photo beyond the radius that was verified, unless the owner may verify landmarks.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /api/v1/landmarks/{landmark_id} (the `UpdateLandmark` operationId).
@@ -11103,6 +11130,9 @@ type ClientWithResponsesInterface interface {
 	// UpdateLandmarkWithApplicationMergePatchPlusJSONBodyWithResponse Change a landmark
 	//
 	// A JSON Merge Patch (RFC 7396). What is absent stays; null clears.
+	//
+	// A verified landmark is verified no more when its owner renames it, or moves it or the spot for
+	// its photo beyond the radius that was verified, unless the owner may verify landmarks.
 	//
 	// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -24519,6 +24549,8 @@ func (c *ClientWithResponses) GetAreaWithResponse(ctx context.Context, areaID Ar
 //
 // A JSON Merge Patch (RFC 7396). What is absent stays; null clears.
 //
+// A verified area is verified no more when its owner renames it, unless the owner may verify areas.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PATCH /api/v1/areas/{area_id} (the `UpdateArea` operationId).
@@ -24533,6 +24565,8 @@ func (c *ClientWithResponses) UpdateAreaWithBodyWithResponse(ctx context.Context
 // UpdateAreaWithApplicationMergePatchPlusJSONBodyWithResponse Change an area
 //
 // A JSON Merge Patch (RFC 7396). What is absent stays; null clears.
+//
+// A verified area is verified no more when its owner renames it, unless the owner may verify areas.
 //
 // Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -25133,6 +25167,9 @@ func (c *ClientWithResponses) GetLandmarkWithResponse(ctx context.Context, landm
 //
 // A JSON Merge Patch (RFC 7396). What is absent stays; null clears.
 //
+// A verified landmark is verified no more when its owner renames it, or moves it or the spot for
+// its photo beyond the radius that was verified, unless the owner may verify landmarks.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PATCH /api/v1/landmarks/{landmark_id} (the `UpdateLandmark` operationId).
@@ -25147,6 +25184,9 @@ func (c *ClientWithResponses) UpdateLandmarkWithBodyWithResponse(ctx context.Con
 // UpdateLandmarkWithApplicationMergePatchPlusJSONBodyWithResponse Change a landmark
 //
 // A JSON Merge Patch (RFC 7396). What is absent stays; null clears.
+//
+// A verified landmark is verified no more when its owner renames it, or moves it or the spot for
+// its photo beyond the radius that was verified, unless the owner may verify landmarks.
 //
 // Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
 //
