@@ -15,6 +15,7 @@ import (
 	"github.com/picaspot/picaspot/internal/fault"
 	"github.com/picaspot/picaspot/internal/geo"
 	"github.com/picaspot/picaspot/internal/operation"
+	"github.com/picaspot/picaspot/internal/storage"
 )
 
 // maxFieldBytes bounds a field of a form that is not a file.
@@ -28,23 +29,34 @@ type upload struct {
 }
 
 // spool writes a body to a temporary file that has no name any more: it is gone
-// once it is closed, also when the process dies.
+// once it is closed, also when the process dies. A disk that takes no file is a
+// [fault.Unavailable]; other errors are those of the body.
 func spool(body io.Reader) (*upload, error) {
 	file, err := os.CreateTemp("", "picaspot-upload-")
 	if err != nil {
-		return nil, fmt.Errorf("spool the upload: %w", err)
+		return nil, spoolError(err)
 	}
 	if err := os.Remove(file.Name()); err != nil {
-		return nil, fmt.Errorf("spool the upload: %w", errors.Join(err, file.Close()))
+		return nil, spoolError(errors.Join(err, file.Close()))
 	}
 	size, err := io.Copy(file, body)
 	if err == nil {
 		_, err = file.Seek(0, io.SeekStart)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("spool the upload: %w", errors.Join(err, file.Close()))
+		return nil, spoolError(errors.Join(err, file.Close()))
 	}
 	return &upload{File: file, size: size}, nil
+}
+
+// spoolError tells a disk that can't be written from a body that can't be read.
+func spoolError(err error) error {
+	err = fmt.Errorf("spool the upload: %w", err)
+	var disk *os.PathError
+	if errors.As(err, &disk) {
+		return storage.Unavailable(err)
+	}
+	return err
 }
 
 // attemptForm is the form of an attempt, read part by part as it arrives.

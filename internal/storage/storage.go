@@ -5,6 +5,7 @@
 package storage
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,8 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"sync"
+	"time"
 
 	"gocloud.dev/blob"
 	"gocloud.dev/blob/fileblob"
@@ -47,6 +50,7 @@ type Store struct {
 	bucket *blob.Bucket
 	// folder is empty for a store that is none.
 	folder string
+	probe  probe
 }
 
 // Open opens the store at an address:
@@ -95,8 +99,46 @@ func openFolder(u *url.URL) (*blob.Bucket, error) {
 // Close ends the store's connections.
 func (s *Store) Close() error { return s.bucket.Close() }
 
-// Check reports whether the store can be reached and listed, for readiness.
+// ProbeKey is the key of the file that [Store.Check] writes.
+const ProbeKey = "probe"
+
+const (
+	// probeInterval is how long an answer of the store to a write holds: many callers
+	// make one write, which costs something.
+	probeInterval = 5 * time.Second
+	// probeSize in bytes is more than fits into the directory entry of a file system, so
+	// that a full disk refuses it.
+	probeSize = 64 << 10
+)
+
+// probe is the last write that was made to see whether the store takes any.
+type probe struct {
+	mu  sync.Mutex
+	at  time.Time
+	err error
+}
+
+// Check reports whether the store can be listed and written, for readiness. It writes
+// the file under [ProbeKey], once in five seconds at the most.
 func (s *Store) Check(ctx context.Context) error {
+	if err := s.reach(ctx); err != nil {
+		return err
+	}
+	s.probe.mu.Lock()
+	defer s.probe.mu.Unlock()
+	if time.Since(s.probe.at) < probeInterval {
+		return s.probe.err
+	}
+	err := s.Put(ctx, ProbeKey, bytes.NewReader(make([]byte, probeSize)), defaultContentType)
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return err // The caller is gone; that says nothing about the store.
+	}
+	s.probe.at, s.probe.err = time.Now(), err
+	return err
+}
+
+// reach reports whether the store is there.
+func (s *Store) reach(ctx context.Context) error {
 	if s.folder != "" {
 		// To the library a folder that is gone is one without files.
 		if _, err := os.Stat(s.folder); err != nil {
@@ -122,9 +164,9 @@ func (s *Store) Put(ctx context.Context, key string, r io.Reader, contentType st
 		return err
 	}
 	// Closing a writer commits it, unless its context is done.
-	ctx, abort := context.WithCancel(ctx)
+	writing, abort := context.WithCancel(ctx)
 	defer abort()
-	w, err := s.bucket.NewWriter(ctx, key, &blob.WriterOptions{ContentType: contentType, MaxConcurrency: uploadParts})
+	w, err := s.bucket.NewWriter(writing, key, &blob.WriterOptions{ContentType: contentType, MaxConcurrency: uploadParts})
 	if err != nil {
 		return failed(ctx, "store", key, err)
 	}
@@ -191,6 +233,10 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 	return nil
 }
 
+// Unavailable is the error of a file that can't be kept, because of what the cause
+// says: a [fault.Unavailable].
+func Unavailable(cause error) error { return errUnavailable.Wrap(cause) }
+
 // checkKey refuses keys that no code here makes: an attempt to leave the store
 // or a mistake, so it is no fault that a user should read about.
 func checkKey(key string) error {
@@ -200,11 +246,13 @@ func checkKey(key string) error {
 	return nil
 }
 
-// failed wraps what a store said, for the log only: it names folders and hosts.
+// failed wraps what a store said, for the log only: it names folders and hosts. A
+// store that takes longer than the caller has is away; a caller that is gone proves
+// nothing about the store.
 func failed(ctx context.Context, doing, key string, err error) error {
-	err = fmt.Errorf("%s %q in the storage: %w", doing, key, err)
-	if ctx.Err() != nil {
-		return errors.Join(ctx.Err(), err)
+	err = errors.Join(ctx.Err(), fmt.Errorf("%s %q in the storage: %w", doing, key, err))
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return err
 	}
-	return errUnavailable.Wrap(err)
+	return Unavailable(err)
 }

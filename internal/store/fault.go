@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql/driver"
 	"errors"
+	"io/fs"
 	"net"
 
 	"github.com/jackc/pgx/v5"
@@ -75,6 +76,11 @@ func Classify(err error) error {
 			pg.Code[:2] == "08", pg.Code[:2] == "53", pg.Code[:3] == "57P":
 			return away.Wrap(err)
 		}
+		return err
+	}
+	// A full disk is not the database, though its error numbers pass for a net.Error.
+	var disk *fs.PathError
+	if errors.As(err, &disk) {
 		return err
 	}
 	var lost *lostError
