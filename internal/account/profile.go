@@ -84,13 +84,13 @@ func (s *Service) change(ctx context.Context, pre version.Precondition, fn func(
 func (s *Service) SetAvatar(ctx context.Context, file io.ReadSeeker, size int64) (*ent.User, error) {
 	caller, _ := authz.CallerFrom(ctx)
 	// Each upload has a file of its own: see area.SetImage.
-	made, err := s.pictures.Add(ctx, "users/"+caller.UserID.String()+"/"+mixin.NewID().String(), file, size)
+	made, err := s.pictures.Add(ctx, picture.UserPrefix(caller.UserID)+"/"+mixin.NewID().String(), file, size)
 	if err != nil {
 		return nil, err
 	}
 	changed, err := s.replaceAvatar(ctx, made)
 	if err != nil {
-		s.pictures.Undo(context.WithoutCancel(ctx), made, err)
+		s.pictures.Undo(ctx, made.Key, err)
 	}
 	return changed, err
 }

@@ -67,7 +67,7 @@ func requireUploadsNameTheStorage(t *testing.T, s *apptest.Server) {
 		"/api/v1/landmarks/" + landmark.ID.String() + "/attempts": {http.MethodPost, contentType, form},
 		"/api/v1/landmarks/" + landmark.ID.String() + "/image":    {http.MethodPut, "image/jpeg", bytes.NewReader(picture)},
 		"/api/v1/areas/" + area.ID.String() + "/image":            {http.MethodPut, "image/jpeg", bytes.NewReader(picture)},
-		"/api/v1/me/avatar":                                       {http.MethodPut, "image/jpeg", bytes.NewReader(picture)},
+		"/api/v1/me/avatar": {http.MethodPut, "image/jpeg", bytes.NewReader(picture)},
 	} {
 		response, body := s.Call(by, in.method, to, in.contentType, in.body)
 		require.Equal(t, "storage_unavailable", path.Base(apptest.Problem(t, http.StatusServiceUnavailable, response, body).Type), to)

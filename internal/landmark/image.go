@@ -51,7 +51,7 @@ func (s *Service) SetImage(ctx context.Context, id uuid.UUID, file io.ReadSeeker
 	}
 	changed, err := s.replaceImage(ctx, id, made)
 	if err != nil {
-		s.pictures.Undo(context.WithoutCancel(ctx), made, err)
+		s.pictures.Undo(ctx, made.Key, err)
 	}
 	return changed, err
 }

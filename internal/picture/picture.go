@@ -12,6 +12,8 @@ import (
 	"io"
 	"log/slog"
 
+	"github.com/google/uuid"
+
 	"github.com/picaspot/picaspot/internal/photo"
 	"github.com/picaspot/picaspot/internal/storage"
 	"github.com/picaspot/picaspot/internal/store"
@@ -19,6 +21,10 @@ import (
 
 // MaxEdge bounds the longer edge of a picture, in pixels.
 const MaxEdge = 2048
+
+// UserPrefix is what the keys of the files begin with that belong to a user alone; a
+// slash follows. The purge of the user removes all that is beneath it.
+func UserPrefix(user uuid.UUID) string { return "users/" + user.String() }
 
 // Gallery makes, keeps and hands out pictures.
 type Gallery struct {
@@ -77,15 +83,17 @@ func Discard(ctx context.Context, tx *store.Tx, image *photo.Image) error {
 	return tx.Enqueue(ctx, storage.RemovalArgs{Keys: []string{image.Key}}, nil)
 }
 
-// Undo deletes the file of a picture that was just made, after the change that was to
-// refer to it has failed; but not when that may have been committed all the same. A
-// failure leaves an orphan and is logged: it is no reason to fail the request.
-func (g *Gallery) Undo(ctx context.Context, made *photo.Image, cause error) {
+// Undo deletes a file that was just stored, after the change that was to name it has
+// failed with cause; but not when that change may have been committed. What stays
+// without a row is removed by the sweep of the storage, so a failure is no reason to
+// fail the request.
+func (g *Gallery) Undo(ctx context.Context, key string, cause error) {
+	ctx = context.WithoutCancel(ctx)
 	if errors.Is(cause, store.ErrCommit) {
-		slog.WarnContext(ctx, "picture may be left behind", "key", made.Key, "error", cause)
+		slog.WarnContext(ctx, "file kept: the outcome of the commit is unknown", "key", key, "error", cause)
 		return
 	}
-	if err := g.storage.Delete(ctx, made.Key); err != nil {
-		slog.WarnContext(ctx, "picture left behind", "key", made.Key, "error", err)
+	if err := g.storage.Delete(ctx, key); err != nil {
+		slog.WarnContext(ctx, "file left behind for the sweep", "key", key, "error", err)
 	}
 }

@@ -62,6 +62,9 @@ func Classify(err error) error {
 		return err
 	}
 	away := fault.New(fault.Unavailable, "database_unavailable", "The service is busy or restarting. Try again in a moment.")
+	if errors.Is(err, ErrCommit) {
+		return away.Wrap(err)
+	}
 	// Whatever the server says to a connection that it refuses, it is away for us:
 	// asked before the codes of statements, since both carry a PgError.
 	var connect *pgconn.ConnectError

@@ -13,6 +13,8 @@ import (
 
 	"entgo.io/ent/dialect"
 	entsql "entgo.io/ent/dialect/sql"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/riverqueue/river"
@@ -106,7 +108,8 @@ func (t *Tx) EnqueueMany(ctx context.Context, jobs []river.InsertManyParams) err
 	return nil
 }
 
-// AfterCommit runs fn once the transaction has committed.
+// AfterCommit runs fn once the transaction has committed, or may have ([ErrCommit]): fn
+// tells others to look again, or is right in either case for another reason.
 func (t *Tx) AfterCommit(fn func(context.Context)) { t.after = append(t.after, fn) }
 
 // txDriver keeps ent, which wants a transaction for most changes, inside of ours.
@@ -118,9 +121,9 @@ func (d txDriver) Tx(context.Context) (dialect.Tx, error) { return dialect.NopTx
 // sake of another one (deadlock, serialisation failure).
 const maxTries = 3
 
-// ErrCommit is part of the error of a commit that failed. Whether it took effect is not
-// known when the connection is lost.
-var ErrCommit = errors.New("the commit failed")
+// ErrCommit is part of the error of a commit whose outcome is unknown: the connection was
+// lost before the answer. What the transaction refers to has to stay.
+var ErrCommit = errors.New("the outcome of the commit is unknown")
 
 // InTx runs fn in a transaction: committed when fn returns nil, rolled back
 // when it returns an error or panics. A transaction that lost to another one is
@@ -171,13 +174,27 @@ func (s *Store) commit(ctx context.Context, tx *Tx) error {
 	}
 	err = tx.tx.Commit()
 	ended(context.WithoutCancel(ctx))
-	if err != nil {
-		return errors.Join(ErrCommit, err, ctx.Err())
+	if isRolledBack(err) {
+		return fmt.Errorf("commit: %w", err)
 	}
 	for _, fn := range tx.after {
 		fn(context.WithoutCancel(ctx))
 	}
+	if err != nil {
+		return errors.Join(ErrCommit, err, ctx.Err())
+	}
 	return nil
+}
+
+// isRolledBack reports whether the error of a commit proves that nothing was committed:
+// the server said so, or the context had ended before the commit was sent. A server that
+// ends the connection (severity FATAL) proves nothing.
+func isRolledBack(err error) bool {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return pg.SeverityUnlocalized == "ERROR"
+	}
+	return errors.Is(err, pgx.ErrTxCommitRollback) || errors.Is(err, sql.ErrTxDone)
 }
 
 // announce tells the announcer what a transaction has touched.

@@ -9,7 +9,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
-	"log/slog"
 	"time"
 
 	"github.com/google/uuid"
@@ -84,7 +83,7 @@ func (s *Service) Submit(ctx context.Context, in Submit) (*ent.Attempt, error) {
 	if _, err := s.mayAttempt(ctx, s.store.Ent, caller.UserID, in.LandmarkID); err != nil {
 		return nil, err
 	}
-	original, err := s.keep(ctx, in)
+	original, err := s.keep(ctx, caller.UserID, in)
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +104,7 @@ func (s *Service) Submit(ctx context.Context, in Submit) (*ent.Attempt, error) {
 		return tx.Enqueue(ctx, VerifyArgs{AttemptID: created.ID}, nil)
 	})
 	if err != nil {
-		s.discard(context.WithoutCancel(ctx), original.Key)
+		s.pictures.Undo(ctx, original.Key, err)
 		return nil, err
 	}
 	return created, nil
@@ -132,7 +131,7 @@ func (s *Service) mayAttempt(ctx context.Context, client *ent.Client, userID, la
 
 // keep stores the photo as it came, after a look at the whole of it: what does
 // not decode is refused while its sender is still there to hear it.
-func (s *Service) keep(ctx context.Context, in Submit) (*photo.Original, error) {
+func (s *Service) keep(ctx context.Context, user uuid.UUID, in Submit) (*photo.Original, error) {
 	var info photo.Info
 	err := s.decoder.Decode(ctx, in.Photo, in.Size, func(decoded photo.Decoded) error {
 		info = decoded.Info
@@ -145,7 +144,8 @@ func (s *Service) keep(ctx context.Context, in Submit) (*photo.Original, error) 
 		return nil, fmt.Errorf("rewind the photo: %w", err)
 	}
 	digest := sha256.New()
-	key := "attempts/" + mixin.NewID().String() + "/original"
+	// Beneath the user, so that their purge finds it even if no row ever names it.
+	key := picture.UserPrefix(user) + "/attempts/" + mixin.NewID().String() + "/original"
 	if err := s.storage.Put(ctx, key, io.TeeReader(in.Photo, digest), info.ContentType); err != nil {
 		return nil, err
 	}
@@ -153,13 +153,6 @@ func (s *Service) keep(ctx context.Context, in Submit) (*photo.Original, error) 
 		Key: key, ContentType: info.ContentType, Bytes: in.Size,
 		Width: info.Width, Height: info.Height, SHA256: hex.EncodeToString(digest.Sum(nil)),
 	}, nil
-}
-
-// discard removes a file that no row refers to. A failure leaves an orphan.
-func (s *Service) discard(ctx context.Context, key string) {
-	if err := s.storage.Delete(ctx, key); err != nil {
-		slog.WarnContext(ctx, "photo left behind", "key", key, "error", err)
-	}
 }
 
 // Attempt returns an attempt that the caller may see, or [fault.NotFound].

@@ -47,14 +47,24 @@ func (s *Service) Decide(ctx context.Context, id uuid.UUID) error {
 	err = s.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		return record(ctx, tx, attempt, verdict, image)
 	})
-	if errors.Is(err, errPurged) {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, errPurged):
 		return s.storage.DeleteBeneath(ctx, pictures(id))
+	}
+	s.pictures.Undo(ctx, image.Key, err)
+	if errors.Is(err, errDecided) {
+		return nil
 	}
 	return err
 }
 
-// errPurged says that an attempt was purged while it was being decided.
-var errPurged = errors.New("the attempt was purged")
+// What another process may do to an attempt while it is being decided.
+var (
+	errPurged  = errors.New("the attempt was purged")
+	errDecided = errors.New("the attempt was decided")
+)
 
 // pictures is where the pictures of an attempt are kept.
 func pictures(attempt uuid.UUID) string { return "attempts/" + attempt.String() }
@@ -76,7 +86,9 @@ func (s *Service) develop(ctx context.Context, attempt *ent.Attempt) (photo.Fact
 	if err != nil {
 		return photo.Facts{}, nil, err
 	}
-	image, err := s.pictures.Add(ctx, pictures(attempt.ID), bytes.NewReader(data), int64(len(data)))
+	// Each try has a file of its own: a key is never written twice, so a file that is old
+	// and that no row names will not be named any more.
+	image, err := s.pictures.Add(ctx, pictures(attempt.ID)+"/"+mixin.NewID().String(), bytes.NewReader(data), int64(len(data)))
 	return facts, image, err
 }
 
@@ -100,8 +112,8 @@ func evidence(attempt *ent.Attempt, facts photo.Facts) verify.Evidence {
 	}
 }
 
-// record writes the verdict, unless somebody else did in the meantime, and the
-// unlock, unless there is one.
+// record writes the verdict and the unlock, unless there is one. It returns
+// [errDecided] or [errPurged] when the attempt is not pending any more.
 func record(ctx context.Context, tx *store.Tx, attempt *ent.Attempt, verdict verify.Verdict, image *photo.Image) error {
 	decided, err := tx.Attempt.Update().
 		Where(entattempt.ID(attempt.ID), entattempt.StatusEQ(entattempt.StatusPending)).
@@ -111,7 +123,7 @@ func record(ctx context.Context, tx *store.Tx, attempt *ent.Attempt, verdict ver
 		return fmt.Errorf("record the verdict: %w", err)
 	}
 	if decided == 0 {
-		return stillThere(ctx, tx, attempt.ID)
+		return whyNotPending(ctx, tx, attempt.ID)
 	}
 	if err := announce(ctx, tx, attempt.ID); err != nil {
 		return err
@@ -140,8 +152,8 @@ func record(ctx context.Context, tx *store.Tx, attempt *ent.Attempt, verdict ver
 	})
 }
 
-// stillThere returns [errPurged] unless there is such an attempt.
-func stillThere(ctx context.Context, tx *store.Tx, id uuid.UUID) error {
+// whyNotPending returns [errDecided], or [errPurged] when there is no such attempt.
+func whyNotPending(ctx context.Context, tx *store.Tx, id uuid.UUID) error {
 	exists, err := tx.Attempt.Query().Where(entattempt.ID(id)).Exist(ctx)
 	switch {
 	case err != nil:
@@ -149,5 +161,5 @@ func stillThere(ctx context.Context, tx *store.Tx, id uuid.UUID) error {
 	case !exists:
 		return errPurged
 	}
-	return nil
+	return errDecided
 }
