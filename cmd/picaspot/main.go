@@ -30,6 +30,7 @@ type cli struct {
 	Keys        keysCmd        `cmd:"" help:"Look after the keys that sign access tokens."`
 	Policy      policyCmd      `cmd:"" help:"Look after the policy: who may do what."`
 	Audit       auditCmd       `cmd:"" help:"Look after the audit log."`
+	Storage     storageCmd     `cmd:"" help:"Look after the files of photos and pictures."`
 	SamplePhoto samplePhotoCmd `cmd:"" help:"Make a photo with a position and a time in it, to try things with."`
 	Healthcheck healthcheckCmd `cmd:"" help:"Ask a running server whether it is ready; for containers."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`

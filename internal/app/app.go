@@ -49,6 +49,7 @@ import (
 	"github.com/picaspot/picaspot/internal/session"
 	"github.com/picaspot/picaspot/internal/storage"
 	"github.com/picaspot/picaspot/internal/store"
+	"github.com/picaspot/picaspot/internal/sweep"
 	"github.com/picaspot/picaspot/internal/tile"
 	"github.com/picaspot/picaspot/internal/token"
 	"github.com/picaspot/picaspot/internal/trash"
@@ -74,6 +75,7 @@ type App struct {
 	Audit       *auditlog.Service
 	Idempotency *idempotency.Service
 	Webhooks    *webhook.Service
+	Sweep       *sweep.Service
 	// Handler answers requests, with everything that stands around them.
 	Handler http.Handler
 
@@ -103,6 +105,10 @@ var operations = sync.OnceValues(func() (*operation.Table, error) {
 	}
 	return operation.Load(spec)
 })
+
+// installationBytes is the length of the name by which an installation marks its files;
+// the secret tells installations apart.
+const installationBytes = 16
 
 // New builds the application on a migrated database. Close ends what it opened.
 func New(ctx context.Context, c config.Config, pages ...Page) (_ *App, err error) {
@@ -207,8 +213,13 @@ func New(ctx context.Context, c config.Config, pages ...Page) (_ *App, err error
 	if err != nil {
 		return nil, err
 	}
+	installation, err := hkdf.Key(sha256.New, c.Secret(), nil, "picaspot installation", installationBytes)
+	if err != nil {
+		return nil, fmt.Errorf("name of the installation: %w", err)
+	}
+	a.Sweep = sweep.NewService(a.Store, a.storage, hex.EncodeToString(installation))
 	a.jobs, err = jobs.NewRunner(jobs.Parts{
-		Store: a.Store, Storage: a.storage, Accounts: a.Accounts, Unlocks: a.Unlocks, Tiles: a.Tiles, Trash: a.Trash, Audit: a.Audit, Idempotency: a.Idempotency, Webhooks: a.Webhooks,
+		Store: a.Store, Storage: a.storage, Accounts: a.Accounts, Unlocks: a.Unlocks, Tiles: a.Tiles, Trash: a.Trash, Audit: a.Audit, Idempotency: a.Idempotency, Webhooks: a.Webhooks, Sweep: a.Sweep,
 	}, jobs.Config{Parallel: c.Workers})
 	if err != nil {
 		return nil, err
@@ -421,6 +432,11 @@ func (a *App) watch(ctx context.Context) (stop func()) {
 	watching.Go(func() { a.Keys.Watch(ctx) })
 	watching.Go(func() { a.Roles.Watch(ctx) })
 	watching.Go(func() { a.Policy.Watch(ctx) })
+	watching.Go(func() {
+		if err := a.Sweep.Register(ctx); err != nil && ctx.Err() == nil {
+			slog.WarnContext(ctx, "storage not marked yet as one of this installation", "error", err)
+		}
+	})
 	if a.redis != nil {
 		watching.Go(func() { a.redis.Monitor(ctx) })
 	}

@@ -44,6 +44,7 @@ var large = []string{"landmarks", "areas", "unlocks", "attempts", "users", "audi
 var readsAll = map[string]string{
 	"auditlog_unlinked": "the verification reads the whole log",
 	"search_forget":     "a job looks for words that no name has any more",
+	"sweep_named":       "a job compares all rows that name a file with the files",
 }
 
 // unplanned are the statements that the scenario can't send, and why.

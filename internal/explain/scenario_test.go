@@ -23,6 +23,7 @@ import (
 	"github.com/picaspot/picaspot/internal/metrics"
 	"github.com/picaspot/picaspot/internal/reqctx"
 	vocabulary "github.com/picaspot/picaspot/internal/search"
+	"github.com/picaspot/picaspot/internal/sweep"
 	"github.com/picaspot/picaspot/internal/tile"
 	"github.com/picaspot/picaspot/internal/webhook"
 )
@@ -274,4 +275,7 @@ func upkeep(t *testing.T, w *world) {
 	require.NoError(t, err)
 	_, err = w.Keys.Replace(ctx)
 	require.NoError(t, err)
+	report, err := w.Sweep.Check(ctx, sweep.Options{Age: sweep.DefaultAge})
+	require.NoError(t, err)
+	require.NotZero(t, report.MissingCount, "the files of rows that are filled in are missing")
 }

@@ -23,18 +23,19 @@ import (
 	"github.com/picaspot/picaspot/internal/apptest"
 	"github.com/picaspot/picaspot/internal/geo"
 	"github.com/picaspot/picaspot/internal/photo/sample"
+	"github.com/picaspot/picaspot/internal/storage"
 )
 
 var home = geo.Point{Latitude: 53.8671, Longitude: 8.7206}
 
-// files counts what lies in a server's storage.
+// files counts what lies in a server's storage and belongs to a row.
 func files(t *testing.T, s *apptest.Server) int {
 	t.Helper()
 	u, err := url.Parse(s.Config.StorageURL)
 	require.NoError(t, err)
 	n := 0
 	require.NoError(t, fs.WalkDir(os.DirFS(u.Path), ".", func(path string, d fs.DirEntry, err error) error {
-		if err == nil && !d.IsDir() && !strings.HasSuffix(path, ".attrs") {
+		if err == nil && !d.IsDir() && path != storage.ProbeKey && !strings.HasPrefix(path, "installations/") {
 			n++
 		}
 		return err

@@ -25,6 +25,7 @@ import (
 	"github.com/picaspot/picaspot/internal/search"
 	"github.com/picaspot/picaspot/internal/storage"
 	"github.com/picaspot/picaspot/internal/store"
+	"github.com/picaspot/picaspot/internal/sweep"
 	"github.com/picaspot/picaspot/internal/tile"
 	"github.com/picaspot/picaspot/internal/trash"
 	"github.com/picaspot/picaspot/internal/unlock"
@@ -63,6 +64,7 @@ type Parts struct {
 	Audit       *auditlog.Service
 	Idempotency *idempotency.Service
 	Webhooks    *webhook.Service
+	Sweep       *sweep.Service
 }
 
 // NewRunner makes a runner of all kinds of jobs.
@@ -80,6 +82,7 @@ func NewRunner(p Parts, c Config) (*Runner, error) {
 	river.AddWorker(workers, &forgetWorker{pool: p.Store.Pool})
 	river.AddWorker(workers, &deliverWorker{webhooks: p.Webhooks})
 	river.AddWorker(workers, &deliveriesWorker{webhooks: p.Webhooks})
+	river.AddWorker(workers, &sweepWorker{sweep: p.Sweep})
 	client, err := river.NewClient(riverpgxv5.New(p.Store.Pool), &river.Config{
 		Queues:       queues(c),
 		Workers:      workers,

@@ -9,6 +9,7 @@ import (
 	"github.com/picaspot/picaspot/internal/auditlog"
 	"github.com/picaspot/picaspot/internal/idempotency"
 	"github.com/picaspot/picaspot/internal/search"
+	"github.com/picaspot/picaspot/internal/sweep"
 	"github.com/picaspot/picaspot/internal/tile"
 	"github.com/picaspot/picaspot/internal/trash"
 	"github.com/picaspot/picaspot/internal/webhook"
@@ -29,6 +30,7 @@ var allPeriodic = []periodic{
 	{tile.CountArgs{}, time.Minute},
 	{search.ForgetArgs{}, 24 * time.Hour},
 	{auditlog.MaintainArgs{}, 24 * time.Hour},
+	{sweep.Args{}, 24 * time.Hour},
 }
 
 // periodicJobs inserts each job when a worker starts and at intervals from then on.

@@ -16,9 +16,6 @@ import (
 	"github.com/picaspot/picaspot/internal/fault"
 )
 
-// childVariable makes a test run its part of a process with limits.
-const childVariable = "PICASPOT_TEST_CHILD"
-
 // TestAFullDisk lets a disk fill up in the middle of a file: a process of its own may
 // write no file beyond a size, to which a write says what it says on a full disk.
 func TestAFullDisk(t *testing.T) {

@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-
-	"gocloud.dev/blob"
 )
 
 // RemovalArgs are a job that removes files. Enqueued in the transaction that
@@ -14,6 +11,8 @@ import (
 // between.
 type RemovalArgs struct {
 	Keys []string `json:"keys"`
+	// Beneath are prefixes beneath which all files are removed: see [Store.DeleteBeneath].
+	Beneath []string `json:"beneath,omitempty"`
 }
 
 // Kind names the job.
@@ -31,6 +30,11 @@ func (s *Store) Remove(ctx context.Context, args RemovalArgs) error {
 			faults = append(faults, err)
 		}
 	}
+	for _, prefix := range args.Beneath {
+		if err := s.DeleteBeneath(ctx, prefix); err != nil {
+			faults = append(faults, err)
+		}
+	}
 	return errors.Join(faults...)
 }
 
@@ -40,20 +44,13 @@ func (s *Store) DeleteBeneath(ctx context.Context, prefix string) error {
 	if err := checkKey(prefix); err != nil {
 		return err
 	}
-	files := s.bucket.List(&blob.ListOptions{Prefix: prefix + "/"})
-	for {
-		file, err := files.Next(ctx)
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err == nil {
-			err = ctx.Err()
-		}
+	for file, err := range s.ListBeneath(ctx, prefix) {
 		if err != nil {
-			return failed(ctx, "list", prefix, err)
+			return err
 		}
 		if err := s.Delete(ctx, file.Key); err != nil {
 			return fmt.Errorf("beneath %q: %w", prefix, err)
 		}
 	}
+	return nil
 }

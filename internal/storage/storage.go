@@ -1,7 +1,7 @@
 // Package storage keeps photos and pictures: in a folder on a laptop, in an
 // S3-compatible store in production, so that any replica serves any file. What a
 // file is called and what it is lies in the database; a store knows keys and
-// bytes.
+// bytes. A file that no row names is removed after a day (package sweep).
 package storage
 
 import (
@@ -50,7 +50,9 @@ type Store struct {
 	bucket *blob.Bucket
 	// folder is empty for a store that is none.
 	folder string
-	probe  probe
+	// name is that of the bucket, if it is one, and prefix what all keys there begin with.
+	name, prefix string
+	probe        probe
 }
 
 // Open opens the store at an address:
@@ -73,6 +75,7 @@ func Open(ctx context.Context, address string) (*Store, error) {
 		s.folder = filepath.FromSlash(u.Path)
 		s.bucket, err = openFolder(u)
 	case "s3", "mem":
+		s.name, s.prefix = u.Host, u.Query().Get("prefix")
 		s.bucket, err = blob.OpenBucket(ctx, address)
 	default:
 		err = fmt.Errorf("the scheme %q is none of file, s3 and mem", u.Scheme)

@@ -20,6 +20,7 @@ import (
 	"github.com/picaspot/picaspot/internal/area"
 	"github.com/picaspot/picaspot/internal/authz"
 	"github.com/picaspot/picaspot/internal/fault"
+	"github.com/picaspot/picaspot/internal/picture"
 	"github.com/picaspot/picaspot/internal/storage"
 	"github.com/picaspot/picaspot/internal/store"
 )
@@ -181,28 +182,30 @@ func remove(ctx context.Context, tx *store.Tx, deletion uuid.UUID) error {
 		which string
 		args  []any
 		// files select the keys of the files of the rows $1.
-		files  []string
-		delete func(ids []uuid.UUID) (int, error)
+		files []string
+		// beneath is the prefix of all files of a row, if what no row names has to go too.
+		beneath func(id uuid.UUID) string
+		delete  func(ids []uuid.UUID) (int, error)
 	}{
 		{
 			"landmarks", ofDeletion + " OR area_id = ANY($2)", []any{deletion, pgtype.FlatArray[uuid.UUID](branch)},
-			[]string{"-- name: trash_landmark_files\nSELECT image->>'key' FROM landmarks WHERE id = ANY($1)", fmt.Sprintf(attemptFiles, "landmark_id")},
+			[]string{"-- name: trash_landmark_files\nSELECT image->>'key' FROM landmarks WHERE id = ANY($1)", fmt.Sprintf(attemptFiles, "landmark_id")}, nil,
 			func(ids []uuid.UUID) (int, error) {
 				return tx.Landmark.Delete().Where(entlandmark.IDIn(ids...)).Exec(ctx)
 			},
 		},
 		{
 			"areas", "id = ANY($1)", []any{pgtype.FlatArray[uuid.UUID](branch)},
-			[]string{"-- name: trash_area_files\nSELECT image->>'key' FROM areas WHERE id = ANY($1)"},
+			[]string{"-- name: trash_area_files\nSELECT image->>'key' FROM areas WHERE id = ANY($1)"}, nil,
 			func(ids []uuid.UUID) (int, error) { return tx.Area.Delete().Where(entarea.IDIn(ids...)).Exec(ctx) },
 		},
 		{
 			"users", ofDeletion, []any{deletion},
-			[]string{"-- name: trash_user_files\nSELECT avatar->>'key' FROM users WHERE id = ANY($1)", fmt.Sprintf(attemptFiles, "user_id")},
+			[]string{"-- name: trash_user_files\nSELECT avatar->>'key' FROM users WHERE id = ANY($1)", fmt.Sprintf(attemptFiles, "user_id")}, picture.UserPrefix,
 			func(ids []uuid.UUID) (int, error) { return tx.User.Delete().Where(entuser.IDIn(ids...)).Exec(ctx) },
 		},
 		{
-			"unlocks", ofDeletion, []any{deletion}, nil,
+			"unlocks", ofDeletion, []any{deletion}, nil, nil,
 			func(ids []uuid.UUID) (int, error) { return tx.Unlock.Delete().Where(entunlock.IDIn(ids...)).Exec(ctx) },
 		},
 	} {
@@ -215,6 +218,9 @@ func remove(ctx context.Context, tx *store.Tx, deletion uuid.UUID) error {
 		}
 		for batch := range slices.Chunk(rows, batchSize) {
 			if err := removeFiles(ctx, tx, step.files, batch); err != nil {
+				return err
+			}
+			if err := removeBeneath(ctx, tx, step.beneath, batch); err != nil {
 				return err
 			}
 			if _, err := step.delete(batch); err != nil {
@@ -265,6 +271,20 @@ func removeFiles(ctx context.Context, tx *store.Tx, statements []string, of []uu
 	}
 	for batch := range slices.Chunk(keys, removalBatch) {
 		if err := tx.Enqueue(ctx, storage.RemovalArgs{Keys: batch}, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// removeBeneath enqueues the removal of all files of rows, one job each: listing them
+// may take long. A nil prefix removes none.
+func removeBeneath(ctx context.Context, tx *store.Tx, prefix func(uuid.UUID) string, of []uuid.UUID) error {
+	if prefix == nil {
+		return nil
+	}
+	for _, id := range of {
+		if err := tx.Enqueue(ctx, storage.RemovalArgs{Beneath: []string{prefix(id)}}, nil); err != nil {
 			return err
 		}
 	}
