@@ -229,7 +229,7 @@ func New(ctx context.Context, c config.Config, pages ...Page) (_ *App, err error
 	}}
 	a.readiness.Optional = map[string]httpapi.Probe{"policy": a.Policy.Check}
 	if a.redis != nil {
-		a.readiness.Optional["redis"] = func(ctx context.Context) error { return a.redis.Ping(ctx).Err() }
+		a.readiness.Optional["redis"] = a.redis.Check
 	}
 	a.operations = operation.Config{
 		Verify: tokens.Verify, Gate: gate.New(limits, limiter, sessions, a.redis),

@@ -54,9 +54,8 @@ const (
 	// grace is how long after Redis is back some process may not know that yet, and
 	// acknowledge changes that it has not announced.
 	grace = 5 * time.Second
-	// announceTries is how often an announcement is tried before a change is
-	// acknowledged all the same; insistInterval is how often it is tried after that.
-	announceTries  = 3
+	// insistInterval is how often an announcement is tried after a change was
+	// acknowledged without one.
 	insistInterval = time.Second
 	// loadTimeout bounds a query that several requests wait for.
 	loadTimeout = 20 * time.Second
@@ -203,14 +202,9 @@ func (c *Cache) Committing(ctx context.Context, words []string) (ended func(cont
 		slog.WarnContext(ctx, "change not announced yet", "error", err)
 	}
 	return func(ctx context.Context) {
-		for range announceTries {
-			if err := c.change(ctx, words, id, 0); err == nil {
-				return
-			} else if errors.Is(err, redisconn.ErrAway) {
-				break
-			}
+		if err := c.redis.Announce(ctx, func(ctx context.Context) error { return c.change(ctx, words, id, 0) }); err != nil {
+			go c.insist(context.WithoutCancel(ctx), words, id)
 		}
-		go c.insist(context.WithoutCancel(ctx), words, id)
 	}
 }
 

@@ -185,10 +185,12 @@ func (c *Cache) generations(ctx context.Context, words []string) []string {
 	if q == nil {
 		return c.settled(ctx, words, nil, redisconn.Mark{})
 	}
-	if q.current {
-		if settled := q.remembered(ctx, words); settled != nil {
-			return settled
-		}
+	if !q.current {
+		// Redis may lack changes, so that what it has said besides does not count either.
+		return c.settled(ctx, words, nil, redisconn.Mark{})
+	}
+	if settled := q.remembered(ctx, words); settled != nil {
+		return settled
 	}
 	return c.settled(ctx, words, q.pick(words), q.mark)
 }
@@ -207,8 +209,8 @@ func (c *Cache) settled(ctx context.Context, words, answers []string, mark redis
 		for i, reply := range q.replies {
 			commands[i] = reply
 		}
-		_ = c.redis.Together(commands) // The replies have errors of their own.
-		if answers = q.answers(); answers == nil {
+		unread := c.redis.Together(commands)
+		if answers = q.answers(); answers == nil || unread != nil {
 			c.metrics.errors.Inc()
 			return settled
 		}
@@ -248,7 +250,7 @@ func (c *Cache) settle(ctx context.Context, words, answers []string, distrusted 
 				replies, commands = append(replies, reply), append(commands, reply)
 			}
 		}
-		_ = c.redis.Together(commands) // The replies have errors of their own.
+		err = c.redis.Together(commands)
 		for _, reply := range replies {
 			if err == nil {
 				err = reply.Err()

@@ -18,6 +18,9 @@ const (
 	// tripAfter is how many failures in a row mean that Redis is away: one may be
 	// a connection that was cut.
 	tripAfter = 2
+	// noticed is how long Redis has to be away until each process with a monitor has
+	// noticed it.
+	noticed = monitorInterval + dialTimeout + ioTimeout
 	// openFor is a little less than a monitor's interval, so that its next ping
 	// is not refused.
 	openFor = 900 * time.Millisecond
@@ -32,6 +35,10 @@ var failures = []string{
 	"NOAUTH", "WRONGPASS", "ERR max number of clients",
 }
 
+// refusals are those of a server that answers reads and refuses writes. It counts as away
+// at once: changes that are made meanwhile can't be announced to other processes.
+var refusals = []string{"READONLY", "NOREPLICAS", "OOM", "MISCONF"}
+
 // probeKey marks the context of a monitor's ping.
 type probeKey struct{}
 
@@ -42,8 +49,8 @@ type breaker struct {
 	monitors  atomic.Int32
 	away      atomic.Bool
 	recovered atomic.Pointer[time.Time]
-	cause     atomic.Pointer[error] // the last failure
-	since     time.Time             // when it opened; circuit's lock guards it
+	cause     atomic.Pointer[error]     // the last failure
+	since     atomic.Pointer[time.Time] // when it opened
 }
 
 var _ redis.Hook = (*breaker)(nil)
@@ -53,7 +60,7 @@ func newBreaker() *breaker {
 	b.circuit = gobreaker.NewCircuitBreaker[struct{}](gobreaker.Settings{
 		Name:          "redis",
 		Timeout:       openFor,
-		ReadyToTrip:   func(counts gobreaker.Counts) bool { return counts.ConsecutiveFailures >= tripAfter },
+		ReadyToTrip:   func(counts gobreaker.Counts) bool { return counts.ConsecutiveFailures >= tripAfter || b.refused() },
 		OnStateChange: b.changed,
 		IsExcluded:    func(err error) bool { return errors.Is(err, errNoVerdict) },
 	})
@@ -66,14 +73,34 @@ func (b *breaker) changed(_ string, from, to gobreaker.State) {
 	now := time.Now()
 	switch {
 	case from == gobreaker.StateClosed && to == gobreaker.StateOpen:
-		b.since = now
+		b.since.Store(&now)
 		b.away.Store(true)
 		slog.Warn("redis away", "error", *b.cause.Load())
 	case to == gobreaker.StateClosed:
 		b.recovered.Store(&now)
 		b.away.Store(false)
-		slog.Info("redis back", "after", now.Sub(b.since))
+		slog.Info("redis back", "after", now.Sub(*b.since.Load()))
 	}
+}
+
+// refused reports whether the last failure was a refused write.
+func (b *breaker) refused() bool {
+	var reply redis.Error
+	cause := b.cause.Load()
+	return cause != nil && errors.As(*cause, &reply) && begins(reply, refusals)
+}
+
+func begins(reply redis.Error, prefixes []string) bool {
+	text := reply.Error()
+	return slices.ContainsFunc(prefixes, func(prefix string) bool { return strings.HasPrefix(text, prefix) })
+}
+
+// awayFor returns for how long Redis has been away; zero if it is not.
+func (b *breaker) awayFor() time.Duration {
+	if since := b.since.Load(); since != nil && b.away.Load() {
+		return time.Since(*since)
+	}
+	return 0
 }
 
 // do runs a command or a pipeline unless Redis is away. The error is
@@ -131,8 +158,7 @@ func classify(err error) (answered, failed bool) {
 	if !errors.As(err, &reply) {
 		return false, false
 	}
-	text := reply.Error()
-	return true, slices.ContainsFunc(failures, func(prefix string) bool { return strings.HasPrefix(text, prefix) })
+	return true, begins(reply, failures)
 }
 
 // ended reports whether it was the caller who stopped waiting. The connection's

@@ -90,7 +90,7 @@ type journal struct {
 // look is a question for what is new in the journal, as part of a batch.
 type look struct {
 	batch   int64
-	number  *redis.StringCmd
+	number  *redis.IntCmd
 	entries *redis.XMessageSliceCmd
 }
 
@@ -115,13 +115,14 @@ func (c *Conn) Unchanged(m Mark, word string) bool {
 
 func (j *journal) door(word string) uint64 { return maphash.String(j.seed, word) % journalDoors }
 
-// ask queues the question.
+// ask queues the question. The number is read by adding nothing to it: a server that
+// refuses writes has no notes of the changes since it does, and refuses this as well.
 func (j *journal) ask(ctx context.Context, pipe redis.Pipeliner) look {
 	from := "0"
 	if current := j.current.Load(); current != nil {
 		from = strconv.FormatInt(current.number.Load(), 10)
 	}
-	return look{number: pipe.Get(ctx, journalNumber), entries: pipe.XRangeN(ctx, journalStream, "("+from, "+", journalCount)}
+	return look{number: pipe.IncrBy(ctx, journalNumber, 0), entries: pipe.XRangeN(ctx, journalStream, "("+from, "+", journalCount)}
 }
 
 // begin has to be called before the batch is sent.
@@ -129,8 +130,8 @@ func (j *journal) begin(l *look) { l.batch = j.batches.Add(1) }
 
 // read takes in what the answer says.
 func (j *journal) read(l look) error {
-	number, err := l.number.Int64()
-	if err != nil && err != redis.Nil { //nolint:errorlint // The library returns it as it is.
+	number, err := l.number.Result()
+	if err != nil {
 		return err
 	}
 	entries, err := l.entries.Result()

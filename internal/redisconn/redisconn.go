@@ -42,8 +42,12 @@ const (
 	defaultPort     = "6379"
 )
 
-// monitorInterval is how often [Conn.Monitor] looks.
-const monitorInterval = time.Second
+const (
+	// monitorInterval is how often [Conn.Monitor] looks.
+	monitorInterval = time.Second
+	// announceInterval is how long [Conn.Announce] waits between two tries.
+	announceInterval = 20 * time.Millisecond
+)
 
 var errURL = errors.New("PICASPOT_REDIS_URL is malformed")
 
@@ -195,8 +199,32 @@ func (c *Conn) Recovered() time.Time {
 // time that a command on the first connection since then runs.
 func (c *Conn) StartedAt() time.Time { return c.starts.last() }
 
-// Monitor pings every second until ctx ends, so that an outage and a recovery
-// are noticed without traffic. As long as it runs, nothing but its pings tries
+// Check returns an error unless Redis takes writes.
+func (c *Conn) Check(ctx context.Context) error { return c.IncrBy(ctx, journalNumber, 0).Err() }
+
+// Announce calls announce, which tells other processes of a change, until it succeeds.
+// It gives up with the last error once Redis has been away for so long that each process
+// has noticed that by its monitor, and relies on nothing that Redis told it before. So a
+// change that is acknowledged after that is seen everywhere, however short the outage
+// was. An error that Redis answers and that is none of an outage is returned at once.
+func (c *Conn) Announce(ctx context.Context, announce func(context.Context) error) error {
+	for begun := time.Now(); ; {
+		err := announce(ctx)
+		answered, failed := classify(err)
+		if err == nil || answered && !failed || errors.Is(err, redis.ErrClosed) ||
+			c.breaker.awayFor() >= noticed || time.Since(begun) >= 2*noticed {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(announceInterval):
+		}
+	}
+}
+
+// Monitor checks every second until ctx ends, so that an outage and a recovery
+// are noticed without traffic. As long as it runs, nothing but its checks tries
 // whether Redis is back: an outage costs no request more than the first few.
 // Each change of state is logged once, with or without it.
 func (c *Conn) Monitor(ctx context.Context) {
@@ -206,7 +234,7 @@ func (c *Conn) Monitor(ctx context.Context) {
 	defer ticker.Stop()
 	probe := context.WithValue(ctx, probeKey{}, true)
 	for {
-		_ = c.Ping(probe) // The breaker sees and logs how it went.
+		_ = c.Check(probe) // The breaker sees and logs how it went.
 		select {
 		case <-ctx.Done():
 			return

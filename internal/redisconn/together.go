@@ -30,7 +30,8 @@ type questions struct {
 
 // Together runs commands, of which there may be none, in one pipeline with those of
 // other goroutines, and returns when they have their replies or errors. What was in
-// the journal when it was called has then been read, unless there is an error. Who
+// the journal when it was called has then been read. If there is an error it was not,
+// and no reply counts: Redis may lack changes that were made since it refuses writes. Who
 // waits does not depend on the context of who runs the batch; none of the commands
 // may block.
 func (c *Conn) Together(commands []redis.Cmder) error {

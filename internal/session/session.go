@@ -52,9 +52,8 @@ const (
 	skew = 5 * time.Second
 	// loadTimeout bounds a look-up in the database.
 	loadTimeout = 4 * time.Second
-	// markTries is how often a mark is tried before a change is acknowledged all
-	// the same; insistInterval is how often it is tried after that.
-	markTries      = 3
+	// insistInterval is how often a mark is tried after a change was acknowledged
+	// without one.
 	insistInterval = time.Second
 )
 
@@ -158,10 +157,13 @@ func (r *Registry) recall(session id) (entry, bool) {
 }
 
 // State returns the state, or [ErrEnded]; read is the error with which the journal was
-// read.
+// read. With one, what Redis keeps may be from before a change that it has refused.
 func (p *Pending) State(ctx context.Context, read error) (State, error) {
+	if read != nil {
+		return p.registry.State(ctx, p.user, p.session)
+	}
 	if p.reply == nil {
-		if e, ok := p.registry.recall(p.id); ok && read == nil {
+		if e, ok := p.registry.recall(p.id); ok {
 			return e.state()
 		}
 		return p.registry.State(ctx, p.user, p.session)
@@ -337,15 +339,9 @@ func (r *Registry) Changed(ctx context.Context, tx AfterCommitter, user uuid.UUI
 		slog.WarnContext(ctx, "session change not announced yet", "user_id", user, "error", err)
 	}
 	tx.AfterCommit(func(ctx context.Context) {
-		// One that waited in vain for a connection says nothing about the other replicas.
-		for range markTries {
-			if err := r.mark(ctx, user); err == nil {
-				return
-			} else if errors.Is(err, redisconn.ErrAway) {
-				break
-			}
+		if err := r.redis.Announce(ctx, func(ctx context.Context) error { return r.mark(ctx, user) }); err != nil {
+			go r.insist(ctx, user)
 		}
-		go r.insist(ctx, user)
 	})
 }
 
