@@ -187,7 +187,11 @@ const shownRows = 5
 
 // printRows shows rows as they would be taken.
 func printRows(w io.Writer, format source.Format, top string, rows []importer.Row) {
-	fprintf(w, "This is a dry run: nothing was written. The file is %s; its first rows would become\n", format)
+	fprintf(w, "This is a dry run: nothing was written. The file was read as %s.\n", format)
+	if len(rows) == 0 {
+		return
+	}
+	fprintf(w, "Its first rows would become:\n")
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fprintf(table, "line\texternal id\tname\tlatitude\tlongitude\tarea\tdescription\thint\n")
 	for _, row := range rows {

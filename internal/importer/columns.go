@@ -37,6 +37,8 @@ func (s *Source) checkColumns() error {
 		found[column] = true
 	}
 	isTable, hasPlace := columns != nil, false
+	// A record with a fault may be something else than the others.
+	hasSound := isTable
 	size := 0
 	for !isTable && len(s.ahead) < aheadRecords && size < aheadBytes && s.aheadErr == nil {
 		record, err := s.File.Next()
@@ -46,6 +48,7 @@ func (s *Source) checkColumns() error {
 		}
 		s.ahead = append(s.ahead, record)
 		hasPlace = hasPlace || record.Geometry != nil
+		hasSound = hasSound || len(record.Faults) == 0
 		for column, value := range record.Fields {
 			found[column] = true
 			size += len(column) + len(value)
@@ -61,8 +64,7 @@ func (s *Source) checkColumns() error {
 	if len(s.unseen) > 0 && isWhole {
 		return s.missing(columns)
 	}
-	if len(found) == 0 {
-		// Each record has a fault of its own, or there is none.
+	if !hasSound {
 		return nil
 	}
 	var faults []string

@@ -40,6 +40,7 @@ func TestColumns(t *testing.T) {
 		},
 		"a position within an object":   {name: "x.json", content: `[{"name":"A","location":{"lat":1,"lng":2}}]`},
 		"a collection without features": {name: "x.json", content: `{"type":"FeatureCollection","features":[]}`},
+		"a geometry without properties": {name: "x.json", content: `{"type":"Point","coordinates":[1,2]}`},
 		"a header alone":                {name: "x.csv", content: "name,lat,lon\n"},
 		"a text that is no table":       {name: "x", content: "Dear all,\nplease find attached.\n", want: []string{"no column is known as the name"}},
 	} {
@@ -103,4 +104,16 @@ func TestPositions(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "7", rows[0].ExternalID)
 	require.InDelta(t, 53, rows[0].Location.Latitude, 0)
+}
+
+// TestIDOfOpenStreetMap has a node and a way of one number.
+func TestIDOfOpenStreetMap(t *testing.T) {
+	t.Parallel()
+	one := `{"type":"Feature","id":"%s1","geometry":{"type":"Point","coordinates":[1,2]},"properties":{"@type":"x","@id":1,"name":"A","wikidata":"Q1"}}`
+	rows, _, err := read(t, file(t, "x.json", "["+fmt.Sprintf(one, "n")+","+fmt.Sprintf(one, "w")+"]"), importer.SourceOptions{})
+	require.NoError(t, err)
+	require.Equal(t, []string{"n1", "w1"}, []string{rows[0].ExternalID, rows[1].ExternalID})
+	rows, _, err = read(t, file(t, "x.json", `{"osm3s":{},"elements":[{"type":"node","id":1,"lat":1,"lon":2,"tags":{"name":"A","wikidata":"Q1"}}]}`), importer.SourceOptions{})
+	require.NoError(t, err)
+	require.Equal(t, "node/1", rows[0].ExternalID)
 }

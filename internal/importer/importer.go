@@ -99,7 +99,7 @@ func Import(ctx context.Context, s *store.Store, src *Source, opts Options) (Rep
 		if rejected == nil {
 			row.ExternalID = row.externalID(opts.Namespace)
 			if !run.isNew(row.ExternalID) {
-				rejected = &Rejected{Line: row.Line, Name: row.Name, Reasons: []string{"an earlier row has the same id"}}
+				rejected = &Rejected{Line: row.Line, Name: row.Name, Reasons: []string{fmt.Sprintf("an earlier row has the same id, %q", row.ExternalID)}}
 			}
 		}
 		if rejected != nil {

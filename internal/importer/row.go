@@ -115,7 +115,9 @@ func (o SourceOptions) row(record source.Record) (Row, []string) {
 		Line: record.Line, ExternalID: f.get(m.ID, usualID), Name: f.get(m.Name, usualName),
 		Description: f.get(m.Description, usualDescription), Hint: f.get(m.Hint, usualHint), Area: f.get(m.Area, usualArea),
 	}
-	if r.ExternalID == "" {
+	// Of OpenStreetMap a node and a way have the same number: the format's own id
+	// tells them apart.
+	if r.ExternalID == "" || record.ID != "" && m.ID == "" && r.ExternalID == f["@id"] {
 		r.ExternalID = record.ID
 	}
 	check := func(what, value string, limit int) {
@@ -140,9 +142,11 @@ func (o SourceOptions) row(record source.Record) (Row, []string) {
 	check("the hint", r.Hint, maxHint)
 	check("the area", r.Area, maxName)
 	check("the id", r.ExternalID, maxExternalID)
-	at, faults := o.place(record)
-	r.Location = at
-	return r, append(reasons, faults...)
+	if record.Geometry == nil || len(record.Faults) == 0 {
+		at, faults := o.place(record)
+		r.Location, reasons = at, append(reasons, faults...)
+	}
+	return r, reasons
 }
 
 func (m Mapping) place(record source.Record) (geo.Point, []string) {

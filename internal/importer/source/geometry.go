@@ -37,11 +37,11 @@ func (g *Geometry) Position() (latitude, longitude float64) { return g.first[1],
 
 // Middle is the middle of the box around all positions. A geometry that is cut at
 // the antimeridian (RFC 7946, 3.1.9) has its box across it: of the two boxes around
-// the globe the narrower one counts.
+// the globe the narrower one counts, unless both reach around most of it.
 func (g *Geometry) Middle() (latitude, longitude float64) {
 	box := g.plain
-	// A box that reaches around the globe has all its corners at 180°.
-	if width := g.shifted.east - g.shifted.west; width < box.east-box.west && width > 0 {
+	// A box around the globe has all its corners at 180°, and no width there.
+	if width := g.shifted.east - g.shifted.west; width < box.east-box.west && 0 < width && width <= 180 {
 		box = g.shifted
 	}
 	longitude = (box.west + box.east) / 2

@@ -29,7 +29,15 @@ func (g gpx) next() (Record, error) {
 			return g.waypoint(r, start)
 		case "trk", "rte":
 			r.Faults = []string{"it is a track or a route; only waypoints become landmarks"}
-			return r, g.within(nil, nil)
+			t := texts{fields: map[string]string{}}
+			err := g.within(nil, func(path []string, text string) {
+				if len(path) == 1 && path[0] == "name" {
+					t.add("name", text)
+				}
+			})
+			t.end()
+			r.Fields, r.Geometry = t.fields, &Geometry{}
+			return r, err
 		case "gpx":
 		default: // The document's metadata.
 			if err := g.within(nil, nil); err != nil {

@@ -13,7 +13,7 @@ import (
 // malformed costs no other: reading goes on in the line after its first one.
 type table struct {
 	lines *lines
-	comma rune
+	comma byte
 	// hasQuoting tells that a quote at a field's beginning encloses it.
 	hasQuoting bool
 	// columns are lower case, in the header's order.
@@ -29,7 +29,7 @@ func newCSV(in input) (reader, error) {
 	first := firstLine(in.head)
 	// Excel writes and reads the separator in a line of its own.
 	if after, ok := bytes.CutPrefix(bytes.ToLower(first), []byte("sep=")); ok && len(after) == 1 {
-		t := &table{lines: newLines(in), comma: rune(after[0]), hasQuoting: true}
+		t := &table{lines: newLines(in), comma: after[0], hasQuoting: true}
 		if _, err := t.lines.next(); err != nil {
 			return nil, fmt.Errorf("read the first line: %w", err)
 		}
@@ -41,7 +41,7 @@ func newCSV(in input) (reader, error) {
 	return newTable(in, comma, comma != '\t' || in.opts.Format == CSV)
 }
 
-func newTable(in input, comma rune, hasQuoting bool) (*table, error) {
+func newTable(in input, comma byte, hasQuoting bool) (*table, error) {
 	t := &table{lines: newLines(in), comma: comma, hasQuoting: hasQuoting}
 	return t, t.readHeader(in.opts.Columns)
 }
@@ -63,7 +63,7 @@ func (t *table) readHeader(given []string) error {
 
 // separator is the one that divides a line into so many columns, or else the
 // most frequent outside of quotes.
-func separator(line []byte, columns int) rune {
+func separator(line []byte, columns int) byte {
 	counts := map[byte]int{}
 	isQuoted := false
 	for _, c := range line {
@@ -73,13 +73,13 @@ func separator(line []byte, columns int) rune {
 			counts[c]++
 		}
 	}
-	best := ','
-	for _, candidate := range "\t;|," {
-		n := counts[byte(candidate)]
+	best := byte(',')
+	for _, candidate := range []byte("\t;|,") {
+		n := counts[candidate]
 		if columns > 1 && n == columns-1 {
 			return candidate
 		}
-		if n > counts[byte(best)] {
+		if n > counts[best] {
 			best = candidate
 		}
 	}
@@ -163,7 +163,7 @@ func (t *table) readQuoted(first line) ([]string, error) {
 	}
 	t.lines.unread(more)
 	if errors.Is(err, csv.ErrQuote) {
-		down, column, isOpen := faultyQuote(row, byte(t.comma))
+		down, column, isOpen := faultyQuote(row, t.comma)
 		fault := "is not closed"
 		if !isOpen {
 			fault = "is closed before its field ends"
@@ -178,7 +178,7 @@ func (t *table) parse(row []byte) ([]string, error) {
 	t.row.Reset(row)
 	if t.parser == nil {
 		t.parser = csv.NewReader(&t.row)
-		t.parser.Comma = t.comma
+		t.parser.Comma = rune(t.comma)
 		t.parser.FieldsPerRecord = -1
 		t.parser.ReuseRecord = true
 	}

@@ -27,6 +27,7 @@ func TestGPX(t *testing.T) {
 		"Mühle & Hof", `fault: the position lat="x" lon="8.7" is not in degrees`, `fault: the position lat="1" lon="" is not in degrees`,
 		"fault: it is a track or a route; only waypoints become landmarks", "fault: it is a track or a route; only waypoints become landmarks", "",
 	}, names(records))
+	require.Equal(t, "T", records[4].Fields["name"])
 	require.Equal(t, map[string]string{"ele": "3", "name": "Mühle & Hof", "desc": "Old <b>mill</b>", "link": "https://example.org", "extensions.proximity": "5"}, records[0].Fields)
 	require.Equal(t, []int{4, 6, 7, 8, 9, 10}, []int{records[0].Line, records[1].Line, records[2].Line, records[3].Line, records[4].Line, records[5].Line})
 	latitude, longitude := records[0].Geometry.Position()
