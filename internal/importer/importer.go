@@ -23,6 +23,7 @@ import (
 	"github.com/picaspot/picaspot/internal/area"
 	"github.com/picaspot/picaspot/internal/audit"
 	"github.com/picaspot/picaspot/internal/authz"
+	"github.com/picaspot/picaspot/internal/importer/source"
 	"github.com/picaspot/picaspot/internal/landmark"
 	"github.com/picaspot/picaspot/internal/store"
 	"github.com/picaspot/picaspot/internal/webhook"
@@ -89,6 +90,9 @@ func Import(ctx context.Context, s *store.Store, src *Source, opts Options) (Rep
 		row, rejected, err := src.Next()
 		if errors.Is(err, io.EOF) {
 			err := run.write(ctx, batch)
+			return run.report, err
+		}
+		if errors.Is(err, source.ErrReferenceSystem) {
 			return run.report, err
 		}
 		if err != nil {

@@ -333,6 +333,20 @@ func TestImport(t *testing.T) {
 		require.Equal(t, "A", s.Ent.Landmark.Query().Where(entlandmark.ExternalID("places:1")).OnlyX(t.Context()).Name)
 	})
 
+	t.Run("takes nothing of a batch behind which another reference system is named", func(t *testing.T) {
+		t.Parallel()
+		s := open(t)
+		content := `{"features":[{"type":"Feature","geometry":{"type":"Point","coordinates":[8,53]},"properties":{"name":"A"}}],` +
+			`"crs":{"type":"name","properties":{"name":"urn:ogc:def:crs:EPSG::4230"}}}`
+		src, err := importer.Open(file(t, "x.geojson", content), importer.SourceOptions{})
+		if err == nil {
+			defer src.Close()
+			_, err = importer.Import(t.Context(), s, src, importer.Options{Namespace: "x", Area: "X", Owner: owner})
+		}
+		require.ErrorIs(t, err, source.ErrReferenceSystem)
+		require.Zero(t, s.Ent.Landmark.Query().CountX(t.Context()))
+	})
+
 	t.Run("of long ids and without any stays the same", func(t *testing.T) {
 		t.Parallel()
 		s := open(t)

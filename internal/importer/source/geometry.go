@@ -94,7 +94,9 @@ func parseGeometry(value jsontext.Value) *Geometry {
 		case "geometries":
 			isCollection = value.Kind() == '['
 		case "crs":
-			g.fault = checkCRS(value)
+			if err := checkCRS(value); err != nil {
+				g.fault = err.Error()
+			}
 		}
 		return nil
 	})

@@ -235,10 +235,10 @@ func (o *object) add(name string, value jsontext.Value) error {
 	case "id":
 		o.id = text(value)
 	case "crs":
-		if fault := checkCRS(value); fault != "" {
-			o.faults = append(o.faults, fault)
+		if err := checkCRS(value); err != nil {
+			o.faults = append(o.faults, err.Error())
 			if o.list != noList || o.kind == "FeatureCollection" {
-				return errors.New(fault)
+				return err
 			}
 		}
 	case "remark":
@@ -373,11 +373,15 @@ func text(value jsontext.Value) string {
 	}
 }
 
-// checkCRS returns what is wrong with a coordinate reference system (the member
-// "crs" of GeoJSON before RFC 7946), empty if it is WGS 84.
-func checkCRS(value jsontext.Value) string {
+// ErrReferenceSystem tells that coordinates are not in WGS 84. As a fault of the
+// file it concerns all its records, those that were read too.
+var ErrReferenceSystem = errors.New("the coordinates are not in WGS 84")
+
+// checkCRS returns an error if a coordinate reference system (the member "crs" of
+// GeoJSON before RFC 7946) is not WGS 84.
+func checkCRS(value jsontext.Value) error {
 	if value.Kind() == 'n' {
-		return ""
+		return nil
 	}
 	var name string
 	if value.Kind() == '{' {
@@ -395,12 +399,12 @@ func checkCRS(value jsontext.Value) string {
 		})
 	}
 	if isWGS84(name) {
-		return ""
+		return nil
 	}
 	if name == "" {
 		name = fmt.Sprintf("%.80s", value)
 	}
-	return fmt.Sprintf("the coordinates are in %q and not in WGS 84; convert them, for example with: ogr2ogr -t_srs EPSG:4326 -f GeoJSON new.geojson old.geojson", name)
+	return fmt.Errorf("%w but in %q; convert them, for example with: ogr2ogr -t_srs EPSG:4326 -f GeoJSON new.geojson old.geojson", ErrReferenceSystem, name)
 }
 
 // isWGS84 reports whether a name of a reference system is one of WGS 84's in
