@@ -4,6 +4,11 @@ GO ?= go
 TESTENV := $(GO) run ./internal/testenv/cmd/testenv --
 TOOL := $(GO) tool -modfile=tools/go.mod
 COVERAGE_GOAL := 85
+# What `picaspot --version` says; a repository without tags has its commit only.
+BUILDINFO := github.com/picaspot/picaspot/internal/buildinfo
+LDFLAGS = -X $(BUILDINFO).version=$(shell git describe --tags --match 'v*' --dirty 2>/dev/null || echo devel) \
+	-X $(BUILDINFO).commit=$(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown) \
+	-X $(BUILDINFO).date=$(shell git log -1 --format=%cI 2>/dev/null || echo unknown)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run build test bench fuzz lint format generate check-generated migration clients client-typescript client-kotlin contract ci clean
@@ -20,7 +25,7 @@ run: ## run everything on this machine, on http://localhost:8080
 	@exec ./bin/picaspot dev
 
 build: ## build the binary, bin/picaspot
-	$(GO) build -trimpath -o bin/picaspot ./cmd/picaspot
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/picaspot ./cmd/picaspot
 
 test: ## run all tests on a real PostgreSQL and Redis, with the race detector
 	@./scripts/setup.sh test

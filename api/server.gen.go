@@ -1609,7 +1609,7 @@ type AuditEntry struct {
 	// RequestID The `X-Request-ID` of the request.
 	RequestID string `json:"request_id"`
 
-	// UserAgent The User-Agent header of the request.
+	// UserAgent The User-Agent header of the request; `cli:user@host` for a change from the command line.
 	UserAgent string `json:"user_agent"`
 }
 

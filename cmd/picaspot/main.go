@@ -8,11 +8,15 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"runtime/debug"
+	"os/user"
+	"slices"
 	"syscall"
 
 	"github.com/alecthomas/kong"
+	"github.com/google/uuid"
+	kongcompletion "github.com/jotaen/kong-completion"
 
+	"github.com/picaspot/picaspot/internal/buildinfo"
 	"github.com/picaspot/picaspot/internal/config"
 	"github.com/picaspot/picaspot/internal/reqctx"
 )
@@ -34,35 +38,87 @@ type cli struct {
 	SamplePhoto samplePhotoCmd `cmd:"" help:"Make a photo with a position and a time in it, to try things with."`
 	Healthcheck healthcheckCmd `cmd:"" help:"Ask a running server whether it is ready; for containers."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`
+
+	Completion kongcompletion.Completion `cmd:"" help:"Print how to turn on completion in bash, zsh or fish."`
+
+	HelpAll     helpAllFlag      `help:"Show help with the settings that every command takes, each with its variable."`
+	ShowVersion kong.VersionFlag `name:"version" help:"Print the version."`
 }
 
-func main() { os.Exit(run()) }
+func main() { os.Exit(run(os.Args[1:])) }
 
-func run() int {
+func run(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	// A second Ctrl-C ends the process at once.
 	context.AfterFunc(ctx, stop)
 
 	var c cli
-	parsed := kong.Parse(&c,
+	parser := kong.Must(&c,
 		kong.Name("picaspot"),
-		kong.Description("The backend of a location-based discovery game. Every flag can be set by the variable named beside it."),
+		kong.Description("The backend of a location-based discovery game. --help-all lists the settings, each with its variable."),
 		kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true}),
 		importVars(),
-		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Vars{"version": buildinfo.Get().String()},
 	)
-	setUpLog(&c.Config, parsed.Command())
-	if err := parsed.Run(&c.Config); err != nil {
-		printError(err)
-		var coded kong.ExitCoder
-		if errors.As(err, &coded) {
-			return coded.ExitCode()
-		}
-		return 1
+	if !slices.Contains(args, "--help-all") {
+		hideSettings(parser)
 	}
-	return 0
+	// A shell that asks for completions is answered here, and the process ends.
+	kongcompletion.Register(parser)
+	parsed, err := parser.Parse(args)
+	parser.FatalIfErrorf(err)
+	setUpLog(&c.Config, parsed.Command())
+	if !slices.Contains([]string{"dev", "serve", "worker"}, parsed.Command()) {
+		ctx = reqctx.With(ctx, reqctx.Request{ID: uuid.NewString(), UserAgent: operator()})
+	}
+	parsed.BindTo(ctx, (*context.Context)(nil))
+	err = parsed.Run(&c.Config)
+	if err == nil {
+		return 0
+	}
+	printError(err)
+	var coded kong.ExitCoder
+	if errors.As(err, &coded) {
+		return coded.ExitCode()
+	}
+	return 1
+}
+
+// operator names the person who runs a command, for the audit log, as cli:ada@ops-1:
+// the user of the operating system and the host. It is what the system says, not proven.
+func operator() string {
+	name, host := "unknown", "unknown"
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	if h, err := os.Hostname(); err == nil {
+		host = h
+	}
+	return "cli:" + name + "@" + host
+}
+
+// hideSettings leaves the installation's settings, which every command takes, out
+// of the help: there are more of them than a screen has lines.
+func hideSettings(parser *kong.Kong) {
+	for _, flag := range parser.Model.Flags {
+		if len(flag.Envs) > 0 {
+			flag.Hidden = true
+		}
+	}
+}
+
+// helpAllFlag is --help with the settings.
+type helpAllFlag bool
+
+// BeforeReset prints the help and ends the process, before anything is required.
+func (helpAllFlag) BeforeReset(ctx *kong.Context) error {
+	if err := ctx.PrintUsage(false); err != nil {
+		return err
+	}
+	ctx.Exit(0)
+	return nil
 }
 
 // setUpLog logs to standard error, so that what a command prints can be piped.
@@ -75,14 +131,15 @@ func setUpLog(c *config.Config, command string) {
 	slog.SetDefault(slog.New(reqctx.NewLogHandler(handler)))
 }
 
-type versionCmd struct{}
+type versionCmd struct {
+	JSON bool `name:"json" help:"Print JSON."`
+}
 
-// Run prints the version that Go recorded in the binary.
-func (versionCmd) Run() error {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return errors.New("the binary has no build information")
+// Run prints which build this is.
+func (v versionCmd) Run() error {
+	if v.JSON {
+		return printJSON(buildinfo.Get())
 	}
-	printf("%s %s\n", info.Main.Version, info.GoVersion)
+	printf("%s\n", buildinfo.Get())
 	return nil
 }

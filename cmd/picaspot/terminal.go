@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -139,4 +140,11 @@ func (l jsonLog) Write(line []byte) (int, error) {
 	}
 	_, err := l.w.Write(b.Bytes())
 	return len(line), err
+}
+
+// printJSON prints a value for other programs, indented. JSON escapes control characters.
+func printJSON(value any) error {
+	encoder := json.NewEncoder(stdout)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(value)
 }

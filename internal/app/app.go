@@ -25,6 +25,7 @@ import (
 	"github.com/picaspot/picaspot/internal/account"
 	"github.com/picaspot/picaspot/internal/area"
 	"github.com/picaspot/picaspot/internal/auditlog"
+	"github.com/picaspot/picaspot/internal/buildinfo"
 	"github.com/picaspot/picaspot/internal/cache"
 	"github.com/picaspot/picaspot/internal/config"
 	"github.com/picaspot/picaspot/internal/gate"
@@ -386,7 +387,8 @@ func (a *App) Run(ctx context.Context, roles Roles) error {
 		}
 	}
 	a.Store.WarnOfCapacity(ctx)
-	slog.InfoContext(ctx, "started", "api", roles.API, "worker", roles.Worker, "http_addr", a.config.HTTPAddr)
+	build := buildinfo.Get()
+	slog.InfoContext(ctx, "started", "version", build.Version, "commit", build.Commit, "api", roles.API, "worker", roles.Worker, "http_addr", a.config.HTTPAddr)
 	if roles.Ready != nil {
 		roles.Ready()
 	}

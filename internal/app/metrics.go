@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/picaspot/picaspot/internal/buildinfo"
 	"github.com/picaspot/picaspot/internal/config"
 	"github.com/picaspot/picaspot/internal/metrics"
 	"github.com/picaspot/picaspot/internal/operation"
@@ -20,6 +21,7 @@ import (
 func (a *App) register() {
 	a.registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		metrics.NewBuildInfo(buildinfo.Get()),
 		metrics.NewDatabasePool(a.Store.Pool), metrics.NewJobs(a.Store.Pool),
 		gauge("picaspot_policy_version", "Version of the policy that is in force.", func() float64 {
 			return float64(a.Policy.Live().Version())

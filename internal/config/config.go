@@ -17,7 +17,7 @@ import (
 )
 
 // Config is the whole configuration. The tags make the flags, the variables and
-// the text of --help.
+// the text of --help-all.
 type Config struct {
 	HTTPAddr  string `name:"http-addr" env:"PICASPOT_HTTP_ADDR" default:"127.0.0.1:8080" help:"Address that the API listens on."`
 	OpsAddr   string `name:"ops-addr" env:"PICASPOT_OPS_ADDR" default:"127.0.0.1:9090" help:"Address of the private listener with profiles; empty for none."`
