@@ -84,6 +84,7 @@ func TestDev(t *testing.T) {
 			return strings.Contains(out.String(), "PicASpot is ready")
 		}, 2*time.Minute, 20*time.Millisecond)
 		require.Contains(t, out.String(), "http://"+c.HTTPAddr+"/docs")
+		require.Contains(t, out.String(), "http://localhost:*", "origins of web apps on this machine are allowed")
 
 		client, err := api.NewClientWithResponses("http://" + c.HTTPAddr)
 		require.NoError(t, err)

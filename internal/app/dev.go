@@ -14,12 +14,14 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/picaspot/picaspot/internal/config"
 	"github.com/picaspot/picaspot/internal/geo"
 	"github.com/picaspot/picaspot/internal/localstack"
 	"github.com/picaspot/picaspot/internal/mailbox"
+	"github.com/picaspot/picaspot/internal/middleware"
 	"github.com/picaspot/picaspot/internal/photo/sample"
 	"github.com/picaspot/picaspot/internal/store"
 )
@@ -41,6 +43,9 @@ func Dev(ctx context.Context, c config.Config, out io.Writer) (err error) {
 	defer func() { err = errors.Join(err, local.stop()) }()
 	if err != nil {
 		return err
+	}
+	if len(c.CORSOrigins) == 0 {
+		c.CORSOrigins = middleware.LoopbackOrigins
 	}
 	if err := c.Complete(); err != nil {
 		return err
@@ -96,10 +101,11 @@ PicASpot is ready.
   Accounts   user@picaspot.example, moderator@picaspot.example, admin@picaspot.example
   Password   %[2]s
   Database   %[3]s
+  Web apps   of %[4]s may call the API (PICASPOT_CORS_ORIGINS)
 
 Ctrl-C stops everything.
 
-`, base, c.DevPassword, c.DatabaseURL)
+`, base, c.DevPassword, c.DatabaseURL, strings.Join(c.CORSOrigins, ", "))
 }
 
 // local is what Dev started by itself, in the order of its start.

@@ -217,3 +217,33 @@ func TestOriginsAreChecked(t *testing.T) {
 		})
 	}
 }
+
+// Development servers of web apps take whichever port is free.
+func TestLoopbackOriginsHaveAnyPort(t *testing.T) {
+	t.Parallel()
+	for origin, allowed := range map[string]bool{
+		"http://localhost:5173": true, "http://127.0.0.1:3000": true, "http://localhost:1": true,
+		"https://localhost:5173": false, "http://localhost.evil.example:5173": false, "http://evil.example": false,
+		"http://127.0.0.1.evil.example:80": false, "null": false, "http://192.168.0.5:5173": false,
+	} {
+		h, _, reached := ask(t, middleware.LoopbackOrigins, http.MethodOptions, map[string]string{
+			"Origin": origin, "Access-Control-Request-Method": http.MethodPost, "Access-Control-Request-Headers": "authorization,content-type",
+		})
+		require.False(t, reached)
+		require.Equal(t, allowed, h.Get("Access-Control-Allow-Origin") == origin, origin)
+
+		protection, err := middleware.CrossOrigin(middleware.LoopbackOrigins)
+		require.NoError(t, err)
+		r := httptest.NewRequest(http.MethodPost, "http://localhost:8080/areas", nil)
+		r.Header.Set("Origin", origin)
+		r.Header.Set("Cookie", "session=1")
+		r.Header.Set("Sec-Fetch-Site", "same-site")
+		w := httptest.NewRecorder()
+		protection(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) })).ServeHTTP(w, r)
+		require.Equal(t, allowed, w.Code == http.StatusTeapot, origin)
+	}
+	for _, refused := range []string{"http://example.org:*", "https://localhost:*", "http://*", "*://localhost:*"} {
+		_, err := middleware.CORS([]string{refused})
+		require.Error(t, err, refused)
+	}
+}

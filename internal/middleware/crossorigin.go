@@ -2,6 +2,7 @@ package middleware
 
 import (
 	"net/http"
+	"slices"
 
 	"github.com/picaspot/picaspot/internal/fault"
 	"github.com/picaspot/picaspot/internal/problem"
@@ -27,7 +28,7 @@ func CrossOrigin(origins []string) (func(http.Handler) http.Handler, error) {
 	}
 	protection := http.NewCrossOriginProtection()
 	for _, origin := range trusted {
-		if origin == anyOrigin {
+		if origin == anyOrigin || slices.Contains(LoopbackOrigins, origin) {
 			continue
 		}
 		if err := protection.AddTrustedOrigin(origin); err != nil {
@@ -40,7 +41,7 @@ func CrossOrigin(origins []string) (func(http.Handler) http.Handler, error) {
 	return func(next http.Handler) http.Handler {
 		protected := protection.Handler(next)
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if _, cookies := r.Header["Cookie"]; !cookies {
+			if _, cookies := r.Header["Cookie"]; !cookies || isLoopback(trusted, r.Header.Get("Origin")) {
 				next.ServeHTTP(w, r)
 				return
 			}

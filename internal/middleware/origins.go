@@ -3,11 +3,24 @@ package middleware
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
 // anyOrigin stands for every origin there is.
 const anyOrigin = "*"
+
+// LoopbackOrigins are this machine under any port, where development servers of web
+// apps listen. They may stand in PICASPOT_CORS_ORIGINS as they are written here.
+var LoopbackOrigins = []string{"http://localhost:*", "http://127.0.0.1:*"}
+
+// isLoopback reports whether the patterns of [LoopbackOrigins] among the allowed
+// origins cover an origin that a browser sent.
+func isLoopback(allowed []string, origin string) bool {
+	return slices.ContainsFunc(LoopbackOrigins, func(pattern string) bool {
+		return slices.Contains(allowed, pattern) && strings.HasPrefix(origin, strings.TrimSuffix(pattern, "*"))
+	})
+}
 
 // defaultPorts are the ports that browsers leave out of an origin.
 var defaultPorts = map[string]string{"http": "80", "https": "443"}
@@ -24,6 +37,10 @@ func parseOrigins(list []string) ([]string, error) {
 				faults = append(faults, errors.New("PICASPOT_CORS_ORIGINS: * allows every origin already; no other can stand beside it"))
 			}
 			origins = append(origins, anyOrigin)
+			continue
+		}
+		if slices.Contains(LoopbackOrigins, strings.ToLower(text)) {
+			origins = append(origins, strings.ToLower(text))
 			continue
 		}
 		origin, ok := parseOrigin(text)
