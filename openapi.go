@@ -8,3 +8,8 @@ import _ "embed"
 //
 //go:embed openapi.yaml
 var OpenAPI []byte
+
+// Problems is docs/problems.md: what each problem type means.
+//
+//go:embed docs/problems.md
+var Problems []byte

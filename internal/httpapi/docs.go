@@ -43,6 +43,8 @@ type Docs struct {
 	page   []byte
 	policy string
 	assets http.Handler
+	// problems are the addresses that the type of a problem names.
+	problems *problemPages
 	// contract renders it once, when somebody asks first: it takes some tenths of a
 	// second and a lot of memory.
 	contract func() (apidoc.Document, error)
@@ -75,8 +77,13 @@ func NewDocs(contract []byte) (*Docs, error) {
 		digest := sha256.Sum256(script[1])
 		fmt.Fprintf(&hashes, " 'sha256-%s'", base64.StdEncoding.EncodeToString(digest[:]))
 	}
+	problems, err := newProblemPages()
+	if err != nil {
+		return nil, err
+	}
 	return &Docs{
 		page:     page,
+		problems: problems,
 		assets:   ui,
 		contract: sync.OnceValues(func() (apidoc.Document, error) { return apidoc.Render(contract) }),
 		policy: "default-src 'none'; script-src 'self'" + hashes.String() + "; style-src 'self' 'unsafe-inline'; " +
@@ -120,6 +127,7 @@ func (d *Docs) mount(router *operation.Router) {
 		w.Header().Set("Cache-Control", "public, max-age=3600")
 		d.assets.ServeHTTP(w, r)
 	}))
+	d.problems.mount(router)
 	assets := statigz.FileServer(reference, statigz.FSPrefix("reference"))
 	router.Handle("GET "+referencePath+"/", http.StripPrefix(referencePath, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "public, max-age=3600")
