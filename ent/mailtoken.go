@@ -33,7 +33,7 @@ type MailToken struct {
 	TokenHash []byte `json:"-"`
 	// ExpiresAt holds the value of the "expires_at" field.
 	ExpiresAt time.Time `json:"expires_at,omitempty"`
-	// UsedAt holds the value of the "used_at" field.
+	// When the link was followed, or ended by what made it void.
 	UsedAt *time.Time `json:"used_at,omitempty"`
 	// The address that it was handed in from: its owner has proven to read the mails.
 	UsedFrom string `json:"used_from,omitempty"`

@@ -376,6 +376,30 @@ func (u *MailTokenUpsert) UpdateUpdatedAt() *MailTokenUpsert {
 	return u
 }
 
+// SetTokenHash sets the "token_hash" field.
+func (u *MailTokenUpsert) SetTokenHash(v []byte) *MailTokenUpsert {
+	u.Set(mailtoken.FieldTokenHash, v)
+	return u
+}
+
+// UpdateTokenHash sets the "token_hash" field to the value that was provided on create.
+func (u *MailTokenUpsert) UpdateTokenHash() *MailTokenUpsert {
+	u.SetExcluded(mailtoken.FieldTokenHash)
+	return u
+}
+
+// SetExpiresAt sets the "expires_at" field.
+func (u *MailTokenUpsert) SetExpiresAt(v time.Time) *MailTokenUpsert {
+	u.Set(mailtoken.FieldExpiresAt, v)
+	return u
+}
+
+// UpdateExpiresAt sets the "expires_at" field to the value that was provided on create.
+func (u *MailTokenUpsert) UpdateExpiresAt() *MailTokenUpsert {
+	u.SetExcluded(mailtoken.FieldExpiresAt)
+	return u
+}
+
 // SetUsedAt sets the "used_at" field.
 func (u *MailTokenUpsert) SetUsedAt(v time.Time) *MailTokenUpsert {
 	u.Set(mailtoken.FieldUsedAt, v)
@@ -435,12 +459,6 @@ func (u *MailTokenUpsertOne) UpdateNewValues() *MailTokenUpsertOne {
 		if _, exists := u.create.mutation.Email(); exists {
 			s.SetIgnore(mailtoken.FieldEmail)
 		}
-		if _, exists := u.create.mutation.TokenHash(); exists {
-			s.SetIgnore(mailtoken.FieldTokenHash)
-		}
-		if _, exists := u.create.mutation.ExpiresAt(); exists {
-			s.SetIgnore(mailtoken.FieldExpiresAt)
-		}
 	}))
 	return u
 }
@@ -483,6 +501,34 @@ func (u *MailTokenUpsertOne) SetUpdatedAt(v time.Time) *MailTokenUpsertOne {
 func (u *MailTokenUpsertOne) UpdateUpdatedAt() *MailTokenUpsertOne {
 	return u.Update(func(s *MailTokenUpsert) {
 		s.UpdateUpdatedAt()
+	})
+}
+
+// SetTokenHash sets the "token_hash" field.
+func (u *MailTokenUpsertOne) SetTokenHash(v []byte) *MailTokenUpsertOne {
+	return u.Update(func(s *MailTokenUpsert) {
+		s.SetTokenHash(v)
+	})
+}
+
+// UpdateTokenHash sets the "token_hash" field to the value that was provided on create.
+func (u *MailTokenUpsertOne) UpdateTokenHash() *MailTokenUpsertOne {
+	return u.Update(func(s *MailTokenUpsert) {
+		s.UpdateTokenHash()
+	})
+}
+
+// SetExpiresAt sets the "expires_at" field.
+func (u *MailTokenUpsertOne) SetExpiresAt(v time.Time) *MailTokenUpsertOne {
+	return u.Update(func(s *MailTokenUpsert) {
+		s.SetExpiresAt(v)
+	})
+}
+
+// UpdateExpiresAt sets the "expires_at" field to the value that was provided on create.
+func (u *MailTokenUpsertOne) UpdateExpiresAt() *MailTokenUpsertOne {
+	return u.Update(func(s *MailTokenUpsert) {
+		s.UpdateExpiresAt()
 	})
 }
 
@@ -716,12 +762,6 @@ func (u *MailTokenUpsertBulk) UpdateNewValues() *MailTokenUpsertBulk {
 			if _, exists := b.mutation.Email(); exists {
 				s.SetIgnore(mailtoken.FieldEmail)
 			}
-			if _, exists := b.mutation.TokenHash(); exists {
-				s.SetIgnore(mailtoken.FieldTokenHash)
-			}
-			if _, exists := b.mutation.ExpiresAt(); exists {
-				s.SetIgnore(mailtoken.FieldExpiresAt)
-			}
 		}
 	}))
 	return u
@@ -765,6 +805,34 @@ func (u *MailTokenUpsertBulk) SetUpdatedAt(v time.Time) *MailTokenUpsertBulk {
 func (u *MailTokenUpsertBulk) UpdateUpdatedAt() *MailTokenUpsertBulk {
 	return u.Update(func(s *MailTokenUpsert) {
 		s.UpdateUpdatedAt()
+	})
+}
+
+// SetTokenHash sets the "token_hash" field.
+func (u *MailTokenUpsertBulk) SetTokenHash(v []byte) *MailTokenUpsertBulk {
+	return u.Update(func(s *MailTokenUpsert) {
+		s.SetTokenHash(v)
+	})
+}
+
+// UpdateTokenHash sets the "token_hash" field to the value that was provided on create.
+func (u *MailTokenUpsertBulk) UpdateTokenHash() *MailTokenUpsertBulk {
+	return u.Update(func(s *MailTokenUpsert) {
+		s.UpdateTokenHash()
+	})
+}
+
+// SetExpiresAt sets the "expires_at" field.
+func (u *MailTokenUpsertBulk) SetExpiresAt(v time.Time) *MailTokenUpsertBulk {
+	return u.Update(func(s *MailTokenUpsert) {
+		s.SetExpiresAt(v)
+	})
+}
+
+// UpdateExpiresAt sets the "expires_at" field to the value that was provided on create.
+func (u *MailTokenUpsertBulk) UpdateExpiresAt() *MailTokenUpsertBulk {
+	return u.Update(func(s *MailTokenUpsert) {
+		s.UpdateExpiresAt()
 	})
 }
 

@@ -35,6 +35,26 @@ func (_u *MailTokenUpdate) SetUpdatedAt(v time.Time) *MailTokenUpdate {
 	return _u
 }
 
+// SetTokenHash sets the "token_hash" field.
+func (_u *MailTokenUpdate) SetTokenHash(v []byte) *MailTokenUpdate {
+	_u.mutation.SetTokenHash(v)
+	return _u
+}
+
+// SetExpiresAt sets the "expires_at" field.
+func (_u *MailTokenUpdate) SetExpiresAt(v time.Time) *MailTokenUpdate {
+	_u.mutation.SetExpiresAt(v)
+	return _u
+}
+
+// SetNillableExpiresAt sets the "expires_at" field if the given value is not nil.
+func (_u *MailTokenUpdate) SetNillableExpiresAt(v *time.Time) *MailTokenUpdate {
+	if v != nil {
+		_u.SetExpiresAt(*v)
+	}
+	return _u
+}
+
 // SetUsedAt sets the "used_at" field.
 func (_u *MailTokenUpdate) SetUsedAt(v time.Time) *MailTokenUpdate {
 	_u.mutation.SetUsedAt(v)
@@ -144,6 +164,12 @@ func (_u *MailTokenUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if value, ok := _u.mutation.UpdatedAt(); ok {
 		_spec.SetField(mailtoken.FieldUpdatedAt, field.TypeTime, value)
 	}
+	if value, ok := _u.mutation.TokenHash(); ok {
+		_spec.SetField(mailtoken.FieldTokenHash, field.TypeBytes, value)
+	}
+	if value, ok := _u.mutation.ExpiresAt(); ok {
+		_spec.SetField(mailtoken.FieldExpiresAt, field.TypeTime, value)
+	}
 	if value, ok := _u.mutation.UsedAt(); ok {
 		_spec.SetField(mailtoken.FieldUsedAt, field.TypeTime, value)
 	}
@@ -178,6 +204,26 @@ type MailTokenUpdateOne struct {
 // SetUpdatedAt sets the "updated_at" field.
 func (_u *MailTokenUpdateOne) SetUpdatedAt(v time.Time) *MailTokenUpdateOne {
 	_u.mutation.SetUpdatedAt(v)
+	return _u
+}
+
+// SetTokenHash sets the "token_hash" field.
+func (_u *MailTokenUpdateOne) SetTokenHash(v []byte) *MailTokenUpdateOne {
+	_u.mutation.SetTokenHash(v)
+	return _u
+}
+
+// SetExpiresAt sets the "expires_at" field.
+func (_u *MailTokenUpdateOne) SetExpiresAt(v time.Time) *MailTokenUpdateOne {
+	_u.mutation.SetExpiresAt(v)
+	return _u
+}
+
+// SetNillableExpiresAt sets the "expires_at" field if the given value is not nil.
+func (_u *MailTokenUpdateOne) SetNillableExpiresAt(v *time.Time) *MailTokenUpdateOne {
+	if v != nil {
+		_u.SetExpiresAt(*v)
+	}
 	return _u
 }
 
@@ -319,6 +365,12 @@ func (_u *MailTokenUpdateOne) sqlSave(ctx context.Context) (_node *MailToken, er
 	}
 	if value, ok := _u.mutation.UpdatedAt(); ok {
 		_spec.SetField(mailtoken.FieldUpdatedAt, field.TypeTime, value)
+	}
+	if value, ok := _u.mutation.TokenHash(); ok {
+		_spec.SetField(mailtoken.FieldTokenHash, field.TypeBytes, value)
+	}
+	if value, ok := _u.mutation.ExpiresAt(); ok {
+		_spec.SetField(mailtoken.FieldExpiresAt, field.TypeTime, value)
 	}
 	if value, ok := _u.mutation.UsedAt(); ok {
 		_spec.SetField(mailtoken.FieldUsedAt, field.TypeTime, value)

@@ -72,7 +72,7 @@ func TestEmailIsChanged(t *testing.T) {
 		require.True(t, opens(t, s, user.Email, apptest.Password))
 		require.False(t, opens(t, s, next, apptest.Password))
 		settled(t, s)
-		require.Empty(t, s.Mailbox.Mails(user.Email), "nothing has happened yet")
+		require.Len(t, s.Mailbox.Mails(user.Email), 1, "that it was asked for")
 		linkRefused(t, s, link)
 	})
 
@@ -119,6 +119,7 @@ func TestEmailIsChanged(t *testing.T) {
 		require.NotContains(t, notice(t, s, other.Email, "already"), "token=")
 		settled(t, s)
 		require.Len(t, s.Mailbox.Mails(other.Email), 1)
+		require.Len(t, s.Mailbox.Mails(next), 2, "the present address hears of both")
 		require.Equal(t, types.Email(next), me(t, user).Email)
 	})
 
@@ -148,7 +149,7 @@ func TestEmailIsTakenInBetween(t *testing.T) {
 	require.Contains(t, string(page), "The address belongs to another account.")
 	require.Equal(t, types.Email(user.Email), me(t, user).Email)
 	settled(t, s)
-	require.Empty(t, s.Mailbox.Mails(user.Email), "nobody is told of what did not happen")
+	require.Len(t, s.Mailbox.Mails(user.Email), 1, "that it was asked for, and not of what did not happen")
 	require.Zero(t, events(t, s, user, "email_changed"))
 
 	free := s.LogIn(taker.ID, taker.Username, next)

@@ -15,7 +15,6 @@ import (
 	"github.com/picaspot/picaspot/internal/authz"
 	"github.com/picaspot/picaspot/internal/fault"
 	"github.com/picaspot/picaspot/internal/mail"
-	"github.com/picaspot/picaspot/internal/ratelimit"
 	"github.com/picaspot/picaspot/internal/store"
 	"github.com/picaspot/picaspot/internal/totp"
 )
@@ -58,13 +57,13 @@ func (s *Service) proveSecondFactor(ctx context.Context, tx *store.Tx, user *ent
 	if code == "" {
 		return false, at.answer(errOTPRequired)
 	}
-	// Guessing six digits is bounded whatever the addresses it comes from.
-	result := s.limiter.Allow(ctx, ratelimit.Key{Policy: "otp", Subject: "otp:" + user.ID.String(), Rate: s.config.OTPRate})
-	if !result.Allowed {
-		return false, tooManyAttempts(result.RetryAfter)
-	}
+	// A recovery code has 130 random bits: it can't be guessed and does not count, so
+	// that it is left to an owner for whom others have used up the rate of codes.
 	if totp.IsRecoveryCode(code) {
 		return true, s.useRecoveryCode(ctx, tx, user, code, at)
+	}
+	if err := s.slowCodes(ctx, tx, user, at); err != nil {
+		return false, err
 	}
 	return true, s.useCode(ctx, tx, enrolled, code, at)
 }
@@ -139,6 +138,9 @@ func (s *Service) StartTOTP(ctx context.Context, plain string) (Enrolment, error
 	}
 	secret, id := totp.NewSecret(), mixin.NewID()
 	err = s.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if _, err := lockCaller(ctx, tx, user.ID); err != nil {
+			return err
+		}
 		switch enrolled, err := s.confirmedFactor(ctx, tx.Client, user.ID); {
 		case err != nil:
 			return err
@@ -151,10 +153,10 @@ func (s *Service) StartTOTP(ctx context.Context, plain string) (Enrolment, error
 		}
 		err = tx.Authenticator.Create().
 			SetID(id).SetUserID(user.ID).SetSealedSecret(s.factors.Seal(id.String(), []byte(secret))).Exec(ctx)
-		if store.IsUnique(err, "authenticator_user_id") { // Two at once.
-			return errFactorOn
+		if err != nil {
+			return fmt.Errorf("start the second factor: %w", err)
 		}
-		return err
+		return audit.Insert(ctx, tx, audit.Event{Action: audit.SecondFactorStarted, EntityType: "user", EntityID: user.ID})
 	})
 	if err != nil {
 		return Enrolment{}, err
@@ -172,6 +174,9 @@ func (s *Service) ConfirmTOTP(ctx context.Context, code string) ([]string, error
 	}
 	var codes []string
 	err = s.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if _, err := lockCaller(ctx, tx, user.ID); err != nil {
+			return err
+		}
 		started, err := tx.Authenticator.Query().Where(authenticator.UserID(user.ID)).ForUpdate().Only(ctx)
 		switch {
 		case store.IsNotFound(err):
@@ -201,11 +206,15 @@ func (s *Service) ConfirmTOTP(ctx context.Context, code string) ([]string, error
 	return codes, err
 }
 
-// factorChanged records a change of the second factor, and tells the user. The
-// account is another version of itself then, since it shows whether there is one.
+// factorChanged records a change of the second factor, ends what was begun before it,
+// and tells the user. The account is another version of itself then, since it shows
+// whether there is one.
 func (s *Service) factorChanged(ctx context.Context, tx *store.Tx, user *ent.User, action audit.Action, event mail.Event) error {
 	if err := tx.User.UpdateOneID(user.ID).Exec(ctx); err != nil {
 		return fmt.Errorf("touch the account: %w", err)
+	}
+	if err := endPending(ctx, tx, user.ID); err != nil {
+		return err
 	}
 	if err := audit.Insert(ctx, tx, audit.Event{Action: action, EntityType: "user", EntityID: user.ID}); err != nil {
 		return err
@@ -272,5 +281,5 @@ func (s *Service) withFactor(ctx context.Context, plain, code string, fn func(co
 	case !enrolled:
 		return errFactorOff
 	}
-	return s.proven(ctx, user, code, func(ctx context.Context, tx *store.Tx) error { return fn(ctx, tx, user) })
+	return s.proven(ctx, user, code, fn)
 }

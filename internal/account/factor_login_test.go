@@ -2,6 +2,7 @@ package account_test
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -12,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/picaspot/picaspot/api"
+	"github.com/picaspot/picaspot/internal/account"
 	"github.com/picaspot/picaspot/internal/apptest"
 )
 
@@ -135,33 +137,110 @@ func TestCodesCannotBeGuessed(t *testing.T) {
 	t.Parallel()
 	s := apptest.NewWithoutWorkers(t, apptest.WithLimits("otp:account=5/1h"), behindProxy)
 	ctx := context.Background()
-	user, other := s.User(), s.User()
-	a, codes := enrol(t, s, user)
-	b, _ := enrol(t, s, other)
-	for i := range 4 {
-		address := fmt.Sprintf("203.0.113.%d", i)
-		got := tryLogin(t, s, user.Username, apptest.Password, withOTP(a.wrong()), from(address))
-		refused(t, http.StatusUnauthorized, "otp_invalid", got.HTTPResponse, got.Body)
+	try := func(user *apptest.Client, code, address string) *api.LoginResponse {
+		return tryLogin(t, s, user.Username, apptest.Password, withOTP(code), from(address))
 	}
-	got := tryLogin(t, s, user.Username, apptest.Password, nil)
-	refused(t, http.StatusUnauthorized, "otp_required", got.HTTPResponse, got.Body)
-	changed, err := user.RemoveTotpWithResponse(ctx, confirmation(apptest.Password, a.wrong()))
-	require.NoError(t, err)
-	refused(t, http.StatusUnprocessableEntity, "otp_invalid", changed.HTTPResponse, changed.Body)
+	// guessed makes an account with a session at home, whose strangers have used up what
+	// they may try.
+	guessed := func(t *testing.T) (*apptest.Client, app, []string) {
+		t.Helper()
+		user := person(t, s, "guessed-"+strings.ToLower(rand.Text()[:8]))
+		tokens := login(t, s, user, nil, from(home))
+		owner := withToken(t, s, user, tokens.AccessToken)
+		a, codes := enrol(t, s, owner)
+		for i := range 5 {
+			got := try(owner, a.wrong(), fmt.Sprintf("198.51.100.%d", i))
+			refused(t, http.StatusUnauthorized, "otp_invalid", got.HTTPResponse, got.Body)
+		}
+		return owner, a, codes
+	}
 
-	for _, code := range []string{a.next(), a.wrong(), codes[0]} {
-		got := tryLogin(t, s, user.Username, apptest.Password, withOTP(code), from("203.0.113.9"))
+	t.Run("by strangers, wherever they are", func(t *testing.T) {
+		other := s.User()
+		b, _ := enrol(t, s, other)
+		owner, a, _ := guessed(t)
+		got := tryLogin(t, s, owner.Username, apptest.Password, nil, from(stranger))
+		refused(t, http.StatusUnauthorized, "otp_required", got.HTTPResponse, got.Body)
+		for _, code := range []string{a.next(), a.wrong()} {
+			got := try(owner, code, stranger)
+			refused(t, http.StatusTooManyRequests, "too_many_attempts", got.HTTPResponse, got.Body)
+			require.NotEmpty(t, got.HTTPResponse.Header.Get("Retry-After"))
+		}
+		login(t, s, other, withOTP(b.next()))
+	})
+
+	t.Run("which does not lock the owner out at home", func(t *testing.T) {
+		owner, a, _ := guessed(t)
+		got := try(owner, a.next(), home)
+		require.NotNil(t, got.JSON200, string(got.Body))
+		for range 4 {
+			got := try(owner, a.wrong(), home)
+			refused(t, http.StatusUnauthorized, "otp_invalid", got.HTTPResponse, got.Body)
+		}
+		got = try(owner, a.next(), home)
 		refused(t, http.StatusTooManyRequests, "too_many_attempts", got.HTTPResponse, got.Body)
-		require.NotEmpty(t, got.HTTPResponse.Header.Get("Retry-After"))
-		removed, err := user.RemoveTotpWithResponse(ctx, confirmation(apptest.Password, code))
-		require.NoError(t, err)
-		refused(t, http.StatusTooManyRequests, "too_many_attempts", removed.HTTPResponse, removed.Body)
-		deleted, err := user.DeleteMeWithResponse(ctx, confirmation(apptest.Password, code))
+	})
+
+	t.Run("nor with a recovery code", func(t *testing.T) {
+		owner, _, codes := guessed(t)
+		for range 6 {
+			got := try(owner, "k7mx-2q9d-tz4h-w8ce-3fjb-n5rv-p6", stranger)
+			refused(t, http.StatusUnauthorized, "otp_invalid", got.HTTPResponse, got.Body)
+		}
+		got := try(owner, codes[0], stranger)
+		require.NotNil(t, got.JSON200, string(got.Body))
+	})
+
+	t.Run("nor in a session, each of which has a rate of its own", func(t *testing.T) {
+		owner, a, codes := guessed(t)
+		elsewhere := withToken(t, s, owner, login(t, s, owner, withOTP(codes[0])).AccessToken)
+		remove := func(by *apptest.Client, code string) *api.RemoveTotpResponse {
+			got, err := by.RemoveTotpWithResponse(ctx, confirmation(apptest.Password, code), from(stranger))
+			require.NoError(t, err)
+			return got
+		}
+		for range 5 {
+			got := remove(elsewhere, a.wrong())
+			refused(t, http.StatusUnprocessableEntity, "otp_invalid", got.HTTPResponse, got.Body)
+		}
+		got := remove(elsewhere, a.next())
+		refused(t, http.StatusTooManyRequests, "too_many_attempts", got.HTTPResponse, got.Body)
+		deleted, err := elsewhere.DeleteMeWithResponse(ctx, confirmation(apptest.Password, a.next()))
 		require.NoError(t, err)
 		refused(t, http.StatusTooManyRequests, "too_many_attempts", deleted.HTTPResponse, deleted.Body)
-	}
-	require.True(t, works(t, s, user.Token))
-	login(t, s, other, withOTP(b.next()))
+		changed, err := owner.ChangePasswordWithResponse(ctx, api.PasswordChange{
+			CurrentPassword: apptest.Password, Password: nextPassword, Otp: ptr(a.next()),
+		}, from(stranger))
+		noContent(t, err, changed)
+	})
+
+	t.Run("of which the owner is told once", func(t *testing.T) {
+		owner, a, _ := guessed(t)
+		for range 2 {
+			try(owner, a.wrong(), stranger)
+		}
+		require.Equal(t, 1, count(t, s, "SELECT count(*) FROM audit_logs WHERE action = 'codes_guessed' AND entity_id = $1", owner.ID))
+		work(t, s, account.MailArgs{}.Kind(), s.Accounts.SendMail)
+		notice(t, s, owner.Email, "Wrong codes were entered for the second factor of your PicASpot account")
+		told := 0
+		for _, mail := range s.Mailbox.Mails(owner.Email) {
+			if strings.Contains(mail.Text, "Wrong codes were entered") {
+				told++
+			}
+		}
+		require.Equal(t, 1, told)
+	})
+
+	t.Run("of which the owner is told when they are guessed slowly", func(t *testing.T) {
+		user := person(t, s, "slowly")
+		owner := withToken(t, s, user, login(t, s, user, nil, from(home)).AccessToken)
+		a, _ := enrol(t, s, owner)
+		for i := range 4 { // Fewer than are taken at once.
+			require.Zero(t, count(t, s, "SELECT count(*) FROM audit_logs WHERE action = 'codes_guessed' AND entity_id = $1", owner.ID), i)
+			try(owner, a.wrong(), stranger)
+		}
+		require.Equal(t, 1, count(t, s, "SELECT count(*) FROM audit_logs WHERE action = 'codes_guessed' AND entity_id = $1", owner.ID))
+	})
 }
 
 func TestSecondFactorGuardsTheAccount(t *testing.T) {

@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"entgo.io/ent/dialect/sql"
-	"github.com/google/uuid"
 
 	"github.com/picaspot/picaspot/ent"
 	"github.com/picaspot/picaspot/ent/mixin"
@@ -18,8 +16,6 @@ import (
 	"github.com/picaspot/picaspot/internal/authz"
 	"github.com/picaspot/picaspot/internal/fault"
 	"github.com/picaspot/picaspot/internal/mail"
-	"github.com/picaspot/picaspot/internal/ratelimit"
-	"github.com/picaspot/picaspot/internal/reqctx"
 	"github.com/picaspot/picaspot/internal/store"
 )
 
@@ -74,9 +70,9 @@ func (s *Service) Login(ctx context.Context, in Credentials) (Tokens, error) {
 	}
 	tokens, err := s.logIn(ctx, user, in, rehashed)
 	if errors.Is(err, errBadCredentials) || fault.KindOf(err) == fault.Unauthenticated && in.OTP != "" {
-		return Tokens{}, s.loginFailed(ctx, user, err)
+		err = s.loginFailed(ctx, user, err)
 	}
-	return tokens, err
+	return tokens, s.tellOfCodes(ctx, user, err)
 }
 
 // logIn starts the session of a user whose password was right.
@@ -166,52 +162,6 @@ func (s *Service) comeBack(ctx context.Context, tx *store.Tx, user *ent.User) er
 		return fmt.Errorf("restore the account: %w", err)
 	}
 	return s.notify(ctx, tx, user, mail.AccountRestored)
-}
-
-// slowDown counts an attempt at an account, whether or not there is such an
-// account. What strangers use up does not lock the owner out: an address that is
-// known to be the owner's has a rate of its own.
-func (s *Service) slowDown(ctx context.Context, identifier string, user *ent.User) error {
-	result := s.limiter.Allow(ctx, ratelimit.Key{Policy: "login-account", Subject: anonymous("identifier", identifier), Rate: s.config.LoginRate})
-	if result.Allowed {
-		return nil
-	}
-	known, err := s.knowsAddress(ctx, user)
-	if err != nil {
-		return err
-	}
-	if known {
-		address := reqctx.From(ctx).Address
-		result = s.limiter.Allow(ctx, ratelimit.Key{Policy: "login-account", Subject: anonymous("owner", identifier+" "+address), Rate: s.config.LoginRate})
-		if result.Allowed {
-			return nil
-		}
-	}
-	return tooManyAttempts(result.RetryAfter)
-}
-
-func tooManyAttempts(wait time.Duration) error {
-	return fault.New(fault.RateLimited, "too_many_attempts", "There were too many attempts. Try again later.").After(wait)
-}
-
-// knowsAddress reports whether somebody who had the password, or who reads the
-// account's mails, was at the request's address in the last three months. For no
-// account it asks all the same.
-func (s *Service) knowsAddress(ctx context.Context, user *ent.User) (bool, error) {
-	id := uuid.Nil
-	if user != nil {
-		id = user.ID
-	}
-	var known bool
-	// session_user_id_last_used_at_id and mailtoken_user_id serve it.
-	err := s.store.Pool.QueryRow(ctx, `-- name: account_knows_address
-SELECT EXISTS (SELECT FROM sessions WHERE user_id = $1 AND last_used_at > now() - interval '90 days' AND ip_address = $2)
-  OR EXISTS (SELECT FROM mail_tokens WHERE user_id = $1 AND used_at > now() - interval '90 days' AND used_from = $2)`,
-		id, reqctx.From(ctx).Address).Scan(&known)
-	if err != nil {
-		return false, fmt.Errorf("look for the address: %w", err)
-	}
-	return known, nil
 }
 
 // loginFailed records the failure and returns the answer. A failure without an

@@ -13,6 +13,7 @@ import (
 	"github.com/picaspot/picaspot/ent"
 	"github.com/picaspot/picaspot/ent/mailtoken"
 	"github.com/picaspot/picaspot/ent/mixin"
+	"github.com/picaspot/picaspot/internal/audit"
 	"github.com/picaspot/picaspot/internal/fault"
 	"github.com/picaspot/picaspot/internal/mail"
 	"github.com/picaspot/picaspot/internal/ratelimit"
@@ -20,16 +21,6 @@ import (
 	"github.com/picaspot/picaspot/internal/store"
 	"github.com/picaspot/picaspot/internal/token"
 )
-
-// How long the links in mails work.
-const (
-	verificationTTL = 24 * time.Hour
-	resetTTL        = time.Hour
-	emailChangeTTL  = time.Hour
-)
-
-var errMailToken = fault.New(fault.Unprocessable, "mail_token_invalid", "The link is not valid, was used before, or has expired.").
-	With(fault.Field{Pointer: "/token", Code: "invalid", Message: "Ask for a new mail."})
 
 // MailArgs are a job that sends one mail. It carries no secret: the link's token
 // is made when the mail is sent.
@@ -39,6 +30,9 @@ type MailArgs struct {
 	Username string `json:"username"`
 	// UserID is the account that a token in the mail is for; nil for mails without one.
 	UserID *uuid.UUID `json:"user_id,omitempty"`
+	// TokenID is the link that was opened for the mail. Once that has ended the mail is
+	// not sent. It is nil where the link is opened when the mail is sent.
+	TokenID *uuid.UUID `json:"token_id,omitempty"`
 	// Of a security notice: what happened, when, and from where.
 	Event   mail.Event `json:"event,omitempty"`
 	At      time.Time  `json:"at,omitzero"`
@@ -50,13 +44,19 @@ type MailArgs struct {
 func (MailArgs) Kind() string { return "mail" }
 
 // RequestArgs are a job that answers a request for a mail: whether there is an
-// account that gets it is found out there, so that whoever asked can't tell, not
-// even by the time that the answer took.
+// account that gets it is found out there, so that the caller can't tell, not even by
+// the time that the answer took.
 type RequestArgs struct {
 	Purpose mailtoken.Purpose `json:"purpose"`
 	Email   string            `json:"email"`
-	// UserID is the account that wants the address, for a change of address.
-	UserID *uuid.UUID `json:"user_id,omitempty"`
+	// UserID is the account that wants the address, for a change of address, and TokenID
+	// the link that was opened with the request.
+	UserID  *uuid.UUID `json:"user_id,omitempty"`
+	TokenID *uuid.UUID `json:"token_id,omitempty"`
+	// Where the request came from, for the audit log.
+	RequestID string `json:"request_id,omitempty"`
+	Address   string `json:"address,omitempty"`
+	Device    string `json:"device,omitempty"`
 }
 
 // Kind names the job.
@@ -65,27 +65,25 @@ func (RequestArgs) Kind() string { return "mail_request" }
 // RequestVerification mails the link that proves an address again, if there is an
 // account that waits for it.
 func (s *Service) RequestVerification(ctx context.Context, email string) error {
-	return s.request(ctx, RequestArgs{Purpose: mailtoken.PurposeVerifyEmail, Email: email})
+	return s.request(ctx, mailtoken.PurposeVerifyEmail, email)
 }
 
 // RequestPasswordReset mails a link to set a new password, if there is an account.
 func (s *Service) RequestPasswordReset(ctx context.Context, email string) error {
-	return s.request(ctx, RequestArgs{Purpose: mailtoken.PurposeResetPassword, Email: email})
+	return s.request(ctx, mailtoken.PurposeResetPassword, email)
 }
 
-// request enqueues what was asked for, unless that address got too many mails
-// already, of which nobody is told: it is not the asker's affair.
-func (s *Service) request(ctx context.Context, args RequestArgs) error {
-	if !s.mayMail(ctx, args.Email) {
-		return nil
-	}
+func (s *Service) request(ctx context.Context, purpose mailtoken.Purpose, email string) error {
+	req := reqctx.From(ctx)
+	args := RequestArgs{Purpose: purpose, Email: email, RequestID: req.ID, Address: req.Address, Device: req.UserAgent}
 	return s.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error { return tx.Enqueue(ctx, args, nil) })
 }
 
-// mayMail counts a mail that a stranger causes to an address, whatever the case of
-// its letters.
-func (s *Service) mayMail(ctx context.Context, email string) bool {
-	key := ratelimit.Key{Policy: "mail-recipient", Subject: anonymous("mail", email), Rate: s.config.MailRate}
+// mayMail counts a mail that is about to leave. Each kind of mail has a rate of its
+// own for each subject, so that one kind does not use up what another needs. A request
+// that leads to no mail does not count.
+func (s *Service) mayMail(ctx context.Context, kind, subject string) bool {
+	key := ratelimit.Key{Policy: "mail-recipient", Subject: anonymous("mail:"+kind, subject), Rate: s.config.MailRate}
 	return s.limiter.Allow(ctx, key).Allowed
 }
 
@@ -95,8 +93,10 @@ func anonymous(kind, text string) string {
 	return kind + ":" + hex.EncodeToString(token.HashOpaque(strings.ToLower(strings.TrimSpace(text))))
 }
 
-// AnswerRequest is the work of a [RequestArgs] job.
+// AnswerRequest is the work of a [RequestArgs] job. A mail that the address got too
+// often already is dropped without a word: that is not the caller's business.
 func (s *Service) AnswerRequest(ctx context.Context, args RequestArgs) error {
+	ctx = reqctx.With(ctx, reqctx.Request{ID: args.RequestID, Address: args.Address, UserAgent: args.Device})
 	user, err := s.FindByEmail(ctx, args.Email)
 	if err != nil && fault.KindOf(err) != fault.NotFound {
 		return err
@@ -106,12 +106,12 @@ func (s *Service) AnswerRequest(ctx context.Context, args RequestArgs) error {
 		if user == nil || user.EmailVerifiedAt != nil {
 			return nil
 		}
-		return s.SendMail(ctx, MailArgs{Template: mail.VerifyEmail, To: user.Email, Username: user.Username, UserID: &user.ID})
+		return s.mailLink(ctx, user, mail.VerifyEmail, audit.VerificationRequested)
 	case mailtoken.PurposeResetPassword:
 		if user == nil {
 			return nil
 		}
-		return s.SendMail(ctx, MailArgs{Template: mail.PasswordReset, To: user.Email, Username: user.Username, UserID: &user.ID})
+		return s.mailLink(ctx, user, mail.PasswordReset, audit.PasswordResetRequested)
 	case mailtoken.PurposeChangeEmail:
 		return s.answerEmailChange(ctx, args, user)
 	default:
@@ -119,12 +119,31 @@ func (s *Service) AnswerRequest(ctx context.Context, args RequestArgs) error {
 	}
 }
 
+// mailLink records that a link was asked for, opens it, and has it mailed to the
+// account's address. Earlier links go on: whoever asks need not be the owner, and must
+// not be able to end what the owner has in the mailbox.
+func (s *Service) mailLink(ctx context.Context, user *ent.User, template string, action audit.Action) error {
+	allowed := s.mayMail(ctx, template, user.Email)
+	return s.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if err := audit.Insert(ctx, tx, audit.Event{Action: action, EntityType: "user", EntityID: user.ID}); err != nil {
+			return err
+		}
+		if !allowed {
+			return nil
+		}
+		id, err := openLink(ctx, tx, user.ID, user.Email, links[template].purpose)
+		if err != nil {
+			return err
+		}
+		return tx.Enqueue(ctx, MailArgs{Template: template, To: user.Email, Username: user.Username, UserID: &user.ID, TokenID: &id}, nil)
+	})
+}
+
+// answerEmailChange mails the link to the address that an account wants to have, or
+// tells the account that has it.
 func (s *Service) answerEmailChange(ctx context.Context, args RequestArgs, taken *ent.User) error {
 	if args.UserID == nil {
 		return fmt.Errorf("a change to %q is of no account", args.Purpose)
-	}
-	if taken != nil && taken.ID != *args.UserID {
-		return s.SendMail(ctx, MailArgs{Template: mail.AccountExists, To: taken.Email, Username: taken.Username})
 	}
 	user, err := s.Get(ctx, *args.UserID)
 	if fault.KindOf(err) == fault.NotFound {
@@ -133,22 +152,28 @@ func (s *Service) answerEmailChange(ctx context.Context, args RequestArgs, taken
 	if err != nil {
 		return err
 	}
-	return s.SendMail(ctx, MailArgs{Template: mail.EmailChange, To: args.Email, Username: user.Username, UserID: &user.ID})
+	if args.TokenID != nil {
+		switch open, err := s.store.Ent.MailToken.Query().Where(mailtoken.ID(*args.TokenID), isOpen(mixin.Now())).Exist(ctx); {
+		case err != nil:
+			return fmt.Errorf("look for the link: %w", err)
+		case !open:
+			return nil
+		}
+	}
+	// Counted for the account that asks and not for the recipient: others must not use
+	// up what an owner needs to get a new address.
+	if !s.mayMail(ctx, mail.EmailChange, user.ID.String()) {
+		return nil
+	}
+	send := MailArgs{Template: mail.EmailChange, To: args.Email, Username: user.Username, UserID: &user.ID, TokenID: args.TokenID}
+	if taken != nil && taken.ID != user.ID {
+		send = MailArgs{Template: mail.AccountExists, To: taken.Email, Username: taken.Username}
+	}
+	return s.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error { return tx.Enqueue(ctx, send, nil) })
 }
 
-// links are the mails with a token: its purpose, its life, and the page that takes it.
-var links = map[string]struct {
-	purpose mailtoken.Purpose
-	ttl     time.Duration
-	page    string
-}{
-	mail.VerifyEmail:   {mailtoken.PurposeVerifyEmail, verificationTTL, "/verify-email"},
-	mail.EmailChange:   {mailtoken.PurposeChangeEmail, emailChangeTTL, "/verify-email"},
-	mail.PasswordReset: {mailtoken.PurposeResetPassword, resetTTL, "/reset-password"},
-}
-
-// SendMail is the work of a [MailArgs] job. A retry makes a new token; the mail
-// that arrives last has one that works, and so do earlier ones.
+// SendMail is the work of a [MailArgs] job. A retry makes a new token: the mail that
+// arrives last has the link that works.
 func (s *Service) SendMail(ctx context.Context, args MailArgs) error {
 	data := mail.Data{
 		To: args.To, Name: args.Username, Link: s.config.PublicURL,
@@ -157,8 +182,8 @@ func (s *Service) SendMail(ctx context.Context, args MailArgs) error {
 	link, ok := links[args.Template]
 	switch {
 	case ok && args.UserID != nil:
-		plain, err := s.newMailToken(ctx, *args.UserID, args.To, link.purpose, link.ttl)
-		if err != nil {
+		plain, open, err := s.linkToken(ctx, args, link)
+		if err != nil || !open {
 			return err
 		}
 		data.Code, data.ValidFor = plain, link.ttl
@@ -171,39 +196,6 @@ func (s *Service) SendMail(ctx context.Context, args MailArgs) error {
 		return err
 	}
 	return s.mailer.Send(ctx, message)
-}
-
-func (s *Service) newMailToken(ctx context.Context, user uuid.UUID, email string, purpose mailtoken.Purpose, ttl time.Duration) (string, error) {
-	plain, hash := token.NewOpaque()
-	err := s.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		return tx.MailToken.Create().
-			SetUserID(user).SetEmail(email).SetPurpose(purpose).
-			SetTokenHash(hash).SetExpiresAt(mixin.Now().Add(ttl)).Exec(ctx)
-	})
-	if err != nil {
-		return "", fmt.Errorf("make a mail token: %w", err)
-	}
-	return plain, nil
-}
-
-// useMailToken takes the token of a mail, once, for one of the purposes.
-func useMailToken(ctx context.Context, tx *store.Tx, plain string, purposes ...mailtoken.Purpose) (*ent.MailToken, error) {
-	found, err := tx.MailToken.Query().
-		Where(mailtoken.TokenHash(token.HashOpaque(plain)), mailtoken.PurposeIn(purposes...)).
-		ForUpdate().Only(ctx)
-	switch {
-	case store.IsNotFound(err):
-		return nil, errMailToken
-	case err != nil:
-		return nil, fmt.Errorf("find the mail token: %w", err)
-	case found.UsedAt != nil || mixin.Now().After(found.ExpiresAt):
-		return nil, errMailToken
-	}
-	err = tx.MailToken.UpdateOne(found).SetUsedAt(mixin.Now()).SetUsedFrom(reqctx.From(ctx).Address).Exec(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("use the mail token: %w", err)
-	}
-	return found, nil
 }
 
 // notify tells a user by mail what happened to the account's protection.

@@ -147,6 +147,9 @@ func (s *Service) statusChanged(ctx context.Context, tx *store.Tx, user *ent.Use
 	action := audit.Activated
 	if user.Status == entuser.StatusSuspended {
 		action = audit.Suspended
+		if err := endPending(ctx, tx, user.ID); err != nil {
+			return err
+		}
 		if _, err := s.endSessions(ctx, tx, user.ID, entsession.EndReasonSuspended); err != nil {
 			return err
 		}

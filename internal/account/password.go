@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/google/uuid"
+
 	"github.com/picaspot/picaspot/ent"
 	"github.com/picaspot/picaspot/ent/mailtoken"
 	"github.com/picaspot/picaspot/ent/mixin"
@@ -15,6 +17,7 @@ import (
 	"github.com/picaspot/picaspot/internal/fault"
 	"github.com/picaspot/picaspot/internal/mail"
 	"github.com/picaspot/picaspot/internal/password"
+	"github.com/picaspot/picaspot/internal/session"
 	"github.com/picaspot/picaspot/internal/store"
 	"github.com/picaspot/picaspot/internal/token"
 )
@@ -38,19 +41,45 @@ func (s *Service) confirm(ctx context.Context, pointer, plain string) (*ent.User
 	return user, nil
 }
 
-// proven runs fn for a user whose password was right, once the second factor, if
-// there is one, has proven them too. A wrong code is on record.
-func (s *Service) proven(ctx context.Context, user *ent.User, code string, fn func(context.Context, *store.Tx) error) error {
+// proven runs fn for the caller, whose password was right, once the second factor, if
+// there is one, has proven them too. The account is locked and read again. A wrong code
+// is on record.
+func (s *Service) proven(ctx context.Context, confirmed *ent.User, code string, fn func(context.Context, *store.Tx, *ent.User) error) error {
 	err := s.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		user, err := lockCaller(ctx, tx, confirmed.ID)
+		if err != nil {
+			return err
+		}
 		if _, err := s.proveSecondFactor(ctx, tx, user, code, inOperation); err != nil {
 			return err
 		}
-		return fn(ctx, tx)
+		return fn(ctx, tx, user)
 	})
 	if errors.Is(err, inOperation.answer(errOTPInvalid)) {
-		return s.refused(ctx, err)
+		err = s.refused(ctx, err)
 	}
-	return err
+	return s.tellOfCodes(ctx, confirmed, err)
+}
+
+// lockCaller returns the caller's account, locked, or [session.ErrEnded] when the
+// session has ended since the request was let in: what ends sessions locks the account
+// too, and a request that began before must not do its work after.
+func lockCaller(ctx context.Context, tx *store.Tx, user uuid.UUID) (*ent.User, error) {
+	found, err := lock(ctx, tx, user)
+	switch {
+	case fault.KindOf(err) == fault.NotFound:
+		return nil, session.ErrEnded
+	case err != nil:
+		return nil, err
+	}
+	caller, _ := authz.CallerFrom(ctx)
+	switch lives, err := tx.Session.Query().Where(entsession.ID(caller.SessionID), goesOn(mixin.Now())).Exist(ctx); {
+	case err != nil:
+		return nil, fmt.Errorf("look for the session: %w", err)
+	case !lives:
+		return nil, session.ErrEnded
+	}
+	return found, nil
 }
 
 // refused records that the caller was asked for a password or a code and had a
@@ -86,7 +115,7 @@ func (s *Service) ChangePassword(ctx context.Context, current, code, next string
 	if err != nil {
 		return err
 	}
-	return s.proven(ctx, user, code, func(ctx context.Context, tx *store.Tx) error {
+	return s.proven(ctx, user, code, func(ctx context.Context, tx *store.Tx, _ *ent.User) error {
 		if err := s.setPassword(ctx, tx, user, hash); err != nil {
 			return err
 		}
@@ -101,7 +130,7 @@ func (s *Service) ChangePassword(ctx context.Context, current, code, next string
 }
 
 // setPassword replaces the hash that the new password was chosen in the place of;
-// one that was replaced in between wins. Links to reset the password end with it.
+// one that was replaced in between wins. The account has to be locked.
 func (s *Service) setPassword(ctx context.Context, tx *store.Tx, user *ent.User, hash string) error {
 	n, err := tx.User.Update().
 		Where(entuser.ID(user.ID), entuser.PasswordHash(user.PasswordHash)).
@@ -112,13 +141,7 @@ func (s *Service) setPassword(ctx context.Context, tx *store.Tx, user *ent.User,
 	case n == 0:
 		return fault.New(fault.Conflict, "password_changed", "The password was changed in the meantime.")
 	}
-	err = tx.MailToken.Update().
-		Where(mailtoken.UserID(user.ID), mailtoken.PurposeEQ(mailtoken.PurposeResetPassword), mailtoken.UsedAtIsNil()).
-		SetUsedAt(mixin.Now()).Exec(ctx)
-	if err != nil {
-		return fmt.Errorf("end the links to reset the password: %w", err)
-	}
-	return nil
+	return endPending(ctx, tx, user.ID)
 }
 
 // ResetPassword takes the token of a mail, once, for a new password. It ends every
@@ -134,7 +157,7 @@ func (s *Service) ResetPassword(ctx context.Context, plain, next string) error {
 		return err
 	}
 	return s.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		used, err := useMailToken(ctx, tx, plain, mailtoken.PurposeResetPassword)
+		used, _, err := useMailToken(ctx, tx, plain, mailtoken.PurposeResetPassword)
 		if err != nil {
 			return err
 		}
@@ -164,7 +187,7 @@ func (s *Service) resetting(ctx context.Context, plain string) (*ent.User, error
 	found, err := s.store.Ent.MailToken.Query().
 		Where(
 			mailtoken.TokenHash(token.HashOpaque(plain)), mailtoken.PurposeEQ(mailtoken.PurposeResetPassword),
-			mailtoken.UsedAtIsNil(), mailtoken.ExpiresAtGT(mixin.Now()),
+			isOpen(mixin.Now()),
 		).Only(ctx)
 	switch {
 	case store.IsNotFound(err):

@@ -136,11 +136,7 @@ func (s *Service) Delete(ctx context.Context, plain, code string) error {
 	if err != nil {
 		return err
 	}
-	return s.proven(ctx, confirmed, code, func(ctx context.Context, tx *store.Tx) error {
-		user, err := lock(ctx, tx, confirmed.ID)
-		if err != nil {
-			return err
-		}
+	return s.proven(ctx, confirmed, code, func(ctx context.Context, tx *store.Tx, user *ent.User) error {
 		governance, err := s.policy.Govern(ctx, tx)
 		if err != nil {
 			return err
@@ -149,6 +145,9 @@ func (s *Service) Delete(ctx context.Context, plain, code string) error {
 			if err := governance.RequireAnotherManager(ctx, tx, user.ID); err != nil {
 				return err
 			}
+		}
+		if err := endPending(ctx, tx, user.ID); err != nil {
+			return err
 		}
 		if _, err := s.endSessions(ctx, tx, user.ID, entsession.EndReasonAccountDeleted); err != nil {
 			return err

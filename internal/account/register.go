@@ -43,7 +43,7 @@ func (s *Service) Register(ctx context.Context, in Registration) error {
 	if err != nil {
 		return err
 	}
-	allowed := s.mayMail(ctx, in.Email)
+	allowed := s.mayMail(ctx, "registration", in.Email)
 	return s.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		args := MailArgs{To: in.Email, Username: in.Username}
 		id, template, err := s.insertUser(ctx, tx, in, hash)
@@ -115,14 +115,14 @@ func decoy(ctx context.Context, tx *store.Tx, hash string) error {
 // taken since is a [fault.Conflict].
 func (s *Service) VerifyEmail(ctx context.Context, plain string) error {
 	return s.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		found, err := useMailToken(ctx, tx, plain, mailtoken.PurposeVerifyEmail, mailtoken.PurposeChangeEmail)
+		found, user, err := useMailToken(ctx, tx, plain, mailtoken.PurposeVerifyEmail, mailtoken.PurposeChangeEmail)
 		if err != nil {
 			return err
 		}
 		if found.Purpose == mailtoken.PurposeChangeEmail {
-			return s.takeEmail(ctx, tx, found)
+			return s.takeEmail(ctx, tx, user, found)
 		}
-		// The address may have changed, or the account be gone, since the mail was sent.
+		// The address may have been proven another way since the mail was sent.
 		err = tx.User.Update().
 			Where(entuser.ID(found.UserID), entuser.Email(found.Email), entuser.EmailVerifiedAtIsNil()).
 			SetEmailVerifiedAt(mixin.Now()).Exec(ctx)

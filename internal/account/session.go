@@ -21,6 +21,7 @@ import (
 	"github.com/picaspot/picaspot/internal/page"
 	"github.com/picaspot/picaspot/internal/reqctx"
 	"github.com/picaspot/picaspot/internal/seal"
+	"github.com/picaspot/picaspot/internal/session"
 	"github.com/picaspot/picaspot/internal/store"
 	"github.com/picaspot/picaspot/internal/token"
 )
@@ -215,10 +216,19 @@ func (s *Service) Logout(ctx context.Context) error {
 	return s.end(ctx, caller.SessionID, entsession.EndReasonLogout, audit.Logout)
 }
 
-// LogoutAll ends all of the caller's sessions.
+// LogoutAll ends all of the caller's sessions, and what was begun in them.
 func (s *Service) LogoutAll(ctx context.Context) error {
 	caller, _ := authz.CallerFrom(ctx)
 	return s.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		switch _, err := lock(ctx, tx, caller.UserID); {
+		case fault.KindOf(err) == fault.NotFound: // Deleted since the request was let in.
+			return session.ErrEnded
+		case err != nil:
+			return err
+		}
+		if err := endPending(ctx, tx, caller.UserID); err != nil {
+			return err
+		}
 		if _, err := s.endSessions(ctx, tx, caller.UserID, entsession.EndReasonLogoutAll); err != nil {
 			return err
 		}

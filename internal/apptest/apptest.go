@@ -166,7 +166,8 @@ func (s *Server) User() *Client { return s.As(authz.DefaultRole) }
 // As is a client of a new account with a role.
 func (s *Server) As(role string) *Client {
 	s.t.Helper()
-	name := role + "-" + string(rune('a'+s.named.Add(1)-1))
+	n := s.named.Add(1)
+	name := role + "-" + strings.Repeat("z", int(n-1)/26) + string(rune('a'+(n-1)%26))
 	hash, err := passwordHash()
 	require.NoError(s.t, err)
 	var user *ent.User

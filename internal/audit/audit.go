@@ -36,17 +36,38 @@ const (
 	RefreshTokenReused Action = "refresh_token_reused"
 	PasswordChanged    Action = "password_changed"
 	PasswordReset      Action = "password_reset"
-	EmailChanged       Action = "email_changed"
+	// PasswordResetRequested is the request for a mail with a link to set a new
+	// password, of an account that there is.
+	PasswordResetRequested Action = "password_reset_requested"
+	// VerificationRequested is the request for another mail that proves the address of
+	// a new account.
+	VerificationRequested Action = "verification_requested"
+	EmailChanged          Action = "email_changed"
+	// EmailChangeRequested is the request to change the address; the account keeps the
+	// old one until a link that is mailed to the new one was followed.
+	EmailChangeRequested Action = "email_change_requested"
+	// EmailChangeWithdrawn is the end of such requests by asking for the present address.
+	EmailChangeWithdrawn Action = "email_change_withdrawn"
 	// PasswordRefused is a wrong password or code where one is asked for again.
-	PasswordRefused      Action = "password_refused"
-	SecondFactorOn       Action = "second_factor_on"
-	SecondFactorOff      Action = "second_factor_off"
+	PasswordRefused Action = "password_refused"
+	// SecondFactorStarted is a new secret for an authenticator app. It counts once a
+	// code of it was confirmed.
+	SecondFactorStarted Action = "second_factor_started"
+	SecondFactorOn      Action = "second_factor_on"
+	SecondFactorOff     Action = "second_factor_off"
+	// CodesGuessed tells that wrong codes came too often with the right password. It is
+	// recorded once an hour at most.
+	CodesGuessed         Action = "codes_guessed"
 	RecoveryCodeUsed     Action = "recovery_code_used"
 	RecoveryCodesRenewed Action = "recovery_codes_renewed"
 	Suspended            Action = "suspended"
 	Activated            Action = "activated"
-	KeysRotated          Action = "keys_rotated"
-	PolicyChanged        Action = "policy_changed"
+	// WebhookTested is a test event to a webhook, DeliveryReplayed a delivery that is
+	// made again.
+	WebhookTested    Action = "webhook_tested"
+	DeliveryReplayed Action = "delivery_replayed"
+	KeysRotated      Action = "keys_rotated"
+	PolicyChanged    Action = "policy_changed"
 	// PermissionDenied is the refusal of something administrative.
 	PermissionDenied Action = "permission_denied"
 	// Exported is a look at the audit log as a whole.

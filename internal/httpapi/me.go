@@ -84,8 +84,12 @@ func (s *Server) ChangePassword(ctx context.Context, request api.ChangePasswordR
 // ChangeEmail implements PUT /api/v1/me/email.
 func (s *Server) ChangeEmail(ctx context.Context, request api.ChangeEmailRequestObject) (api.ChangeEmailResponseObject, error) {
 	email := string(request.Body.Email)
-	if err := s.Accounts.ChangeEmail(ctx, email, request.Body.Password, deref(request.Body.Otp, "")); err != nil {
+	mailed, err := s.Accounts.ChangeEmail(ctx, email, request.Body.Password, deref(request.Body.Otp, ""))
+	switch {
+	case err != nil:
 		return nil, err
+	case !mailed:
+		return api.ChangeEmail202JSONResponse{Message: email + " is your address. Requests for another one are withdrawn."}, nil
 	}
 	return api.ChangeEmail202JSONResponse{Message: mailSent(email)}, nil
 }

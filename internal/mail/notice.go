@@ -14,10 +14,14 @@ const (
 	PasswordChanged Event = "password_changed"
 	// PasswordWasReset is a new password by way of a [PasswordReset] mail.
 	PasswordWasReset Event = "password_reset"
+	// EmailChangeRequested goes to the present address, before there is a change.
+	EmailChangeRequested Event = "email_change_requested"
 	// EmailChanged goes to the old address.
-	EmailChanged         Event = "email_changed"
-	SecondFactorOn       Event = "second_factor_on"
-	SecondFactorOff      Event = "second_factor_off"
+	EmailChanged    Event = "email_changed"
+	SecondFactorOn  Event = "second_factor_on"
+	SecondFactorOff Event = "second_factor_off"
+	// CodesGuessed tells of wrong codes that came with the right password.
+	CodesGuessed         Event = "codes_guessed"
 	RecoveryCodeUsed     Event = "recovery_code_used"
 	RecoveryCodesRenewed Event = "recovery_codes_renewed"
 	AccountDeleted       Event = "account_deleted"
@@ -52,6 +56,10 @@ var notices = map[Event]notice{
 		"A new password was chosen for your PicASpot account, with a link that we had sent to this address.",
 		"If this was not you, somebody else can read your mail: change the password of your mailbox first, then choose a new one here.", actionReset,
 	},
+	EmailChangeRequested: {
+		"Another e-mail address was asked for your PicASpot account. We have sent a link there; until it is followed this address stays in use.",
+		"If this was not you, choose a new password at once: that ends all sessions on all devices, and the link has no effect any more.", actionReset,
+	},
 	// A password reset for this address finds no account any more.
 	EmailChanged: {
 		"The e-mail address of your PicASpot account was changed. This one does not belong to it any more.",
@@ -62,6 +70,10 @@ var notices = map[Event]notice{
 	},
 	SecondFactorOff: {
 		"The second factor of your PicASpot account was turned off: your password is enough to log in.", thenReset, actionReset,
+	},
+	CodesGuessed: {
+		"Wrong codes were entered for the second factor of your PicASpot account, again and again, and with your password. They did not work.",
+		"If this was not you, somebody else knows your password: choose a new one at once, here and wherever else you use it. Where you have logged in before, and with a recovery code, you still get in.", actionReset,
 	},
 	RecoveryCodeUsed: {
 		"A recovery code of your PicASpot account was used. It does not work again.", thenReset, actionReset,

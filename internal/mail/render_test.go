@@ -124,9 +124,11 @@ func TestSecurityNotice(t *testing.T) {
 	}{
 		{mail.PasswordChanged, "password of your PicASpot account was changed", reset},
 		{mail.PasswordWasReset, "with a link that we had sent to this address", reset},
+		{mail.EmailChangeRequested, "Another e-mail address was asked for", reset},
 		{mail.EmailChanged, "This one does not belong to it any more", open},
 		{mail.SecondFactorOn, "second factor of your PicASpot account was turned on", reset},
 		{mail.SecondFactorOff, "second factor of your PicASpot account was turned off", reset},
+		{mail.CodesGuessed, "Wrong codes were entered", reset},
 		{mail.RecoveryCodeUsed, "recovery code of your PicASpot account was used", reset},
 		{mail.RecoveryCodesRenewed, "New recovery codes were made", reset},
 		{mail.AccountDeleted, "Your PicASpot account was deleted", open},
