@@ -12,6 +12,7 @@ import (
 	"github.com/picaspot/picaspot/ent/mixin"
 	"github.com/picaspot/picaspot/ent/predicate"
 	entdelivery "github.com/picaspot/picaspot/ent/webhookdelivery"
+	"github.com/picaspot/picaspot/internal/audit"
 	"github.com/picaspot/picaspot/internal/fault"
 	"github.com/picaspot/picaspot/internal/page"
 	"github.com/picaspot/picaspot/internal/store"
@@ -81,7 +82,10 @@ func (s *Service) Test(ctx context.Context, id uuid.UUID) (*ent.WebhookDelivery,
 		}
 		made, err = deliver(ctx, tx, to, tx.WebhookDelivery.Create().
 			SetEventID(mixin.NewID()).SetEventType(string(Ping)).SetPayload(payload))
-		return err
+		if err != nil {
+			return err
+		}
+		return audit.Insert(ctx, tx, audit.Event{Action: audit.WebhookTested, EntityType: "webhook", EntityID: id})
 	})
 	if err != nil {
 		return nil, err
@@ -110,7 +114,10 @@ func (s *Service) Replay(ctx context.Context, id, delivery uuid.UUID) (*ent.Webh
 		}
 		made, err = deliver(ctx, tx, to, tx.WebhookDelivery.Create().SetEventID(of.EventID).
 			SetEventType(of.EventType).SetPayload(of.Payload).SetReplayOf(of.ID))
-		return err
+		if err != nil {
+			return err
+		}
+		return audit.Insert(ctx, tx, audit.Event{Action: audit.DeliveryReplayed, EntityType: "webhook", EntityID: id})
 	})
 	if err != nil {
 		return nil, err
