@@ -667,7 +667,7 @@ type ClientInterface interface {
 
 	// LogoutAll Log out everywhere
 	//
-	// Ends every session of the caller, this one among them.
+	// Ends every session of the caller, this one among them, and the open links in mails.
 	//
 	// Corresponds with POST /api/v1/auth/logout-all (the `LogoutAll` operationId).
 	LogoutAll(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1019,7 +1019,11 @@ type ClientInterface interface {
 	// ChangeEmailWithBody Change the e-mail address
 	//
 	// Mails a link to the new address; the account keeps the old one until the link was followed.
-	// The answer is the same whether or not the new address is taken.
+	// The present address gets a notice at once. The answer is the same whether or not the new
+	// address is taken.
+	//
+	// A request ends the ones before it; one for the present address only withdraws them. Another
+	// password, a reset, a logout everywhere and a new second factor end them too.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1029,7 +1033,11 @@ type ClientInterface interface {
 	// ChangeEmail Change the e-mail address
 	//
 	// Mails a link to the new address; the account keeps the old one until the link was followed.
-	// The answer is the same whether or not the new address is taken.
+	// The present address gets a notice at once. The answer is the same whether or not the new
+	// address is taken.
+	//
+	// A request ends the ones before it; one for the present address only withdraws them. Another
+	// password, a reset, a logout everywhere and a new second factor end them too.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1082,7 +1090,8 @@ type ClientInterface interface {
 	// StartTotpWithBody Add a second factor
 	//
 	// Makes a secret for an authenticator app (RFC 6238). It counts once a first code was confirmed;
-	// starting again before that makes a new secret.
+	// starting again before that makes a new secret. Another password, a logout everywhere and a new
+	// address end what was started.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1092,7 +1101,8 @@ type ClientInterface interface {
 	// StartTotp Add a second factor
 	//
 	// Makes a secret for an authenticator app (RFC 6238). It counts once a first code was confirmed;
-	// starting again before that makes a new secret.
+	// starting again before that makes a new secret. Another password, a logout everywhere and a new
+	// address end what was started.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1121,7 +1131,8 @@ type ClientInterface interface {
 
 	// ChangePasswordWithBody Change the password
 	//
-	// Ends every other session; this one goes on. Asks for a code of the second factor if there is one.
+	// Ends every other session and the open links in mails; this session goes on. Asks for a code of
+	// the second factor if there is one.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1130,7 +1141,8 @@ type ClientInterface interface {
 
 	// ChangePassword Change the password
 	//
-	// Ends every other session; this one goes on. Asks for a code of the second factor if there is one.
+	// Ends every other session and the open links in mails; this session goes on. Asks for a code of
+	// the second factor if there is one.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2507,7 +2519,7 @@ func (c *Client) Logout(ctx context.Context, reqEditors ...RequestEditorFn) (*ht
 
 // LogoutAll Log out everywhere
 //
-// Ends every session of the caller, this one among them.
+// Ends every session of the caller, this one among them, and the open links in mails.
 //
 // Corresponds with POST /api/v1/auth/logout-all (the `LogoutAll` operationId).
 func (c *Client) LogoutAll(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3229,7 +3241,11 @@ func (c *Client) PutAvatarWithBody(ctx context.Context, contentType string, body
 // ChangeEmailWithBody Change the e-mail address
 //
 // Mails a link to the new address; the account keeps the old one until the link was followed.
-// The answer is the same whether or not the new address is taken.
+// The present address gets a notice at once. The answer is the same whether or not the new
+// address is taken.
+//
+// A request ends the ones before it; one for the present address only withdraws them. Another
+// password, a reset, a logout everywhere and a new second factor end them too.
 //
 // Takes any type of body and a specified content type.
 //
@@ -3249,7 +3265,11 @@ func (c *Client) ChangeEmailWithBody(ctx context.Context, contentType string, bo
 // ChangeEmail Change the e-mail address
 //
 // Mails a link to the new address; the account keeps the old one until the link was followed.
-// The answer is the same whether or not the new address is taken.
+// The present address gets a notice at once. The answer is the same whether or not the new
+// address is taken.
+//
+// A request ends the ones before it; one for the present address only withdraws them. Another
+// password, a reset, a logout everywhere and a new second factor end them too.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -3362,7 +3382,8 @@ func (c *Client) RemoveTotp(ctx context.Context, body RemoveTotpJSONRequestBody,
 // StartTotpWithBody Add a second factor
 //
 // Makes a secret for an authenticator app (RFC 6238). It counts once a first code was confirmed;
-// starting again before that makes a new secret.
+// starting again before that makes a new secret. Another password, a logout everywhere and a new
+// address end what was started.
 //
 // Takes any type of body and a specified content type.
 //
@@ -3382,7 +3403,8 @@ func (c *Client) StartTotpWithBody(ctx context.Context, contentType string, body
 // StartTotp Add a second factor
 //
 // Makes a secret for an authenticator app (RFC 6238). It counts once a first code was confirmed;
-// starting again before that makes a new secret.
+// starting again before that makes a new secret. Another password, a logout everywhere and a new
+// address end what was started.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -3441,7 +3463,8 @@ func (c *Client) ConfirmTotp(ctx context.Context, body ConfirmTotpJSONRequestBod
 
 // ChangePasswordWithBody Change the password
 //
-// Ends every other session; this one goes on. Asks for a code of the second factor if there is one.
+// Ends every other session and the open links in mails; this session goes on. Asks for a code of
+// the second factor if there is one.
 //
 // Takes any type of body and a specified content type.
 //
@@ -3460,7 +3483,8 @@ func (c *Client) ChangePasswordWithBody(ctx context.Context, contentType string,
 
 // ChangePassword Change the password
 //
-// Ends every other session; this one goes on. Asks for a code of the second factor if there is one.
+// Ends every other session and the open links in mails; this session goes on. Asks for a code of
+// the second factor if there is one.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -10893,7 +10917,7 @@ type ClientWithResponsesInterface interface {
 
 	// LogoutAllWithResponse Log out everywhere
 	//
-	// Ends every session of the caller, this one among them.
+	// Ends every session of the caller, this one among them, and the open links in mails.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -11269,7 +11293,11 @@ type ClientWithResponsesInterface interface {
 	// ChangeEmailWithBodyWithResponse Change the e-mail address
 	//
 	// Mails a link to the new address; the account keeps the old one until the link was followed.
-	// The answer is the same whether or not the new address is taken.
+	// The present address gets a notice at once. The answer is the same whether or not the new
+	// address is taken.
+	//
+	// A request ends the ones before it; one for the present address only withdraws them. Another
+	// password, a reset, a logout everywhere and a new second factor end them too.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -11279,7 +11307,11 @@ type ClientWithResponsesInterface interface {
 	// ChangeEmailWithResponse Change the e-mail address
 	//
 	// Mails a link to the new address; the account keeps the old one until the link was followed.
-	// The answer is the same whether or not the new address is taken.
+	// The present address gets a notice at once. The answer is the same whether or not the new
+	// address is taken.
+	//
+	// A request ends the ones before it; one for the present address only withdraws them. Another
+	// password, a reset, a logout everywhere and a new second factor end them too.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -11334,7 +11366,8 @@ type ClientWithResponsesInterface interface {
 	// StartTotpWithBodyWithResponse Add a second factor
 	//
 	// Makes a secret for an authenticator app (RFC 6238). It counts once a first code was confirmed;
-	// starting again before that makes a new secret.
+	// starting again before that makes a new secret. Another password, a logout everywhere and a new
+	// address end what was started.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -11344,7 +11377,8 @@ type ClientWithResponsesInterface interface {
 	// StartTotpWithResponse Add a second factor
 	//
 	// Makes a secret for an authenticator app (RFC 6238). It counts once a first code was confirmed;
-	// starting again before that makes a new secret.
+	// starting again before that makes a new secret. Another password, a logout everywhere and a new
+	// address end what was started.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -11373,7 +11407,8 @@ type ClientWithResponsesInterface interface {
 
 	// ChangePasswordWithBodyWithResponse Change the password
 	//
-	// Ends every other session; this one goes on. Asks for a code of the second factor if there is one.
+	// Ends every other session and the open links in mails; this session goes on. Asks for a code of
+	// the second factor if there is one.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -11382,7 +11417,8 @@ type ClientWithResponsesInterface interface {
 
 	// ChangePasswordWithResponse Change the password
 	//
-	// Ends every other session; this one goes on. Asks for a code of the second factor if there is one.
+	// Ends every other session and the open links in mails; this session goes on. Asks for a code of
+	// the second factor if there is one.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -24809,7 +24845,7 @@ func (c *ClientWithResponses) LogoutWithResponse(ctx context.Context, reqEditors
 
 // LogoutAllWithResponse Log out everywhere
 //
-// Ends every session of the caller, this one among them.
+// Ends every session of the caller, this one among them, and the open links in mails.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -25407,7 +25443,11 @@ func (c *ClientWithResponses) PutAvatarWithBodyWithResponse(ctx context.Context,
 // ChangeEmailWithBodyWithResponse Change the e-mail address
 //
 // Mails a link to the new address; the account keeps the old one until the link was followed.
-// The answer is the same whether or not the new address is taken.
+// The present address gets a notice at once. The answer is the same whether or not the new
+// address is taken.
+//
+// A request ends the ones before it; one for the present address only withdraws them. Another
+// password, a reset, a logout everywhere and a new second factor end them too.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -25423,7 +25463,11 @@ func (c *ClientWithResponses) ChangeEmailWithBodyWithResponse(ctx context.Contex
 // ChangeEmailWithResponse Change the e-mail address
 //
 // Mails a link to the new address; the account keeps the old one until the link was followed.
-// The answer is the same whether or not the new address is taken.
+// The present address gets a notice at once. The answer is the same whether or not the new
+// address is taken.
+//
+// A request ends the ones before it; one for the present address only withdraws them. Another
+// password, a reset, a logout everywhere and a new second factor end them too.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -25514,7 +25558,8 @@ func (c *ClientWithResponses) RemoveTotpWithResponse(ctx context.Context, body R
 // StartTotpWithBodyWithResponse Add a second factor
 //
 // Makes a secret for an authenticator app (RFC 6238). It counts once a first code was confirmed;
-// starting again before that makes a new secret.
+// starting again before that makes a new secret. Another password, a logout everywhere and a new
+// address end what was started.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -25530,7 +25575,8 @@ func (c *ClientWithResponses) StartTotpWithBodyWithResponse(ctx context.Context,
 // StartTotpWithResponse Add a second factor
 //
 // Makes a secret for an authenticator app (RFC 6238). It counts once a first code was confirmed;
-// starting again before that makes a new secret.
+// starting again before that makes a new secret. Another password, a logout everywhere and a new
+// address end what was started.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -25577,7 +25623,8 @@ func (c *ClientWithResponses) ConfirmTotpWithResponse(ctx context.Context, body 
 
 // ChangePasswordWithBodyWithResponse Change the password
 //
-// Ends every other session; this one goes on. Asks for a code of the second factor if there is one.
+// Ends every other session and the open links in mails; this session goes on. Asks for a code of
+// the second factor if there is one.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -25592,7 +25639,8 @@ func (c *ClientWithResponses) ChangePasswordWithBodyWithResponse(ctx context.Con
 
 // ChangePasswordWithResponse Change the password
 //
-// Ends every other session; this one goes on. Asks for a code of the second factor if there is one.
+// Ends every other session and the open links in mails; this session goes on. Asks for a code of
+// the second factor if there is one.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
