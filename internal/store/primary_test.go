@@ -29,8 +29,10 @@ func TestServerThatTakesNoWrites(t *testing.T) {
 	require.ErrorContains(t, store.Migrate(t.Context(), address), "read only")
 
 	for name, open := range map[string]func() (*store.Store, error){
-		"what only reads":   func() (*store.Store, error) { return store.Open(t.Context(), address, store.Options{ReadOnly: true}) },
-		"what the URL says": func() (*store.Store, error) { return store.Open(t.Context(), address+"&target_session_attrs=any", store.Options{}) },
+		"what only reads": func() (*store.Store, error) { return store.Open(t.Context(), address, store.Options{ReadOnly: true}) },
+		"what the URL says": func() (*store.Store, error) {
+			return store.Open(t.Context(), address+"&target_session_attrs=any", store.Options{})
+		},
 	} {
 		s, err := open()
 		require.NoError(t, err, name)
