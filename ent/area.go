@@ -44,6 +44,8 @@ type Area struct {
 	Image *photo.Image `json:"image,omitempty"`
 	// Where an import took it from; a second import of the same source finds it again.
 	ExternalID *string `json:"external_id,omitempty"`
+	// An older area beside it has the same name_key: names from before that was unique stay until they change.
+	NameClashes bool `json:"name_clashes,omitempty"`
 	// Edges holds the relations/edges for other nodes in the graph.
 	// The values are being populated by the AreaQuery when eager-loading is set.
 	Edges        AreaEdges `json:"edges"`
@@ -101,7 +103,7 @@ func (*Area) scanValues(columns []string) ([]any, error) {
 			values[i] = &sql.NullScanner{S: new(uuid.UUID)}
 		case area.FieldImage:
 			values[i] = new([]byte)
-		case area.FieldIsVerified:
+		case area.FieldIsVerified, area.FieldNameClashes:
 			values[i] = new(sql.NullBool)
 		case area.FieldName, area.FieldDescription, area.FieldExternalID:
 			values[i] = new(sql.NullString)
@@ -209,6 +211,12 @@ func (_m *Area) assignValues(columns []string, values []any) error {
 				_m.ExternalID = new(string)
 				*_m.ExternalID = value.String
 			}
+		case area.FieldNameClashes:
+			if value, ok := values[i].(*sql.NullBool); !ok {
+				return fmt.Errorf("unexpected type %T for field name_clashes", values[i])
+			} else if value.Valid {
+				_m.NameClashes = value.Bool
+			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
 		}
@@ -305,6 +313,9 @@ func (_m *Area) String() string {
 		builder.WriteString("external_id=")
 		builder.WriteString(*v)
 	}
+	builder.WriteString(", ")
+	builder.WriteString("name_clashes=")
+	builder.WriteString(fmt.Sprintf("%v", _m.NameClashes))
 	builder.WriteByte(')')
 	return builder.String()
 }

@@ -170,6 +170,20 @@ func (_c *AreaCreate) SetNillableExternalID(v *string) *AreaCreate {
 	return _c
 }
 
+// SetNameClashes sets the "name_clashes" field.
+func (_c *AreaCreate) SetNameClashes(v bool) *AreaCreate {
+	_c.mutation.SetNameClashes(v)
+	return _c
+}
+
+// SetNillableNameClashes sets the "name_clashes" field if the given value is not nil.
+func (_c *AreaCreate) SetNillableNameClashes(v *bool) *AreaCreate {
+	if v != nil {
+		_c.SetNameClashes(*v)
+	}
+	return _c
+}
+
 // SetID sets the "id" field.
 func (_c *AreaCreate) SetID(v uuid.UUID) *AreaCreate {
 	_c.mutation.SetID(v)
@@ -292,6 +306,10 @@ func (_c *AreaCreate) defaults() error {
 		v := area.DefaultIsVerified
 		_c.mutation.SetIsVerified(v)
 	}
+	if _, ok := _c.mutation.NameClashes(); !ok {
+		v := area.DefaultNameClashes
+		_c.mutation.SetNameClashes(v)
+	}
 	if _, ok := _c.mutation.ID(); !ok {
 		if area.DefaultID == nil {
 			return fmt.Errorf("ent: uninitialized area.DefaultID (forgotten import ent/runtime?)")
@@ -336,6 +354,9 @@ func (_c *AreaCreate) check() error {
 		if err := area.ExternalIDValidator(v); err != nil {
 			return &ValidationError{Name: "external_id", err: fmt.Errorf(`ent: validator failed for field "Area.external_id": %w`, err)}
 		}
+	}
+	if _, ok := _c.mutation.NameClashes(); !ok {
+		return &ValidationError{Name: "name_clashes", err: errors.New(`ent: missing required field "Area.name_clashes"`)}
 	}
 	return nil
 }
@@ -416,6 +437,10 @@ func (_c *AreaCreate) createSpec() (*Area, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.ExternalID(); ok {
 		_spec.SetField(area.FieldExternalID, field.TypeString, value)
 		_node.ExternalID = &value
+	}
+	if value, ok := _c.mutation.NameClashes(); ok {
+		_spec.SetField(area.FieldNameClashes, field.TypeBool, value)
+		_node.NameClashes = value
 	}
 	if nodes := _c.mutation.ParentIDs(); len(nodes) > 0 {
 		edge := &sqlgraph.EdgeSpec{
@@ -674,6 +699,18 @@ func (u *AreaUpsert) ClearExternalID() *AreaUpsert {
 	return u
 }
 
+// SetNameClashes sets the "name_clashes" field.
+func (u *AreaUpsert) SetNameClashes(v bool) *AreaUpsert {
+	u.Set(area.FieldNameClashes, v)
+	return u
+}
+
+// UpdateNameClashes sets the "name_clashes" field to the value that was provided on create.
+func (u *AreaUpsert) UpdateNameClashes() *AreaUpsert {
+	u.SetExcluded(area.FieldNameClashes)
+	return u
+}
+
 // UpdateNewValues updates the mutable fields using the new values that were set on create except the ID field.
 // Using this option is equivalent to using:
 //
@@ -907,6 +944,20 @@ func (u *AreaUpsertOne) UpdateExternalID() *AreaUpsertOne {
 func (u *AreaUpsertOne) ClearExternalID() *AreaUpsertOne {
 	return u.Update(func(s *AreaUpsert) {
 		s.ClearExternalID()
+	})
+}
+
+// SetNameClashes sets the "name_clashes" field.
+func (u *AreaUpsertOne) SetNameClashes(v bool) *AreaUpsertOne {
+	return u.Update(func(s *AreaUpsert) {
+		s.SetNameClashes(v)
+	})
+}
+
+// UpdateNameClashes sets the "name_clashes" field to the value that was provided on create.
+func (u *AreaUpsertOne) UpdateNameClashes() *AreaUpsertOne {
+	return u.Update(func(s *AreaUpsert) {
+		s.UpdateNameClashes()
 	})
 }
 
@@ -1310,6 +1361,20 @@ func (u *AreaUpsertBulk) UpdateExternalID() *AreaUpsertBulk {
 func (u *AreaUpsertBulk) ClearExternalID() *AreaUpsertBulk {
 	return u.Update(func(s *AreaUpsert) {
 		s.ClearExternalID()
+	})
+}
+
+// SetNameClashes sets the "name_clashes" field.
+func (u *AreaUpsertBulk) SetNameClashes(v bool) *AreaUpsertBulk {
+	return u.Update(func(s *AreaUpsert) {
+		s.SetNameClashes(v)
+	})
+}
+
+// UpdateNameClashes sets the "name_clashes" field to the value that was provided on create.
+func (u *AreaUpsertBulk) UpdateNameClashes() *AreaUpsertBulk {
+	return u.Update(func(s *AreaUpsert) {
+		s.UpdateNameClashes()
 	})
 }
 

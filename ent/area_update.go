@@ -192,6 +192,20 @@ func (_u *AreaUpdate) ClearExternalID() *AreaUpdate {
 	return _u
 }
 
+// SetNameClashes sets the "name_clashes" field.
+func (_u *AreaUpdate) SetNameClashes(v bool) *AreaUpdate {
+	_u.mutation.SetNameClashes(v)
+	return _u
+}
+
+// SetNillableNameClashes sets the "name_clashes" field if the given value is not nil.
+func (_u *AreaUpdate) SetNillableNameClashes(v *bool) *AreaUpdate {
+	if v != nil {
+		_u.SetNameClashes(*v)
+	}
+	return _u
+}
+
 // SetParentID sets the "parent" edge to the Area entity by ID.
 func (_u *AreaUpdate) SetParentID(id uuid.UUID) *AreaUpdate {
 	_u.mutation.SetParentID(id)
@@ -415,6 +429,9 @@ func (_u *AreaUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if _u.mutation.ExternalIDCleared() {
 		_spec.ClearField(area.FieldExternalID, field.TypeString)
+	}
+	if value, ok := _u.mutation.NameClashes(); ok {
+		_spec.SetField(area.FieldNameClashes, field.TypeBool, value)
 	}
 	if _u.mutation.ParentCleared() {
 		edge := &sqlgraph.EdgeSpec{
@@ -717,6 +734,20 @@ func (_u *AreaUpdateOne) ClearExternalID() *AreaUpdateOne {
 	return _u
 }
 
+// SetNameClashes sets the "name_clashes" field.
+func (_u *AreaUpdateOne) SetNameClashes(v bool) *AreaUpdateOne {
+	_u.mutation.SetNameClashes(v)
+	return _u
+}
+
+// SetNillableNameClashes sets the "name_clashes" field if the given value is not nil.
+func (_u *AreaUpdateOne) SetNillableNameClashes(v *bool) *AreaUpdateOne {
+	if v != nil {
+		_u.SetNameClashes(*v)
+	}
+	return _u
+}
+
 // SetParentID sets the "parent" edge to the Area entity by ID.
 func (_u *AreaUpdateOne) SetParentID(id uuid.UUID) *AreaUpdateOne {
 	_u.mutation.SetParentID(id)
@@ -970,6 +1001,9 @@ func (_u *AreaUpdateOne) sqlSave(ctx context.Context) (_node *Area, err error) {
 	}
 	if _u.mutation.ExternalIDCleared() {
 		_spec.ClearField(area.FieldExternalID, field.TypeString)
+	}
+	if value, ok := _u.mutation.NameClashes(); ok {
+		_spec.SetField(area.FieldNameClashes, field.TypeBool, value)
 	}
 	if _u.mutation.ParentCleared() {
 		edge := &sqlgraph.EdgeSpec{

@@ -33,6 +33,7 @@ type cli struct {
 	User        userCmd        `cmd:"" help:"Create accounts, and change their role or status."`
 	Keys        keysCmd        `cmd:"" help:"Look after the keys that sign access tokens."`
 	Policy      policyCmd      `cmd:"" help:"Look after the policy: who may do what."`
+	Names       namesCmd       `cmd:"" help:"List names from before there was a rule for them: areas that clash, and what the rule would change or refuse."`
 	Audit       auditCmd       `cmd:"" help:"Look after the audit log."`
 	Storage     storageCmd     `cmd:"" help:"Look after the files of photos and pictures."`
 	SamplePhoto samplePhotoCmd `cmd:"" help:"Make a photo with a position and a time in it, to try things with."`

@@ -8,7 +8,6 @@ import (
 	"regexp"
 	"strings"
 
-	openapi_types "github.com/oapi-codegen/runtime/types"
 	"golang.org/x/term"
 
 	"github.com/picaspot/picaspot/ent"
@@ -16,6 +15,7 @@ import (
 	"github.com/picaspot/picaspot/internal/account"
 	"github.com/picaspot/picaspot/internal/app"
 	"github.com/picaspot/picaspot/internal/config"
+	"github.com/picaspot/picaspot/internal/email"
 	"github.com/picaspot/picaspot/internal/password"
 	"github.com/picaspot/picaspot/internal/version"
 )
@@ -42,9 +42,8 @@ func (u userCreateCmd) Run(ctx context.Context, c *config.Config) error {
 	if !username.MatchString(u.Username) {
 		return errors.New("--username: 3 to 32 letters, digits, dots, dashes and underscores are expected")
 	}
-	// What the contract calls an address: the API could not show any other.
-	if _, err := openapi_types.Email(u.Email).MarshalJSON(); err != nil {
-		return errors.New("--email is not an address")
+	if err := email.Check(u.Email); err != nil {
+		return fmt.Errorf("--email is not an address: %w", err)
 	}
 	plain, err := readPassword()
 	if err != nil {
@@ -117,9 +116,9 @@ func (u userActivateCmd) Run(ctx context.Context, c *config.Config) error {
 	return manage(ctx, c, u.Email, account.Change{Status: &status})
 }
 
-func manage(ctx context.Context, c *config.Config, email string, change account.Change) error {
+func manage(ctx context.Context, c *config.Config, address string, change account.Change) error {
 	return withApp(ctx, c, func(a *app.App) error {
-		found, err := a.Accounts.FindByEmail(ctx, email)
+		found, err := a.Accounts.FindByEmail(ctx, address)
 		if err != nil {
 			return err
 		}

@@ -40,6 +40,8 @@ const (
 	FieldImage = "image"
 	// FieldExternalID holds the string denoting the external_id field in the database.
 	FieldExternalID = "external_id"
+	// FieldNameClashes holds the string denoting the name_clashes field in the database.
+	FieldNameClashes = "name_clashes"
 	// EdgeParent holds the string denoting the parent edge name in mutations.
 	EdgeParent = "parent"
 	// EdgeChildren holds the string denoting the children edge name in mutations.
@@ -80,6 +82,7 @@ var Columns = []string{
 	FieldIsVerified,
 	FieldImage,
 	FieldExternalID,
+	FieldNameClashes,
 }
 
 // ValidColumn reports if the column name is valid (part of the table columns).
@@ -116,6 +119,8 @@ var (
 	DefaultIsVerified bool
 	// ExternalIDValidator is a validator for the "external_id" field. It is called by the builders before save.
 	ExternalIDValidator func(string) error
+	// DefaultNameClashes holds the default value on creation for the "name_clashes" field.
+	DefaultNameClashes bool
 	// DefaultID holds the default value on creation for the "id" field.
 	DefaultID func() uuid.UUID
 )
@@ -181,6 +186,11 @@ func ByIsVerified(opts ...sql.OrderTermOption) OrderOption {
 // ByExternalID orders the results by the external_id field.
 func ByExternalID(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldExternalID, opts...).ToFunc()
+}
+
+// ByNameClashes orders the results by the name_clashes field.
+func ByNameClashes(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldNameClashes, opts...).ToFunc()
 }
 
 // ByParentField orders the results by parent field.

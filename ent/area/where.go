@@ -111,6 +111,11 @@ func ExternalID(v string) predicate.Area {
 	return predicate.Area(sql.FieldEQ(FieldExternalID, v))
 }
 
+// NameClashes applies equality check predicate on the "name_clashes" field. It's identical to NameClashesEQ.
+func NameClashes(v bool) predicate.Area {
+	return predicate.Area(sql.FieldEQ(FieldNameClashes, v))
+}
+
 // CreatedAtEQ applies the EQ predicate on the "created_at" field.
 func CreatedAtEQ(v time.Time) predicate.Area {
 	return predicate.Area(sql.FieldEQ(FieldCreatedAt, v))
@@ -634,6 +639,16 @@ func ExternalIDEqualFold(v string) predicate.Area {
 // ExternalIDContainsFold applies the ContainsFold predicate on the "external_id" field.
 func ExternalIDContainsFold(v string) predicate.Area {
 	return predicate.Area(sql.FieldContainsFold(FieldExternalID, v))
+}
+
+// NameClashesEQ applies the EQ predicate on the "name_clashes" field.
+func NameClashesEQ(v bool) predicate.Area {
+	return predicate.Area(sql.FieldEQ(FieldNameClashes, v))
+}
+
+// NameClashesNEQ applies the NEQ predicate on the "name_clashes" field.
+func NameClashesNEQ(v bool) predicate.Area {
+	return predicate.Area(sql.FieldNEQ(FieldNameClashes, v))
 }
 
 // HasParent applies the HasEdge predicate on the "parent" edge.

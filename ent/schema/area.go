@@ -33,6 +33,8 @@ func (Area) Fields() []ent.Field {
 		field.JSON("image", &photo.Image{}).SchemaType(jsonb).Optional(),
 		field.String("external_id").MaxRuneLen(200).Optional().Nillable().
 			Comment("Where an import took it from; a second import of the same source finds it again."),
+		field.Bool("name_clashes").Default(false).
+			Comment("An older area beside it has the same name_key: names from before that was unique stay until they change."),
 	}
 }
 
@@ -49,10 +51,7 @@ func (Area) Edges() []ent.Edge {
 // Indexes of an area.
 func (Area) Indexes() []ent.Index {
 	return []ent.Index{
-		index.Fields("parent_area_id", "name").Unique().Annotations(living).StorageKey("area_parent_name"),
-		index.Fields("name").Unique().
-			Annotations(entsql.IndexWhere("(deleted_at IS NULL) AND (parent_area_id IS NULL)")).
-			StorageKey("area_root_name"),
+		// area_parent_name and area_root_name, unique on name_key, are the migrations'.
 		// Not of the living only: it also serves the foreign key when an area is purged.
 		index.Fields("parent_area_id", "created_at", "id"),
 		index.Fields("external_id").Unique().Annotations(living),

@@ -2,9 +2,9 @@ package account
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/google/uuid"
 
@@ -15,13 +15,21 @@ import (
 	"github.com/picaspot/picaspot/internal/authz"
 	"github.com/picaspot/picaspot/internal/fault"
 	"github.com/picaspot/picaspot/internal/mail"
+	"github.com/picaspot/picaspot/internal/name"
 	"github.com/picaspot/picaspot/internal/photo"
 	"github.com/picaspot/picaspot/internal/picture"
 	"github.com/picaspot/picaspot/internal/store"
 	"github.com/picaspot/picaspot/internal/version"
 )
 
-var errNoAvatar = fault.New(fault.NotFound, "not_found", "The user has no picture.")
+// maxDisplayName is how many characters a display name has at most.
+const maxDisplayName = 64
+
+var (
+	errNoAvatar         = fault.New(fault.NotFound, "not_found", "The user has no picture.")
+	errDisplayNameBlank = fault.New(fault.Unprocessable, "display_name_blank", "A name that is shown can't be blank.").
+				With(fault.Field{Pointer: "/display_name", Code: "blank", Message: "Send null to have none."})
+)
 
 // Update is a change of the caller's profile; nil leaves a field as it is.
 type Update struct {
@@ -32,6 +40,16 @@ type Update struct {
 
 // Update changes the caller's profile.
 func (s *Service) Update(ctx context.Context, in Update, pre version.Precondition) (*ent.User, error) {
+	var displayName string
+	if in.DisplayName != nil && *in.DisplayName != nil {
+		var err error
+		switch displayName, err = name.Clean("/display_name", **in.DisplayName, maxDisplayName); {
+		case errors.Is(err, name.ErrBlank):
+			return nil, errDisplayNameBlank
+		case err != nil:
+			return nil, err
+		}
+	}
 	return s.change(ctx, pre, func(_ *store.Tx, _ *ent.User, update *ent.UserUpdateOne) error {
 		update.SetNillableBio(in.Bio)
 		switch {
@@ -39,12 +57,7 @@ func (s *Service) Update(ctx context.Context, in Update, pre version.Preconditio
 		case *in.DisplayName == nil:
 			update.ClearDisplayName()
 		default:
-			name := strings.TrimSpace(**in.DisplayName)
-			if name == "" {
-				return fault.New(fault.Unprocessable, "display_name_blank", "A name that is shown can't be blank.").
-					With(fault.Field{Pointer: "/display_name", Code: "blank", Message: "Send null to have none."})
-			}
-			update.SetDisplayName(name)
+			update.SetDisplayName(displayName)
 		}
 		return nil
 	})

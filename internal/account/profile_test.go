@@ -77,6 +77,14 @@ func TestProfileIsChanged(t *testing.T) {
 		}
 		response, data := patch(`{"display_name":" \u00a0\t"}`)
 		require.Equal(t, "/display_name", pointer(t, refused(t, http.StatusUnprocessableEntity, "display_name_blank", response, data)))
+		for _, blank := range []string{`\u200b`, `\u3164`, `\u2800`} {
+			response, data = patch(`{"display_name":"` + blank + `"}`)
+			refused(t, http.StatusUnprocessableEntity, "display_name_blank", response, data)
+		}
+		for _, unfit := range []string{`a\u202eb`, `a\u0007b`, `\ufffe`} {
+			response, data = patch(`{"display_name":"` + unfit + `"}`)
+			require.Equal(t, "/display_name", pointer(t, refused(t, http.StatusUnprocessableEntity, "name_invalid", response, data)))
+		}
 		response, data = patch(`{`)
 		apptest.Problem(t, http.StatusBadRequest, response, data)
 		response, data = s.Call(user, http.MethodPatch, "/api/v1/me", "text/plain", strings.NewReader(`{}`))

@@ -81,7 +81,7 @@ func TestProblemsThatCannotBeShownAreRefused(t *testing.T) {
 		"x-problems: {'422': [name_missing]": "the problem name_missing has no example",
 		"x-problems: {'9': name_blank":       "x-problems of 9 is no list",
 	} {
-		contract := strings.Replace(string(picaspot.OpenAPI), "x-problems: {'422': [display_name_blank]", wrong, 1)
+		contract := strings.Replace(string(picaspot.OpenAPI), "x-problems: {'422': [display_name_blank, name_invalid]", wrong, 1)
 		require.NotEqual(t, string(picaspot.OpenAPI), contract)
 		_, err := apidoc.Render([]byte(contract))
 		require.ErrorContains(t, err, want)

@@ -4,17 +4,19 @@ package area
 import (
 	"context"
 	"fmt"
-	"strings"
 
+	"entgo.io/ent/dialect/sql"
 	"github.com/google/uuid"
 
 	"github.com/picaspot/picaspot/ent"
 	entarea "github.com/picaspot/picaspot/ent/area"
 	entlandmark "github.com/picaspot/picaspot/ent/landmark"
 	"github.com/picaspot/picaspot/ent/mixin"
+	"github.com/picaspot/picaspot/ent/predicate"
 	"github.com/picaspot/picaspot/internal/authz"
 	"github.com/picaspot/picaspot/internal/cache"
 	"github.com/picaspot/picaspot/internal/fault"
+	"github.com/picaspot/picaspot/internal/name"
 	"github.com/picaspot/picaspot/internal/page"
 	"github.com/picaspot/picaspot/internal/picture"
 	"github.com/picaspot/picaspot/internal/store"
@@ -35,8 +37,6 @@ var (
 			With(fault.Field{Pointer: "/parent_area_id", Code: "too_deep", Message: "The area would lie too deep."})
 	errCircle = fault.New(fault.Unprocessable, "area_circle", "An area can't lie beneath itself.").
 			With(fault.Field{Pointer: "/parent_area_id", Code: "circle", Message: "This area lies beneath the one that is to be moved."})
-	errNameBlank = fault.New(fault.Unprocessable, "name_blank", "The name is blank.").
-			With(fault.Field{Pointer: "/name", Code: "blank", Message: "A name has at least one visible character."})
 )
 
 // The permission that lets somebody create what counts as verified at once.
@@ -77,10 +77,10 @@ type Create struct {
 }
 
 // Create adds an area of the caller's. It is verified at once when the caller
-// may verify areas. A name that is taken beneath the same parent is a conflict,
-// an unknown parent or one at [MaxDepth] is unprocessable.
+// may verify areas. A name that has the key of another one beneath the same parent is a
+// conflict, an unknown parent or one at [MaxDepth] is unprocessable.
 func (s *Service) Create(ctx context.Context, in Create) (*ent.Area, error) {
-	name, err := cleanName(in.Name)
+	clean, err := name.Clean("/name", in.Name, name.MaxCharacters)
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +97,7 @@ func (s *Service) Create(ctx context.Context, in Create) (*ent.Area, error) {
 			}
 		}
 		builder := tx.Area.Create().
-			SetName(name).SetDescription(in.Description).SetNillableParentAreaID(in.ParentID).
+			SetName(clean).SetDescription(in.Description).SetNillableParentAreaID(in.ParentID).
 			SetCreatedBy(caller.UserID).SetIsVerified(verified)
 		if in.ExternalID != "" {
 			builder.SetExternalID(in.ExternalID)
@@ -130,18 +130,21 @@ type Update struct {
 
 // Update changes an area that the caller may change.
 func (s *Service) Update(ctx context.Context, id uuid.UUID, in Update, pre version.Precondition) (*ent.Area, error) {
-	var name *string
 	if in.Name != nil {
-		clean, err := cleanName(*in.Name)
+		clean, err := name.Clean("/name", *in.Name, name.MaxCharacters)
 		if err != nil {
 			return nil, err
 		}
-		name = &clean
+		in.Name = &clean
 	}
 	return s.change(ctx, id, pre, func(ctx context.Context, tx *store.Tx, found *ent.Area, update *ent.AreaUpdateOne) error {
-		update.SetNillableName(name).SetNillableDescription(in.Description)
-		if found.IsVerified && name != nil && *name != found.Name && s.authz.May(ctx, permissionVerify) != authz.Any {
+		update.SetNillableName(in.Name).SetNillableDescription(in.Description)
+		renamed := in.Name != nil && *in.Name != found.Name
+		if found.IsVerified && renamed && s.authz.May(ctx, permissionVerify) != authz.Any {
 			update.SetIsVerified(false)
+		}
+		if found.NameClashes && (renamed || in.MoveTo != nil && !samePlace(*in.MoveTo, found.ParentAreaID)) {
+			update.SetNameClashes(false) // From now on its name is unique, or this fails.
 		}
 		if in.MoveTo == nil {
 			return nil
@@ -161,6 +164,11 @@ func (s *Service) Update(ctx context.Context, id uuid.UUID, in Update, pre versi
 		update.SetParentAreaID(*parent)
 		return nil
 	}, lockFor(in))
+}
+
+// samePlace reports whether two parents, nil for the top, are the same.
+func samePlace(a, b *uuid.UUID) bool {
+	return a == b || a != nil && b != nil && *a == *b
 }
 
 // lockFor is the lock that a change needs: moving an area changes the tree.
@@ -286,12 +294,14 @@ func (s *Service) DeleteTx(ctx context.Context, tx *store.Tx, id uuid.UUID, pre 
 	return webhook.Emit(ctx, tx, webhook.AreaDeleted, webhook.OfArea(found))
 }
 
-func cleanName(name string) (string, error) {
-	name = strings.TrimSpace(name)
-	if name == "" {
-		return "", errNameBlank
+// Named is true of areas whose name has the key of another name. The indexes
+// area_parent_name and area_root_name serve it, with the parent.
+func Named(other string) predicate.Area {
+	return func(s *sql.Selector) {
+		s.Where(sql.P(func(b *sql.Builder) {
+			b.WriteString("name_key(" + s.C(entarea.FieldName) + `) COLLATE "C" = name_key(`).Arg(other).WriteString(`) COLLATE "C"`)
+		}))
 	}
-	return name, nil
 }
 
 func missing(err error) error {

@@ -112,6 +112,12 @@ func TestAreas(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, "/problems/area_name_taken", apptest.Problem(t, http.StatusConflict, taken.HTTPResponse, taken.Body).Type)
 		}
+		s.Area(creator, "Café Łódź")
+		for _, same := range []string{"Cafe\u0301 Łódź", "cafe lodz", " CAFÉ\u3000ŁÓDŹ ", "Caf\u200bé Łódź\u2060"} {
+			taken, err := creator.CreateAreaWithResponse(ctx, nil, api.AreaCreate{Name: same})
+			require.NoError(t, err)
+			require.Equal(t, "/problems/area_name_taken", apptest.Problem(t, http.StatusConflict, taken.HTTPResponse, taken.Body).Type, same)
+		}
 		deleted, err := creator.DeleteAreaWithResponse(ctx, first.ID, nil)
 		require.NoError(t, err)
 		require.Equal(t, http.StatusNoContent, deleted.StatusCode())

@@ -116,6 +116,35 @@ func TestVerifyingTwiceChangesNothing(t *testing.T) {
 	require.Equal(t, before.JSON200, after.JSON200, "there was no image to remove")
 }
 
+// Areas from before names were unique by their keys keep a name that clashes until they are
+// renamed or moved.
+func TestNamesThatClashStayUntilTheyChange(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	s := apptest.NewWithoutWorkers(t)
+	creator := s.User()
+	s.Area(creator, "Lodz")
+	parent, made := s.Area(creator, "Poland"), s.Area(creator, "Other")
+	_, err := s.Store.Pool.Exec(ctx, "UPDATE areas SET name = 'Łódź', name_clashes = true WHERE id = $1", made.ID)
+	require.NoError(t, err)
+	clashes := func() (marked bool) {
+		require.NoError(t, s.Store.Pool.QueryRow(ctx, "SELECT name_clashes FROM areas WHERE id = $1", made.ID).Scan(&marked))
+		return marked
+	}
+
+	same := patch(t, creator, made.ID, api.AreaUpdate{Name: new("Łódź"), Description: new("A city."), ParentAreaID: nullable.NewNullNullable[uuid.UUID]()})
+	require.NotNil(t, same.JSON200, string(same.Body))
+	require.True(t, clashes())
+	renamed := patch(t, creator, made.ID, api.AreaUpdate{Name: new("LODZ")})
+	require.Equal(t, "/problems/area_name_taken", apptest.Problem(t, http.StatusConflict, renamed.HTTPResponse, renamed.Body).Type)
+	require.True(t, clashes())
+	moved := patch(t, creator, made.ID, api.AreaUpdate{ParentAreaID: nullable.NewNullableWithValue(parent.ID)})
+	require.NotNil(t, moved.JSON200, string(moved.Body))
+	require.False(t, clashes())
+	back := patch(t, creator, made.ID, api.AreaUpdate{ParentAreaID: nullable.NewNullNullable[uuid.UUID]()})
+	require.Equal(t, "/problems/area_name_taken", apptest.Problem(t, http.StatusConflict, back.HTTPResponse, back.Body).Type)
+}
+
 func TestNamesOfMovedAreas(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()

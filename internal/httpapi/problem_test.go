@@ -83,6 +83,8 @@ func TestProblems(t *testing.T) {
 		"unsupported_encoding":   {request{by: owner, method: "POST", path: areas, contentType: json, header: map[string]string{"Content-Encoding": "gzip"}, body: "\x1f\x8b"}, 415},
 		"unsupported_charset":    {request{by: owner, method: "POST", path: areas, contentType: "application/json; charset=utf-16", body: "{}"}, 415},
 		"parent_area_unknown":    {request{by: owner, method: "POST", path: areas, contentType: json, body: `{"name":"Quay","parent_area_id":"01932c07-209c-7f7e-8d0a-7e1b5f1f0c11"}`}, 422},
+		"name_blank":             {request{by: owner, method: "POST", path: areas, contentType: json, body: `{"name":"\u200b\u3164"}`}, 422},
+		"name_invalid":           {request{by: owner, method: "POST", path: areas, contentType: json, body: `{"name":"a\u202eb\u0007"}`}, 422},
 		"password_weak":          {request{method: "POST", path: "/api/v1/auth/register", contentType: json, body: `{"username":"ada","email":"ada@example.org","password":"password1"}`}, 422},
 
 		"json_malformed":      {request{by: owner, method: "POST", path: areas, contentType: json, body: `{"name": Harbour}`}, 400},

@@ -25,6 +25,7 @@ import (
 	"github.com/picaspot/picaspot/internal/authz"
 	"github.com/picaspot/picaspot/internal/importer/source"
 	"github.com/picaspot/picaspot/internal/landmark"
+	"github.com/picaspot/picaspot/internal/name"
 	"github.com/picaspot/picaspot/internal/store"
 	"github.com/picaspot/picaspot/internal/webhook"
 )
@@ -83,6 +84,11 @@ func Import(ctx context.Context, s *store.Store, src *Source, opts Options) (Rep
 	if opts.BatchSize == 0 {
 		opts.BatchSize = DefaultBatch
 	}
+	clean, err := name.Clean("", opts.Area, name.MaxCharacters)
+	if err != nil {
+		return Report{}, fmt.Errorf("the area's name: %w", err)
+	}
+	opts.Area = clean
 	run := &run{store: s, opts: opts, areas: map[string]uuid.UUID{}, seen: map[uint64]struct{}{}, seed: maphash.MakeSeed()}
 	ctx = authz.WithCaller(ctx, authz.Caller{UserID: opts.Owner})
 	batch := make([]Row, 0, opts.BatchSize)
@@ -346,21 +352,21 @@ func rowsOf(ctx context.Context, tx *store.Tx, statement string, args ...any) (m
 
 // area returns the area of a name beneath the import's own, and makes it if it
 // is missing.
-func (r *run) area(ctx context.Context, tx *store.Tx, name string) (uuid.UUID, error) {
-	if id, ok := r.areas[name]; ok {
+func (r *run) area(ctx context.Context, tx *store.Tx, called string) (uuid.UUID, error) {
+	if id, ok := r.areas[called]; ok {
 		return id, nil
 	}
-	query := tx.Area.Query().Where(entarea.Name(r.opts.Area), entarea.ParentAreaIDIsNil())
+	query := tx.Area.Query().Where(area.Named(r.opts.Area), entarea.ParentAreaIDIsNil())
 	create := tx.Area.Create().SetName(r.opts.Area)
-	if name != "" {
+	if called != "" {
 		top, err := r.area(ctx, tx, "")
 		if err != nil {
 			return uuid.Nil, err
 		}
-		query = tx.Area.Query().Where(entarea.Name(name), entarea.ParentAreaID(top))
-		create = tx.Area.Create().SetName(name).SetParentAreaID(top)
+		query = tx.Area.Query().Where(area.Named(called), entarea.ParentAreaID(top))
+		create = tx.Area.Create().SetName(called).SetParentAreaID(top)
 	}
-	found, err := query.Only(ctx)
+	found, err := query.Order(entarea.ByCreatedAt(), entarea.ByID()).First(ctx)
 	if ent.IsNotFound(err) {
 		found, err = create.SetCreatedBy(r.opts.Owner).SetIsVerified(r.opts.IsVerified).Save(ctx)
 		if err == nil {
@@ -368,8 +374,8 @@ func (r *run) area(ctx context.Context, tx *store.Tx, name string) (uuid.UUID, e
 		}
 	}
 	if err != nil {
-		return uuid.Nil, fmt.Errorf("area %q: %w", name, err)
+		return uuid.Nil, fmt.Errorf("area %q: %w", called, err)
 	}
-	r.areas[name] = found.ID
+	r.areas[called] = found.ID
 	return found.ID, nil
 }

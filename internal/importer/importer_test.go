@@ -136,7 +136,7 @@ func TestCSV(t *testing.T) {
 		require.Len(t, rows, 3)
 		require.Equal(t, "Coast", rows[0].Area)
 		require.Equal(t, 2, rows[0].Line)
-		require.Equal(t, "Two\nlines", rows[1].Name)
+		require.Equal(t, "Two lines", rows[1].Name)
 		require.Equal(t, []int{3, 4, 7, 8, 9}, func() (lines []int) {
 			for _, r := range rejected {
 				lines = append(lines, r.Line)
@@ -145,7 +145,7 @@ func TestCSV(t *testing.T) {
 		}())
 		require.Equal(t, []string{"it has no name", "the longitude \"x\" is not a number of degrees"}, rejected[0].Reasons)
 		require.Contains(t, rejected[1].Reasons[0], "2 fields")
-		require.Contains(t, rejected[2].Reasons[0], "NUL characters")
+		require.Contains(t, rejected[2].Reasons[0], "control character")
 		require.Contains(t, rejected[3].Reasons[0], "200 characters")
 		require.Contains(t, rejected[4].Reasons[0], "UTF-8")
 	})

@@ -9,13 +9,14 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/picaspot/picaspot/internal/fault"
 	"github.com/picaspot/picaspot/internal/geo"
 	"github.com/picaspot/picaspot/internal/importer/source"
+	"github.com/picaspot/picaspot/internal/name"
 )
 
 // Limits of what a landmark holds, as the contract has them, in characters.
 const (
-	maxName        = 200
 	maxDescription = 5000
 	maxHint        = 1000
 	maxExternalID  = 200
@@ -24,9 +25,12 @@ const (
 // Row is a landmark as a file has it.
 type Row struct {
 	// Line is where it begins in the file, from 1.
-	Line        int
-	ExternalID  string
-	Name        string
+	Line       int
+	ExternalID string
+	Name       string
+	// named is the name as the file has it, which ids from before names were cleaned are
+	// made of.
+	named       string
 	Description string
 	Hint        string
 	// Area is the name of the area beneath the import's own; empty for none.
@@ -134,19 +138,39 @@ func (o SourceOptions) row(record source.Record) (Row, []string) {
 	for _, value := range []*string{&r.Name, &r.Description, &r.Hint, &r.Area, &r.ExternalID} {
 		*value = strings.TrimSpace(*value)
 	}
-	if r.Name == "" {
-		reasons = append(reasons, "it has no name")
+	r.named = r.Name
+	var faults []string
+	if r.Name, faults = cleanName("the name", r.Name); r.Name == "" && len(faults) == 0 {
+		faults = []string{"it has no name"}
 	}
-	check("the name", r.Name, maxName)
+	reasons = append(reasons, faults...)
 	check("the description", r.Description, maxDescription)
 	check("the hint", r.Hint, maxHint)
-	check("the area", r.Area, maxName)
+	r.Area, faults = cleanName("the area", r.Area)
+	reasons = append(reasons, faults...)
 	check("the id", r.ExternalID, maxExternalID)
 	if record.Geometry == nil || len(record.Faults) == 0 {
-		at, faults := o.place(record)
-		r.Location, reasons = at, append(reasons, faults...)
+		r.Location, faults = o.place(record)
+		reasons = append(reasons, faults...)
 	}
 	return r, reasons
+}
+
+// cleanName returns a name as package name keeps it, or what is wrong with it. It is empty
+// when nothing of it can be seen.
+func cleanName(what, text string) (clean string, faults []string) {
+	if !utf8.ValidString(text) {
+		return text, []string{what + " is not UTF-8; --encoding may help"}
+	}
+	clean, err := name.Clean("", text, name.MaxCharacters)
+	var refused *fault.Error
+	if errors.As(err, &refused) && !errors.Is(err, name.ErrBlank) {
+		for _, f := range refused.Fields {
+			faults = append(faults, what+": "+f.Message)
+		}
+		return text, faults
+	}
+	return clean, nil
 }
 
 func (m Mapping) place(record source.Record) (geo.Point, []string) {
@@ -179,7 +203,7 @@ func point(latitude, longitude float64) (geo.Point, []string) {
 func (r Row) externalID(namespace string) string {
 	id := r.ExternalID
 	if id == "" {
-		content := fmt.Sprintf("%s\x00%.6f\x00%.6f", strings.ToLower(r.Name), r.Location.Latitude, r.Location.Longitude)
+		content := fmt.Sprintf("%s\x00%.6f\x00%.6f", strings.ToLower(r.named), r.Location.Latitude, r.Location.Longitude)
 		digest := sha256.Sum256([]byte(content))
 		id = "content-" + hex.EncodeToString(digest[:16])
 	}

@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/google/uuid"
 
@@ -19,6 +18,7 @@ import (
 	"github.com/picaspot/picaspot/internal/cache"
 	"github.com/picaspot/picaspot/internal/fault"
 	"github.com/picaspot/picaspot/internal/geo"
+	"github.com/picaspot/picaspot/internal/name"
 	"github.com/picaspot/picaspot/internal/page"
 	"github.com/picaspot/picaspot/internal/picture"
 	"github.com/picaspot/picaspot/internal/store"
@@ -42,8 +42,6 @@ var (
 	errNotFound    = fault.New(fault.NotFound, "not_found", "There is no such landmark.")
 	errAreaUnknown = fault.New(fault.Unprocessable, "area_unknown", "There is no such area.").
 			With(fault.Field{Pointer: "/area_id", Code: "unknown", Message: "There is no such area."})
-	errNameBlank = fault.New(fault.Unprocessable, "name_blank", "The name is blank.").
-			With(fault.Field{Pointer: "/name", Code: "blank", Message: "A name has at least one visible character."})
 )
 
 // The permission that lets somebody create what counts as verified at once.
@@ -98,7 +96,7 @@ type Create struct {
 // once when the caller may verify landmarks. Another of a similar name within
 // [DuplicateMeters] in the same area is a conflict that names it.
 func (s *Service) Create(ctx context.Context, in Create) (*ent.Landmark, error) {
-	name, err := cleanName(in.Name)
+	clean, err := name.Clean("/name", in.Name, name.MaxCharacters)
 	if err != nil {
 		return nil, err
 	}
@@ -110,12 +108,12 @@ func (s *Service) Create(ctx context.Context, in Create) (*ent.Landmark, error) 
 			return err
 		}
 		if !in.AllowDuplicate {
-			if err := checkDuplicate(ctx, tx, in.AreaID, name, in.Location); err != nil {
+			if err := checkDuplicate(ctx, tx, in.AreaID, clean, in.Location); err != nil {
 				return err
 			}
 		}
 		builder := tx.Landmark.Create().
-			SetAreaID(in.AreaID).SetName(name).SetDescription(in.Description).SetHint(in.Hint).
+			SetAreaID(in.AreaID).SetName(clean).SetDescription(in.Description).SetHint(in.Hint).
 			SetDifficulty(cmp.Or(in.Difficulty, DefaultDifficulty)).
 			SetLocation(in.Location).SetUnlockRadiusMeters(cmp.Or(in.UnlockRadiusMeters, DefaultUnlockRadiusMeters)).
 			SetPhotoRadiusMeters(cmp.Or(in.PhotoRadiusMeters, DefaultPhotoRadiusMeters)).
@@ -162,7 +160,7 @@ type Update struct {
 // so no more when its owner renames it or moves it beyond its radius.
 func (s *Service) Update(ctx context.Context, id uuid.UUID, in Update, pre version.Precondition) (*ent.Landmark, error) {
 	if in.Name != nil {
-		clean, err := cleanName(*in.Name)
+		clean, err := name.Clean("/name", *in.Name, name.MaxCharacters)
 		if err != nil {
 			return nil, err
 		}
@@ -320,7 +318,7 @@ func checkArea(ctx context.Context, tx *store.Tx, id uuid.UUID) error {
 // while nobody else adds one there. Served by landmark_location, for the distance; the
 // few that are near are put in order after that, since the index itself fails around
 // (0, 0), where rounding lets it find a place nearer than it had estimated.
-func checkDuplicate(ctx context.Context, tx *store.Tx, areaID uuid.UUID, name string, at geo.Point) error {
+func checkDuplicate(ctx context.Context, tx *store.Tx, areaID uuid.UUID, typed string, at geo.Point) error {
 	// One at a time in an area, or two at once would not see each other.
 	if _, err := tx.ExecContext(ctx, "-- name: landmark_lock_area\nSELECT pg_advisory_xact_lock(hashtextextended($1, 0))", areaID.String()); err != nil {
 		return fmt.Errorf("lock the area: %w", err)
@@ -328,8 +326,8 @@ func checkDuplicate(ctx context.Context, tx *store.Tx, areaID uuid.UUID, name st
 	rows, err := tx.QueryContext(ctx, `-- name: landmark_find_duplicate
 SELECT id, name, ST_Distance(location, $2) FROM landmarks
 WHERE deleted_at IS NULL AND area_id = $1 AND ST_DWithin(location, $2, $4)
-  AND (lower(name) = lower($3) OR similarity(name, $3) >= 0.5)
-ORDER BY ST_Distance(location, $2), id LIMIT 1`, areaID, at, name, DuplicateMeters)
+  AND (name_key(name) = name_key($3) OR similarity(name_key(name), name_key($3)) >= 0.5)
+ORDER BY ST_Distance(location, $2), id LIMIT 1`, areaID, at, typed, DuplicateMeters)
 	if err != nil {
 		return fmt.Errorf("look for duplicates: %w", err)
 	}
@@ -346,14 +344,6 @@ ORDER BY ST_Distance(location, $2), id LIMIT 1`, areaID, at, name, DuplicateMete
 	return fault.New(fault.Conflict, "landmark_duplicate",
 		fmt.Sprintf("%q (%s) stands %.0f m away in the same area. Set allow_duplicate if this is another one.", other, id, meters)).
 		With(fault.Field{Pointer: "/name", Code: "duplicate", Message: "It is similar to " + id.String() + "."})
-}
-
-func cleanName(name string) (string, error) {
-	name = strings.TrimSpace(name)
-	if name == "" {
-		return "", errNameBlank
-	}
-	return name, nil
 }
 
 func missing(err error) error {

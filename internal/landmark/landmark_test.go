@@ -157,6 +157,11 @@ func TestLandmarks(t *testing.T) {
 			require.Equal(t, "/problems/landmark_duplicate", p.Type)
 			require.Contains(t, *p.Detail, first.ID.String())
 		}
+		require.Equal(t, 201, create(area.ID, "Łódź ١٥", at(900), false).StatusCode())
+		for _, same := range []string{"lodz 15", "ŁO\u0301DZ\u0301 \u200b15", "Lódź  15"} {
+			twice := create(area.ID, same, at(900), false)
+			require.Equal(t, "/problems/landmark_duplicate", apptest.Problem(t, http.StatusConflict, twice.HTTPResponse, twice.Body).Type, same)
+		}
 		require.Equal(t, 201, create(area.ID, "North Lighthouse", at(30), false).StatusCode())
 		require.Equal(t, 201, create(area.ID, "Kiosk", at(1), false).StatusCode())
 		require.Equal(t, 201, create(other.ID, "North Lighthouse", at(1), false).StatusCode())

@@ -2,14 +2,13 @@ package operation
 
 import (
 	"errors"
-	"net/mail"
 	"regexp"
-	"strings"
 	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/google/uuid"
 
+	"github.com/picaspot/picaspot/internal/email"
 	"github.com/picaspot/picaspot/internal/idempotency"
 )
 
@@ -19,7 +18,7 @@ import (
 var formats = openapi3.WithStringFormatValidators(map[string]openapi3.StringFormatValidator{
 	"uuid":            openapi3.NewCallbackValidator(checkUUID),
 	"date-time":       openapi3.NewCallbackValidator(checkTime),
-	"email":           openapi3.NewCallbackValidator(checkEmail),
+	"email":           openapi3.NewCallbackValidator(email.Check),
 	"idempotency-key": openapi3.NewCallbackValidator(checkIdempotencyKey),
 })
 
@@ -65,25 +64,4 @@ func ParseTime(text string) (time.Time, error) {
 func checkTime(text string) error {
 	_, err := ParseTime(text)
 	return err
-}
-
-// checkEmail takes addresses that mail can be sent to over any server: ASCII, no
-// comments, quotes or display name, a domain of several labels.
-func checkEmail(text string) error {
-	address, err := mail.ParseAddress(text)
-	if err != nil {
-		return err
-	}
-	at := strings.LastIndexByte(text, '@')
-	domain := text[at+1:]
-	if address.Address != text || address.Name != "" || strings.ContainsAny(text, "\"\\[]<>(),:; ") ||
-		!strings.Contains(strings.Trim(domain, "."), ".") || strings.HasSuffix(domain, ".") {
-		return errFormat
-	}
-	for _, r := range text {
-		if r > '~' {
-			return errFormat
-		}
-	}
-	return nil
 }

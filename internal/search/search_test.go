@@ -74,6 +74,14 @@ var places = map[string]string{
 	"Trường Đại học":             "",
 	"किला लाल":                   "",
 	"The Wall of the very North": "",
+	"★Hotel Stella★":             "",
+	"🏨Pension Anker":             "",
+	"Quay→Beacon":                "",
+	"תל־אביב":                    "",
+	"محطة ١٥":                    "",
+	"市ヶ谷駅":                       "",
+	"น้ำพุ":                      "",
+	"«Rote Fabrik»…Zürich":       "",
 }
 
 func TestSearchFindsWhatAPersonMeans(t *testing.T) {
@@ -127,6 +135,24 @@ func TestSearchFindsWhatAPersonMeans(t *testing.T) {
 		"किला":                {"किला लाल"},
 		"👾":                   {"👾 Salon"},
 		"  lighthouse\tNorth": {"North Lighthouse"},
+		// Punctuation and symbols separate words, those that are no emoji without being words.
+		"hotel":       {"★Hotel Stella★"},
+		"stella":      {"★Hotel Stella★"},
+		"★hotel":      {"★Hotel Stella★"},
+		"pension":     {"🏨Pension Anker"},
+		"🏨":           {"🏨Pension Anker"},
+		"beacon":      {"Quay→Beacon"},
+		"quay beacon": {"Quay→Beacon"},
+		"אביב":        {"תל־אביב"},
+		"תל אביב":     {"תל־אביב"},
+		"fabrik":      {"«Rote Fabrik»…Zürich"},
+		"zurich":      {"«Rote Fabrik»…Zürich"},
+		// Digits of every script, small kana, and marks in either order.
+		"15":                                   {"محطة ١٥"},
+		"१५":                                   {"محطة ١٥"},
+		"市ケ谷":                                  {"市ヶ谷駅"},
+		"\u0e19\u0e49\u0e33":                   {"น้ำพุ"},
+		"\u0e19\u0e4d\u0e49\u0e32\u0e1e\u0e38": {"น้ำพุ"},
 		// Without spaces between words.
 		"東京":     {"東京タワー"},
 		"タワー":    {"東京タワー", "京都タワービル"},

@@ -22,8 +22,6 @@ const (
 	// correctFrom is how many letters a word has that is corrected. Shorter ones are
 	// left out when a search is loosened: most are articles and the like.
 	correctFrom = 4
-	// maxKey is where name_key cuts a name.
-	maxKey = 200
 )
 
 // Text is what somebody looks for.
@@ -49,7 +47,7 @@ type querier interface {
 }
 
 const parseSQL = `-- name: search_parse
-SELECT search_fold($1), tsvector_to_array(search_vector(replace(search_fold($1), '''', ''))),
+SELECT name_key($1), tsvector_to_array(search_vector(replace(search_fold($1), '''', ''))),
   tsvector_to_array(search_vector(replace(search_fold($2), '''', '')))`
 
 // Parse takes a text apart.
@@ -63,7 +61,6 @@ func Parse(ctx context.Context, db querier, text string) (Text, error) {
 	if err := db.QueryRow(ctx, parseSQL, strings.TrimSpace(text), chunks[len(chunks)-1]).Scan(&t.key, &all, &last); err != nil {
 		return Text{}, fmt.Errorf("take a search apart: %w", err)
 	}
-	t.key = cut(strings.TrimSpace(t.key), maxKey)
 	for _, w := range all {
 		letters := utf8.RuneCountInString(w)
 		if letters == 1 && isUnspaced(w) {
@@ -97,16 +94,6 @@ var unspaced = &unicode.RangeTable{
 func isUnspaced(w string) bool {
 	r, _ := utf8.DecodeRuneInString(w)
 	return unicode.Is(unspaced, r)
-}
-
-func cut(s string, runes int) string {
-	for i := range s {
-		if runes == 0 {
-			return s[:i]
-		}
-		runes--
-	}
-	return s
 }
 
 // Query is a tsquery of all words, of which the last one may go on. It is empty when

@@ -72,10 +72,3 @@ func TestQueries(t *testing.T) {
 		})
 	}
 }
-
-func TestCutCountsCharacters(t *testing.T) {
-	t.Parallel()
-	require.Equal(t, "東京", cut("東京タワー", 2))
-	require.Equal(t, "東京", cut("東京", 2))
-	require.Empty(t, cut("東京", 0))
-}

@@ -11,11 +11,13 @@ import (
 	"io/fs"
 	"slices"
 	"sync"
+	"time"
 
 	atlas "ariga.io/atlas/sql/schema"
 	"entgo.io/ent/dialect"
 	entsql "entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/schema"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
@@ -53,7 +55,7 @@ func Migrate(ctx context.Context, url string) (err error) {
 		return fmt.Errorf("migrate: %w", err)
 	}
 	defer lock.Release()
-	if _, err := lock.Exec(ctx, "-- name: store_lock_migrations\nSELECT pg_advisory_lock($1)", int64(migrationLock)); err != nil {
+	if err := lockMigrations(ctx, lock.Conn()); err != nil {
 		return fmt.Errorf("migrate: take the lock: %w", err)
 	}
 	defer func() {
@@ -79,6 +81,26 @@ func Migrate(ctx context.Context, url string) (err error) {
 	}
 	return nil
 }
+
+// lockMigrations polls for the lock. A statement that waited for it would hold a
+// snapshot, for whose end the CONCURRENTLY of a migration waits: neither would get on.
+func lockMigrations(ctx context.Context, conn *pgx.Conn) error {
+	for {
+		var locked bool
+		err := conn.QueryRow(ctx, "-- name: store_lock_migrations\nSELECT pg_try_advisory_lock($1)", int64(migrationLock)).Scan(&locked)
+		if err != nil || locked {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(lockPoll):
+		}
+	}
+}
+
+// lockPoll is how often a process that waits for a migration asks whether it is done.
+const lockPoll = 100 * time.Millisecond
 
 // Fingerprint changes with the migrations; databases made for one are no use
 // for another.

@@ -188,11 +188,13 @@ type obstacle struct {
 // unique among the living serve them, and those on deletion_id.
 var obstacles = []obstacle{
 	{"name_taken", "The name %q is taken by another area (%s) beneath the same parent.", `-- name: trash_taken_area_names
-SELECT t.name, b.id::text FROM areas t JOIN areas b ON b.parent_area_id = t.parent_area_id AND b.name = t.name AND b.deleted_at IS NULL
-WHERE t.deletion_id = $1 AND t.deleted_at IS NOT NULL
+SELECT t.name, b.id::text FROM areas t
+JOIN areas b ON b.parent_area_id = t.parent_area_id AND name_key(b.name) COLLATE "C" = name_key(t.name) COLLATE "C" AND b.deleted_at IS NULL AND NOT b.name_clashes
+WHERE t.deletion_id = $1 AND t.deleted_at IS NOT NULL AND NOT t.name_clashes
 UNION ALL
-SELECT t.name, b.id::text FROM areas t JOIN areas b ON b.name = t.name AND b.parent_area_id IS NULL AND b.deleted_at IS NULL
-WHERE t.deletion_id = $1 AND t.deleted_at IS NOT NULL AND t.parent_area_id IS NULL
+SELECT t.name, b.id::text FROM areas t
+JOIN areas b ON name_key(b.name) COLLATE "C" = name_key(t.name) COLLATE "C" AND b.parent_area_id IS NULL AND b.deleted_at IS NULL AND NOT b.name_clashes
+WHERE t.deletion_id = $1 AND t.deleted_at IS NOT NULL AND t.parent_area_id IS NULL AND NOT t.name_clashes
 ORDER BY 1`},
 	{"external_id_taken", "The external id %q belongs to another area (%s).", `-- name: trash_taken_area_external_ids
 SELECT t.external_id, b.id::text FROM areas t JOIN areas b ON b.external_id = t.external_id AND b.deleted_at IS NULL

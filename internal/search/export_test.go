@@ -1,0 +1,4 @@
+package search
+
+// IsUnspaced is isUnspaced, for tests.
+var IsUnspaced = isUnspaced
