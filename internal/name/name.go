@@ -62,7 +62,7 @@ func Clean(pointer, text string, maxCharacters int) (string, error) {
 		return "", ErrBlank.With(fault.Field{Pointer: pointer, Code: "blank", Message: "A name has at least one visible character."})
 	}
 	if n := utf8.RuneCountInString(text); n > maxCharacters {
-		refuse("too_long", fmt.Sprintf("The name has %d characters in Unicode's Form C; %d are allowed.", n, maxCharacters))
+		refuse("too_long", fmt.Sprintf("The name has more than %d characters: %d in Unicode's Form C.", maxCharacters, n))
 		return "", ErrInvalid.With(faults...)
 	}
 	return text, nil
