@@ -473,7 +473,8 @@ type ClientInterface interface {
 	// CreateAreaWithBody Create an area
 	//
 	// The caller becomes its creator. It starts unverified unless the caller may verify areas. Its
-	// name is unique beneath its parent.
+	// name is unique beneath its parent, by what a search takes for the same: *Café* and *cafe* are
+	// one, as are the two Unicode forms of the é.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -483,7 +484,8 @@ type ClientInterface interface {
 	// CreateArea Create an area
 	//
 	// The caller becomes its creator. It starts unverified unless the caller may verify areas. Its
-	// name is unique beneath its parent.
+	// name is unique beneath its parent, by what a search takes for the same: *Café* and *cafe* are
+	// one, as are the two Unicode forms of the é.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2125,7 +2127,8 @@ func (c *Client) ListAreas(ctx context.Context, params *ListAreasParams, reqEdit
 // CreateAreaWithBody Create an area
 //
 // The caller becomes its creator. It starts unverified unless the caller may verify areas. Its
-// name is unique beneath its parent.
+// name is unique beneath its parent, by what a search takes for the same: *Café* and *cafe* are
+// one, as are the two Unicode forms of the é.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2145,7 +2148,8 @@ func (c *Client) CreateAreaWithBody(ctx context.Context, params *CreateAreaParam
 // CreateArea Create an area
 //
 // The caller becomes its creator. It starts unverified unless the caller may verify areas. Its
-// name is unique beneath its parent.
+// name is unique beneath its parent, by what a search takes for the same: *Café* and *cafe* are
+// one, as are the two Unicode forms of the é.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -10697,7 +10701,8 @@ type ClientWithResponsesInterface interface {
 	// CreateAreaWithBodyWithResponse Create an area
 	//
 	// The caller becomes its creator. It starts unverified unless the caller may verify areas. Its
-	// name is unique beneath its parent.
+	// name is unique beneath its parent, by what a search takes for the same: *Café* and *cafe* are
+	// one, as are the two Unicode forms of the é.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -10707,7 +10712,8 @@ type ClientWithResponsesInterface interface {
 	// CreateAreaWithResponse Create an area
 	//
 	// The caller becomes its creator. It starts unverified unless the caller may verify areas. Its
-	// name is unique beneath its parent.
+	// name is unique beneath its parent, by what a search takes for the same: *Café* and *cafe* are
+	// one, as are the two Unicode forms of the é.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -24505,7 +24511,8 @@ func (c *ClientWithResponses) ListAreasWithResponse(ctx context.Context, params 
 // CreateAreaWithBodyWithResponse Create an area
 //
 // The caller becomes its creator. It starts unverified unless the caller may verify areas. Its
-// name is unique beneath its parent.
+// name is unique beneath its parent, by what a search takes for the same: *Café* and *cafe* are
+// one, as are the two Unicode forms of the é.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -24521,7 +24528,8 @@ func (c *ClientWithResponses) CreateAreaWithBodyWithResponse(ctx context.Context
 // CreateAreaWithResponse Create an area
 //
 // The caller becomes its creator. It starts unverified unless the caller may verify areas. Its
-// name is unique beneath its parent.
+// name is unique beneath its parent, by what a search takes for the same: *Café* and *cafe* are
+// one, as are the two Unicode forms of the é.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

@@ -1400,7 +1400,7 @@ type Area struct {
 	// IsVerified Whether a moderator, or a creator who may verify, has confirmed it.
 	IsVerified bool `json:"is_verified"`
 
-	// Name Unique beneath its parent.
+	// Name Unique beneath its parent, by what a search takes for the same. One line, in Unicode's Form C, without characters that show nothing, control or turn the text.
 	Name string `json:"name"`
 
 	// ParentAreaID The area that it is part of; null at the top.
@@ -1415,7 +1415,7 @@ type AreaCreate struct {
 	// Description What there is to find.
 	Description *string `json:"description,omitempty"`
 
-	// Name Unique beneath its parent.
+	// Name Unique beneath its parent, by what a search takes for the same. One line, in Unicode's Form C, without characters that show nothing, control or turn the text.
 	Name string `json:"name"`
 
 	// ParentAreaID The area that it is part of; null at the top.
@@ -1451,7 +1451,7 @@ type AreaUpdate struct {
 	// Description What there is to find; null clears it.
 	Description *string `json:"description,omitempty"`
 
-	// Name Unique beneath its parent.
+	// Name Unique beneath its parent, by what a search takes for the same. One line, in Unicode's Form C, without characters that show nothing, control or turn the text.
 	Name *string `json:"name,omitempty"`
 
 	// ParentAreaID The area that it is part of; null moves it to the top.
@@ -1802,7 +1802,7 @@ type Landmark struct {
 	// Longitude Degrees east of Greenwich (WGS 84).
 	Longitude float64 `json:"longitude"`
 
-	// Name What people call it.
+	// Name What people call it: one line, in Unicode's Form C, without characters that show nothing, control or turn the text.
 	Name string `json:"name"`
 
 	// PhotoLocation A point on the earth (WGS 84).
@@ -1841,7 +1841,7 @@ type LandmarkCreate struct {
 	// Longitude Degrees east of Greenwich (WGS 84).
 	Longitude float64 `json:"longitude"`
 
-	// Name What people call it.
+	// Name What people call it: one line, in Unicode's Form C, without characters that show nothing, control or turn the text.
 	Name string `json:"name"`
 
 	// PhotoLocation A point on the earth (WGS 84).
@@ -1934,7 +1934,7 @@ type LandmarkProperties struct {
 	// IsVerified Whether a moderator, or a creator who may verify, has confirmed it.
 	IsVerified bool `json:"is_verified"`
 
-	// Name What people call it.
+	// Name What people call it: one line, in Unicode's Form C, without characters that show nothing, control or turn the text.
 	Name string `json:"name"`
 
 	// PhotoLocation A point on the earth (WGS 84).
@@ -1970,7 +1970,7 @@ type LandmarkUpdate struct {
 	// Longitude Degrees east of Greenwich (WGS 84).
 	Longitude *float64 `json:"longitude,omitempty"`
 
-	// Name What people call it.
+	// Name What people call it: one line, in Unicode's Form C, without characters that show nothing, control or turn the text.
 	Name *string `json:"name,omitempty"`
 
 	// PhotoLocation A point on the earth (WGS 84).
@@ -2066,7 +2066,7 @@ type MeUpdate struct {
 	// Bio What the user says about themselves; null clears it.
 	Bio *string `json:"bio,omitempty"`
 
-	// DisplayName The name that others see; null shows the user name.
+	// DisplayName The name that others see: one line, as the names of areas and landmarks; null shows the user name.
 	DisplayName nullable.Nullable[string] `json:"display_name,omitempty"`
 }
 
@@ -2096,7 +2096,7 @@ type NearbyArea struct {
 	// LandmarkCount Its landmarks within the radius.
 	LandmarkCount int `json:"landmark_count"`
 
-	// Name Unique beneath its parent.
+	// Name Unique beneath its parent, by what a search takes for the same. One line, in Unicode's Form C, without characters that show nothing, control or turn the text.
 	Name string `json:"name"`
 
 	// ParentAreaID The area that it is part of; null at the top.
@@ -2168,7 +2168,7 @@ type NearbyLandmark struct {
 	// Longitude Degrees east of Greenwich (WGS 84).
 	Longitude float64 `json:"longitude"`
 
-	// Name What people call it.
+	// Name What people call it: one line, in Unicode's Form C, without characters that show nothing, control or turn the text.
 	Name string `json:"name"`
 
 	// PhotoLocation A point on the earth (WGS 84).
@@ -3091,7 +3091,7 @@ type WebhookArea struct {
 	// IsVerified Whether a moderator, or a creator who may verify, has confirmed it.
 	IsVerified bool `json:"is_verified"`
 
-	// Name Unique beneath its parent.
+	// Name Unique beneath its parent, by what a search takes for the same. One line, in Unicode's Form C, without characters that show nothing, control or turn the text.
 	Name string `json:"name"`
 
 	// ParentAreaID The area that it is part of; null at the top.
@@ -3271,7 +3271,7 @@ type WebhookLandmark struct {
 	// Longitude Degrees east of Greenwich (WGS 84).
 	Longitude float64 `json:"longitude"`
 
-	// Name What people call it.
+	// Name What people call it: one line, in Unicode's Form C, without characters that show nothing, control or turn the text.
 	Name string `json:"name"`
 
 	// UnlockRadiusMeters How near to the landmark the photo has to be taken, in metres.

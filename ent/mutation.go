@@ -76,6 +76,7 @@ type AreaMutation struct {
 	is_verified      *bool
 	image            **photo.Image
 	external_id      *string
+	name_clashes     *bool
 	clearedFields    map[string]struct{}
 	parent           *uuid.UUID
 	clearedparent    bool
@@ -704,6 +705,42 @@ func (m *AreaMutation) ResetExternalID() {
 	delete(m.clearedFields, area.FieldExternalID)
 }
 
+// SetNameClashes sets the "name_clashes" field.
+func (m *AreaMutation) SetNameClashes(b bool) {
+	m.name_clashes = &b
+}
+
+// NameClashes returns the value of the "name_clashes" field in the mutation.
+func (m *AreaMutation) NameClashes() (r bool, exists bool) {
+	v := m.name_clashes
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldNameClashes returns the old "name_clashes" field's value of the Area entity.
+// If the Area object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *AreaMutation) OldNameClashes(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldNameClashes is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldNameClashes requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldNameClashes: %w", err)
+	}
+	return oldValue.NameClashes, nil
+}
+
+// ResetNameClashes resets all changes to the "name_clashes" field.
+func (m *AreaMutation) ResetNameClashes() {
+	m.name_clashes = nil
+}
+
 // SetParentID sets the "parent" edge to the Area entity by id.
 func (m *AreaMutation) SetParentID(id uuid.UUID) {
 	m.parent = &id
@@ -886,7 +923,7 @@ func (m *AreaMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *AreaMutation) Fields() []string {
-	fields := make([]string, 0, 12)
+	fields := make([]string, 0, 13)
 	if m.created_at != nil {
 		fields = append(fields, area.FieldCreatedAt)
 	}
@@ -923,6 +960,9 @@ func (m *AreaMutation) Fields() []string {
 	if m.external_id != nil {
 		fields = append(fields, area.FieldExternalID)
 	}
+	if m.name_clashes != nil {
+		fields = append(fields, area.FieldNameClashes)
+	}
 	return fields
 }
 
@@ -955,6 +995,8 @@ func (m *AreaMutation) Field(name string) (ent.Value, bool) {
 		return m.Image()
 	case area.FieldExternalID:
 		return m.ExternalID()
+	case area.FieldNameClashes:
+		return m.NameClashes()
 	}
 	return nil, false
 }
@@ -988,6 +1030,8 @@ func (m *AreaMutation) OldField(ctx context.Context, name string) (ent.Value, er
 		return m.OldImage(ctx)
 	case area.FieldExternalID:
 		return m.OldExternalID(ctx)
+	case area.FieldNameClashes:
+		return m.OldNameClashes(ctx)
 	}
 	return nil, fmt.Errorf("unknown Area field %s", name)
 }
@@ -1080,6 +1124,13 @@ func (m *AreaMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetExternalID(v)
+		return nil
+	case area.FieldNameClashes:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetNameClashes(v)
 		return nil
 	}
 	return fmt.Errorf("unknown Area field %s", name)
@@ -1204,6 +1255,9 @@ func (m *AreaMutation) ResetField(name string) error {
 		return nil
 	case area.FieldExternalID:
 		m.ResetExternalID()
+		return nil
+	case area.FieldNameClashes:
+		m.ResetNameClashes()
 		return nil
 	}
 	return fmt.Errorf("unknown Area field %s", name)

@@ -23,6 +23,7 @@ var (
 		{Name: "is_verified", Type: field.TypeBool, Default: false},
 		{Name: "image", Type: field.TypeJSON, Nullable: true, SchemaType: map[string]string{"postgres": "jsonb"}},
 		{Name: "external_id", Type: field.TypeString, Nullable: true, Size: 200},
+		{Name: "name_clashes", Type: field.TypeBool, Default: false},
 		{Name: "parent_area_id", Type: field.TypeUUID, Nullable: true},
 	}
 	// AreasTable holds the schema information for the "areas" table.
@@ -33,7 +34,7 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "areas_areas_children",
-				Columns:    []*schema.Column{AreasColumns[12]},
+				Columns:    []*schema.Column{AreasColumns[13]},
 				RefColumns: []*schema.Column{AreasColumns[0]},
 				OnDelete:   schema.Cascade,
 			},
@@ -64,25 +65,9 @@ var (
 				},
 			},
 			{
-				Name:    "area_parent_name",
-				Unique:  true,
-				Columns: []*schema.Column{AreasColumns[12], AreasColumns[6]},
-				Annotation: &entsql.IndexAnnotation{
-					Where: "deleted_at IS NULL",
-				},
-			},
-			{
-				Name:    "area_root_name",
-				Unique:  true,
-				Columns: []*schema.Column{AreasColumns[6]},
-				Annotation: &entsql.IndexAnnotation{
-					Where: "(deleted_at IS NULL) AND (parent_area_id IS NULL)",
-				},
-			},
-			{
 				Name:    "area_parent_area_id_created_at_id",
 				Unique:  false,
-				Columns: []*schema.Column{AreasColumns[12], AreasColumns[1], AreasColumns[0]},
+				Columns: []*schema.Column{AreasColumns[13], AreasColumns[1], AreasColumns[0]},
 			},
 			{
 				Name:    "area_external_id",

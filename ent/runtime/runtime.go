@@ -84,6 +84,10 @@ func init() {
 	areaDescExternalID := areaFields[6].Descriptor()
 	// area.ExternalIDValidator is a validator for the "external_id" field. It is called by the builders before save.
 	area.ExternalIDValidator = areaDescExternalID.Validators[0].(func(string) error)
+	// areaDescNameClashes is the schema descriptor for name_clashes field.
+	areaDescNameClashes := areaFields[7].Descriptor()
+	// area.DefaultNameClashes holds the default value on creation for the name_clashes field.
+	area.DefaultNameClashes = areaDescNameClashes.Default.(bool)
 	// areaDescID is the schema descriptor for id field.
 	areaDescID := areaMixinFields0[0].Descriptor()
 	// area.DefaultID holds the default value on creation for the id field.
