@@ -52,9 +52,9 @@ func (a *audited) call(operation string, by *apptest.Client, method, path, conte
 	return out
 }
 
-// unrecorded are the operations of which a request has no row, once the jobs are done:
-// where a job does the work, the job writes it.
-func (a *audited) unrecorded() (names []string) {
+// answered waits until the jobs that answer requests for mails are done: they write the
+// rows of these requests.
+func (a *audited) answered() {
 	a.t.Helper()
 	require.Eventually(a.t, func() bool {
 		var waiting int
@@ -62,6 +62,12 @@ func (a *audited) unrecorded() (names []string) {
 			"SELECT count(*) FROM river_job WHERE kind = 'mail_request' AND finalized_at IS NULL").Scan(&waiting)
 		return err == nil && waiting == 0
 	}, 30*time.Second, 10*time.Millisecond, "requests for mails are not answered")
+}
+
+// unrecorded are the operations of which a request has no row.
+func (a *audited) unrecorded() (names []string) {
+	a.t.Helper()
+	a.answered()
 	for operation, requests := range a.tried {
 		for _, id := range requests {
 			require.NotEmpty(a.t, id)
@@ -140,6 +146,7 @@ func (a *audited) accounts() {
 	const password = `"password":"` + apptest.Password + `"`
 	a.json("registerUser", nil, http.MethodPost, "/auth/register", `{"username":"ada","email":"ada@example.org",`+password+`}`)
 	a.json("resendVerification", nil, http.MethodPost, "/auth/resend-verification", `{"email":"ada@example.org"}`)
+	a.answered() // Once the address is verified there is nothing to answer.
 	a.json("verifyEmail", nil, http.MethodPost, "/auth/verify-email", `{"token":"`+a.mailed("/verify-email", "ada@example.org")+`"}`)
 	tokens := a.json("login", nil, http.MethodPost, "/auth/login", `{"identifier":"ada",`+password+`}`)
 	a.call("createToken", nil, http.MethodPost, "/auth/token", "application/x-www-form-urlencoded", url.Values{
