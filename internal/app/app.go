@@ -120,14 +120,17 @@ func New(ctx context.Context, c config.Config, pages ...Page) (_ *App, err error
 		}
 	}()
 	if a.Store, err = store.Open(ctx, c.DatabaseURL, storeOptions(c, metrics.NewQueries(a.registry))); err != nil {
+		return nil, fmt.Errorf("PICASPOT_DATABASE_URL: %w", err)
+	}
+	if err = a.Store.CheckMigrated(ctx); err != nil {
 		return nil, err
 	}
 	if a.storage, err = storage.Open(ctx, c.StorageURL); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("PICASPOT_STORAGE_URL: %w", err)
 	}
 	if c.RedisURL != "" {
 		if a.redis, err = redisconn.Open(c.RedisURL); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("PICASPOT_REDIS_URL: %w", err)
 		}
 		contract := sha256.Sum256(picaspot.OpenAPI)
 		announcer, err := cache.New(a.redis, hex.EncodeToString(contract[:6]), c.CacheMemory<<20)
@@ -158,7 +161,7 @@ func New(ctx context.Context, c config.Config, pages ...Page) (_ *App, err error
 	}
 	mailer, err := mail.New(mail.Config{URL: c.SMTPURL, From: c.MailFrom})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("PICASPOT_SMTP_URL: %w", err)
 	}
 	cursorKey, err := hkdf.Key(sha256.New, c.Secret(), nil, "picaspot cursor", sha256.Size)
 	if err != nil {
@@ -371,7 +374,11 @@ func (a *App) Run(ctx context.Context, roles Roles) error {
 		}
 	}()
 	if a.config.OpsAddr != "" {
-		if err := serve(a.config.OpsAddr, a.opsHandler()); err != nil {
+		handler, err := a.opsHandler()
+		if err != nil {
+			return err
+		}
+		if err := serve(a.config.OpsAddr, handler); err != nil {
 			return fmt.Errorf("PICASPOT_OPS_ADDR: %w", err)
 		}
 	}
@@ -473,15 +480,20 @@ func Listen(ctx context.Context, addr string) (net.Listener, error) {
 	return listener, nil
 }
 
-// opsHandler serves metrics, profiles and the readiness of the process, on a listener that only operators reach.
-func (a *App) opsHandler() http.Handler {
+// opsHandler serves metrics, profiles and the readiness of the process, on a listener
+// that only operators reach: by address, by a name of this machine, or by one of
+// PICASPOT_TRUSTED_HOSTS. The profile "cmdline" is left out: flags may hold secrets.
+func (a *App) opsHandler() (http.Handler, error) {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", a.metrics())
 	mux.Handle("GET /readyz", a.readiness)
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
-	return mux
+	hosts, err := middleware.TrustedNames(slices.Concat(loopback, a.config.TrustedHosts))
+	if err != nil {
+		return nil, fmt.Errorf("PICASPOT_TRUSTED_HOSTS: %w", err)
+	}
+	return hosts(mux), nil
 }

@@ -12,8 +12,11 @@ import (
 	"net/url"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // Config is the whole configuration. The tags make the flags, the variables and
@@ -95,22 +98,38 @@ func (c *Config) Complete() error {
 		}
 	}
 	for variable, addr := range map[string]string{"PICASPOT_HTTP_ADDR": c.HTTPAddr, "PICASPOT_OPS_ADDR": c.OpsAddr} {
-		_, _, err := net.SplitHostPort(addr)
-		check(err == nil || addr == "" && variable == "PICASPOT_OPS_ADDR", variable, "%q is not host:port", addr)
+		check(isAddr(addr) || addr == "" && variable == "PICASPOT_OPS_ADDR", variable, "%q is not host:port", addr)
 	}
-	if c.PublicURL == "" {
+	checkURL := func(variable, value string, schemes ...string) *url.URL {
+		u, err := url.Parse(value)
+		ok := err == nil && slices.Contains(schemes, u.Scheme)
+		// Neither the value nor the parser's error is shown: either may hold a password.
+		check(ok, variable, "a URL of scheme %s is expected", strings.Join(schemes, " or "))
+		if !ok {
+			return nil
+		}
+		return u
+	}
+	derived := c.PublicURL == ""
+	if derived {
 		c.PublicURL = "http://" + c.HTTPAddr
 	}
 	c.PublicURL = strings.TrimRight(c.PublicURL, "/")
-	checkURL := func(variable, value string, schemes ...string) {
-		u, err := url.Parse(value)
-		// Neither the value nor the parser's error is shown: either may hold a password.
-		check(err == nil && slices.Contains(schemes, u.Scheme), variable, "a URL of scheme %s is expected", strings.Join(schemes, " or "))
+	if !derived || isAddr(c.HTTPAddr) { // Else the fault is that of PICASPOT_HTTP_ADDR.
+		if u := checkURL("PICASPOT_PUBLIC_URL", c.PublicURL, "http", "https"); u != nil {
+			check(u.Hostname() != "" || derived, "PICASPOT_PUBLIC_URL", "it has no host")
+			check(u.User == nil && u.RawQuery == "" && u.Fragment == "" && !u.ForceQuery, "PICASPOT_PUBLIC_URL",
+				"it is shown to everybody: neither a user, a password, a query nor a fragment can be in it")
+		}
 	}
-	checkURL("PICASPOT_PUBLIC_URL", c.PublicURL, "http", "https")
-	checkURL("PICASPOT_DATABASE_URL", c.DatabaseURL, "postgres", "postgresql")
+	if checkURL("PICASPOT_DATABASE_URL", c.DatabaseURL, "postgres", "postgresql") != nil {
+		_, err := pgxpool.ParseConfig(c.DatabaseURL)
+		check(err == nil, "PICASPOT_DATABASE_URL", "%v", withoutURL(err))
+	}
 	checkURL("PICASPOT_STORAGE_URL", c.StorageURL, "file", "s3")
-	checkURL("PICASPOT_SMTP_URL", c.SMTPURL, "smtp", "smtps")
+	if u := checkURL("PICASPOT_SMTP_URL", c.SMTPURL, "smtp", "smtps"); u != nil {
+		check(u.Hostname() != "", "PICASPOT_SMTP_URL", "it has no host")
+	}
 	if c.RedisURL != "" {
 		checkURL("PICASPOT_REDIS_URL", c.RedisURL, "redis", "rediss")
 	}
@@ -123,34 +142,77 @@ func (c *Config) Complete() error {
 		c.SecretKey = strings.TrimSpace(string(content))
 	}
 	check(len(c.SecretKey) >= minSecret, "PICASPOT_SECRET_KEY", "at least %d characters are needed, as from: openssl rand -base64 32", minSecret)
-	for variable, value := range map[string]time.Duration{
-		"PICASPOT_ACCESS_TOKEN_TTL": c.AccessTokenTTL,
-		"PICASPOT_SESSION_TTL":      c.SessionTTL, "PICASPOT_SESSION_IDLE_TTL": c.SessionIdleTTL,
-		"PICASPOT_REMEMBERED_TTL": c.RememberedTTL, "PICASPOT_REMEMBERED_IDLE_TTL": c.RememberedIdleTTL,
-		"PICASPOT_STATEMENT_TIMEOUT": c.StatementTimeout, "PICASPOT_TRASH_RETENTION": c.TrashRetention, "PICASPOT_SHUTDOWN_TIMEOUT": c.ShutdownTimeout,
+	const year = 365 * 24 * time.Hour
+	for _, d := range []struct {
+		variable        string
+		value, min, max time.Duration
+	}{
+		{"PICASPOT_ACCESS_TOKEN_TTL", c.AccessTokenTTL, time.Second, 24 * time.Hour},
+		{"PICASPOT_SESSION_TTL", c.SessionTTL, time.Second, year},
+		{"PICASPOT_SESSION_IDLE_TTL", c.SessionIdleTTL, time.Second, year},
+		{"PICASPOT_REMEMBERED_TTL", c.RememberedTTL, time.Second, 10 * year},
+		{"PICASPOT_REMEMBERED_IDLE_TTL", c.RememberedIdleTTL, time.Second, 10 * year},
+		{"PICASPOT_STATEMENT_TIMEOUT", c.StatementTimeout, time.Millisecond, 24 * time.Hour},
+		{"PICASPOT_TRASH_RETENTION", c.TrashRetention, 1, 100 * year},
+		{"PICASPOT_AUDIT_RETENTION", c.AuditRetention, 0, 100 * year},
+		{"PICASPOT_PHOTO_MAX_AGE", c.PhotoMaxAge, 0, 100 * year},
+		{"PICASPOT_SHUTDOWN_TIMEOUT", c.ShutdownTimeout, time.Millisecond, time.Hour},
+		{"PICASPOT_DRAIN_DELAY", c.DrainDelay, 0, time.Hour},
+		{"PICASPOT_DATABASE_CONN_LIFETIME", c.DatabaseConnLifetime, 0, year},
+		{"PICASPOT_DATABASE_CONN_IDLE_TIME", c.DatabaseConnIdleTime, 0, year},
+		{"PICASPOT_DATABASE_HEALTH_PERIOD", c.DatabaseHealthPeriod, 0, 24 * time.Hour},
+		{"PICASPOT_DATABASE_ACQUIRE_TIMEOUT", c.DatabaseAcquireTimeout, 0, time.Hour},
+		{"PICASPOT_DATABASE_CONNECT_TIMEOUT", c.DatabaseConnectTimeout, 0, time.Hour},
+		{"PICASPOT_LOCK_TIMEOUT", c.LockTimeout, 0, 24 * time.Hour},
+		{"PICASPOT_IDLE_IN_TRANSACTION_TIMEOUT", c.IdleInTransactionTimeout, 0, 24 * time.Hour},
+		{"PICASPOT_SLOW_QUERY", c.SlowQuery, 0, 24 * time.Hour},
+		{"PICASPOT_SLOW_REQUEST", c.SlowRequest, 0, 24 * time.Hour},
 	} {
-		check(value > 0, variable, "%s is not a positive duration", value)
+		check(d.value >= d.min && d.value <= d.max, d.variable, "%s is not from %s to %s", d.value, d.min, d.max)
 	}
-	for variable, value := range map[string]time.Duration{
-		"PICASPOT_DATABASE_CONN_LIFETIME": c.DatabaseConnLifetime, "PICASPOT_DATABASE_CONN_IDLE_TIME": c.DatabaseConnIdleTime,
-		"PICASPOT_DATABASE_HEALTH_PERIOD": c.DatabaseHealthPeriod, "PICASPOT_DATABASE_ACQUIRE_TIMEOUT": c.DatabaseAcquireTimeout,
-		"PICASPOT_DATABASE_CONNECT_TIMEOUT": c.DatabaseConnectTimeout, "PICASPOT_LOCK_TIMEOUT": c.LockTimeout,
-		"PICASPOT_IDLE_IN_TRANSACTION_TIMEOUT": c.IdleInTransactionTimeout,
-		"PICASPOT_SLOW_QUERY":                  c.SlowQuery, "PICASPOT_SLOW_REQUEST": c.SlowRequest, "PICASPOT_DRAIN_DELAY": c.DrainDelay,
+	for _, n := range []struct {
+		variable        string
+		value, min, max int
+	}{
+		{"PICASPOT_PASSWORD_HASHES", c.PasswordHashes, 0, 1000},
+		{"PICASPOT_CACHE_MEMORY", c.CacheMemory, 0, 1 << 20},
+		{"PICASPOT_EVENT_STREAMS", c.EventStreams, 0, 1_000_000},
+		{"PICASPOT_WORKERS", c.Workers, 1, 10_000},
+		{"PICASPOT_DATABASE_MAX_CONNS", int(c.DatabaseMaxConns), 1, 10_000},
+		{"PICASPOT_DATABASE_MIN_CONNS", int(c.DatabaseMinConns), 0, 10_000},
 	} {
-		check(value >= 0, variable, "%s is negative", value)
+		check(n.value >= n.min && n.value <= n.max, n.variable, "%d is not from %d to %d", n.value, n.min, n.max)
 	}
-	check(c.AuditRetention >= 0, "PICASPOT_AUDIT_RETENTION", "%s is negative", c.AuditRetention)
-	check(c.PhotoMaxAge >= 0, "PICASPOT_PHOTO_MAX_AGE", "%s is negative", c.PhotoMaxAge)
-	check(c.PasswordHashes >= 0, "PICASPOT_PASSWORD_HASHES", "%d is negative", c.PasswordHashes)
-	check(c.CacheMemory >= 0, "PICASPOT_CACHE_MEMORY", "%d is negative", c.CacheMemory)
-	check(c.EventStreams >= 0, "PICASPOT_EVENT_STREAMS", "%d is negative", c.EventStreams)
-	check(c.EventHeartbeat > 0 || c.EventStreams == 0, "PICASPOT_EVENT_HEARTBEAT", "a time greater than 0 is expected")
-	check(c.Workers > 0, "PICASPOT_WORKERS", "at least one is needed")
-	check(c.DatabaseMaxConns > 0, "PICASPOT_DATABASE_MAX_CONNS", "at least one is needed")
-	check(c.DatabaseMinConns >= 0, "PICASPOT_DATABASE_MIN_CONNS", "%d is negative", c.DatabaseMinConns)
+	check(c.EventHeartbeat > 0 && c.EventHeartbeat <= time.Hour || c.EventStreams == 0, "PICASPOT_EVENT_HEARTBEAT", "%s is not more than 0 and at most 1h", c.EventHeartbeat)
 	slices.SortFunc(faults, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return errors.Join(faults...)
+}
+
+// isAddr reports whether a text is host:port, as listeners take it.
+func isAddr(addr string) bool {
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	_, err = strconv.ParseUint(port, 10, 16)
+	return err == nil
+}
+
+// withoutURL returns what is wrong with a database's URL without the URL itself, parts
+// of which may be a password.
+func withoutURL(err error) error {
+	var malformed *url.Error
+	if errors.As(err, &malformed) {
+		return errors.New("it is no URL that can be read")
+	}
+	var number *strconv.NumError
+	if errors.As(err, &number) {
+		return errors.New("a number in it is malformed")
+	}
+	if cause := errors.Unwrap(err); cause != nil {
+		return cause
+	}
+	return errors.New("it can't be read")
 }
 
 // IsLocal reports whether people reach the server on this machine only.

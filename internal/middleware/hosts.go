@@ -32,15 +32,29 @@ func TrustedHosts(hosts []string) (func(http.Handler) http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if !trusted.contain(r.Host) && r.URL.Path != "/healthz" && r.URL.Path != "/readyz" {
-				problem.WriteFault(w, r, http.StatusMisdirectedRequest, errMisdirected)
-				return
-			}
-			next.ServeHTTP(w, r)
-		})
-	}, nil
+	return trusted.only, nil
+}
+
+// TrustedNames is [TrustedHosts] that takes requests for every IP address too. It is
+// for what is asked by address, as scrapers do: DNS rebinding takes a name, since a
+// browser that is sent to an address sends that as the Host.
+func TrustedNames(hosts []string) (func(http.Handler) http.Handler, error) {
+	trusted, err := parseHosts(hosts)
+	if err != nil {
+		return nil, err
+	}
+	trusted.addresses = true
+	return trusted.only, nil
+}
+
+func (l hostList) only(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !l.contain(r.Host) && r.URL.Path != "/healthz" && r.URL.Path != "/readyz" {
+			problem.WriteFault(w, r, http.StatusMisdirectedRequest, errMisdirected)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // hostList is a list of hosts as [splitHost] returns them.
@@ -48,6 +62,8 @@ type hostList struct {
 	names map[string]struct{}
 	// suffixes start with the dot.
 	suffixes []string
+	// addresses tells that every IP address is contained.
+	addresses bool
 }
 
 // parseHosts reads the entries of [TrustedHosts] and reports every fault at once.
@@ -78,6 +94,9 @@ func (l hostList) contain(hostport string) bool {
 		return false
 	}
 	if _, ok := l.names[host]; ok {
+		return true
+	}
+	if _, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil && l.addresses {
 		return true
 	}
 	for _, suffix := range l.suffixes {
