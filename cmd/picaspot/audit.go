@@ -23,6 +23,7 @@ type auditCmd struct {
 }
 
 type auditVerifyCmd struct {
+	JSON  bool   `name:"json" help:"Print JSON."`
 	Heads string `type:"existingfile" help:"What an earlier verification printed, kept where the database's owner can't change it: each of its heads has to be in its chain still."`
 }
 
@@ -52,7 +53,14 @@ func (v auditVerifyCmd) Run(ctx context.Context, c *config.Config) error {
 	if err != nil {
 		return err
 	}
-	printReport(stdout, report, len(kept))
+	if v.JSON {
+		err = printReportJSON(report)
+	} else {
+		printReport(stdout, report, len(kept))
+	}
+	if err != nil {
+		return err
+	}
 	if report.FaultCount > 0 {
 		return fmt.Errorf("the audit log is not as it was written: %d faults", report.FaultCount)
 	}
@@ -76,6 +84,30 @@ func printReport(w io.Writer, report auditlog.Report, kept int) {
 	if more := report.FaultCount - len(report.Faults); more > 0 {
 		fprintf(w, "fault: and %d more\n", more)
 	}
+}
+
+// printReportJSON prints what printReport does. Heads that are to be kept are in its
+// text form, which --heads reads.
+func printReportJSON(report auditlog.Report) error {
+	type head struct {
+		Chain int    `json:"chain"`
+		Seq   int64  `json:"seq"`
+		Hash  string `json:"hash"`
+	}
+	printed := struct {
+		Rows       int64    `json:"rows"`
+		Pruned     int64    `json:"pruned"`
+		Heads      []head   `json:"heads"`
+		FaultCount int      `json:"fault_count"`
+		Faults     []string `json:"faults"`
+	}{Rows: report.Rows, Pruned: report.Pruned, Heads: []head{}, FaultCount: report.FaultCount, Faults: []string{}}
+	for _, h := range report.Heads {
+		printed.Heads = append(printed.Heads, head{h.Chain, h.Seq, hex.EncodeToString(h.Hash)})
+	}
+	for _, f := range report.Faults {
+		printed.Faults = append(printed.Faults, describe(f))
+	}
+	return printJSON(printed)
 }
 
 func describe(f auditlog.Fault) string {

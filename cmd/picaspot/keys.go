@@ -16,11 +16,31 @@ type keysCmd struct {
 	Rotate keysRotateCmd `cmd:"" help:"Bring in the next key, and retire the present ones once their tokens have expired."`
 }
 
-type keysListCmd struct{}
+type keysListCmd struct {
+	JSON bool `name:"json" help:"Print JSON."`
+}
 
 // Run prints when each key signs and retires.
-func (keysListCmd) Run(ctx context.Context, c *config.Config) error {
-	return withApp(ctx, c, func(a *app.App) error { return printKeys(ctx, a) })
+func (k keysListCmd) Run(ctx context.Context, c *config.Config) error {
+	return withApp(ctx, c, func(a *app.App) error {
+		if !k.JSON {
+			return printKeys(ctx, a)
+		}
+		keys, err := a.Keys.List(ctx)
+		if err != nil {
+			return err
+		}
+		type key struct {
+			ID          uuid.UUID  `json:"id"`
+			ActivatesAt time.Time  `json:"activates_at"`
+			RetiresAt   *time.Time `json:"retires_at"`
+		}
+		list := make([]key, len(keys))
+		for i, k := range keys {
+			list[i] = key{k.ID, k.ActivatesAt, k.RetiresAt}
+		}
+		return printJSON(list)
+	})
 }
 
 func printKeys(ctx context.Context, a *app.App) error {

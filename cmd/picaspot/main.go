@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"os/user"
 	"slices"
+	"strconv"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -79,6 +80,10 @@ func run(args []string) int {
 	if err == nil {
 		return 0
 	}
+	var silent exitCode
+	if errors.As(err, &silent) {
+		return int(silent)
+	}
 	printError(err)
 	var coded kong.ExitCoder
 	if errors.As(err, &coded) {
@@ -99,6 +104,11 @@ func operator() string {
 	}
 	return "cli:" + name + "@" + host
 }
+
+// exitCode ends a command that has printed all there is to say.
+type exitCode int
+
+func (e exitCode) Error() string { return "exit code " + strconv.Itoa(int(e)) }
 
 // hideSettings leaves the installation's settings, which every command takes, out
 // of the help: there are more of them than a screen has lines.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -108,13 +109,24 @@ type policyCheckCmd struct {
 	Who        string `arg:"" help:"A role, or the e-mail address of a user."`
 	Permission string `arg:"" help:"A permission, as area:update."`
 	Object     string `help:"An object, as area:01932c07-209c-7f7e-8d0a-7e1b5f1f0c11; for a user."`
+	JSON       bool   `name:"json" help:"Print JSON."`
 }
+
+// Help says what the exit codes mean.
+func (policyCheckCmd) Help() string {
+	return "Exit code 0: yes. 1: no. 2: no operation asks for such a permission."
+}
+
+const (
+	exitDenied            = exitCode(1)
+	exitUnknownPermission = 2
+)
 
 // Run prints the decision, the line that it is by, and the way there.
 func (p policyCheckCmd) Run(ctx context.Context, c *config.Config) error {
 	permission, err := authz.ParsePermission(p.Permission)
 	if err != nil {
-		return err
+		return exitError{err, exitUnknownPermission}
 	}
 	q := role.Question{Role: p.Who, Permission: permission}
 	if p.Object != "" {
@@ -126,6 +138,9 @@ func (p policyCheckCmd) Run(ctx context.Context, c *config.Config) error {
 		q.EntityType, q.EntityID = kind, &id
 	}
 	return withApp(ctx, c, func(a *app.App) error {
+		if !slices.Contains(a.Policy.Known(), permission) {
+			return exitError{fmt.Errorf("no operation asks for %s", permission), exitUnknownPermission}
+		}
 		if strings.Contains(p.Who, "@") {
 			user, err := a.Accounts.FindByEmail(ctx, p.Who)
 			if err != nil {
@@ -139,19 +154,50 @@ func (p policyCheckCmd) Run(ctx context.Context, c *config.Config) error {
 		if err != nil {
 			return err
 		}
-		verdict := "no"
-		if answer.Allowed {
-			verdict = "yes, " + answer.Decision.String()
+		if err := p.print(answer); err != nil {
+			return err
 		}
-		printf("%s\n%s\n", verdict, answer.Reason)
-		if answer.Line != nil {
-			printf("  line %d: %s\n  by way of: %s\n", answer.Line.Number, answer.Line.Text, strings.Join(answer.Path, " > "))
-		}
-		for _, line := range answer.Considered {
-			printf("  also line %d: %s\n", line.Number, line.Text)
+		if !answer.Allowed {
+			return exitDenied
 		}
 		return nil
 	})
+}
+
+func (p policyCheckCmd) print(answer role.Access) error {
+	if p.JSON {
+		type line struct {
+			Number int    `json:"number"`
+			Text   string `json:"text"`
+		}
+		printed := struct {
+			Allowed    bool     `json:"allowed"`
+			Decision   string   `json:"decision"`
+			Reason     string   `json:"reason"`
+			Line       *line    `json:"line"`
+			Path       []string `json:"path"`
+			Considered []line   `json:"considered"`
+		}{Allowed: answer.Allowed, Decision: answer.Decision.String(), Reason: answer.Reason, Path: answer.Path, Considered: []line{}}
+		if answer.Line != nil {
+			printed.Line = &line{answer.Line.Number, answer.Line.Text}
+		}
+		for _, l := range answer.Considered {
+			printed.Considered = append(printed.Considered, line{l.Number, l.Text})
+		}
+		return printJSON(printed)
+	}
+	verdict := "no"
+	if answer.Allowed {
+		verdict = "yes, " + answer.Decision.String()
+	}
+	printf("%s\n%s\n", verdict, answer.Reason)
+	if answer.Line != nil {
+		printf("  line %d: %s\n  by way of: %s\n", answer.Line.Number, answer.Line.Text, strings.Join(answer.Path, " > "))
+	}
+	for _, line := range answer.Considered {
+		printf("  also line %d: %s\n", line.Number, line.Text)
+	}
+	return nil
 }
 
 type policyTestCmd struct {
@@ -195,7 +241,8 @@ func (p policyTestCmd) Run() error {
 }
 
 type policyHistoryCmd struct {
-	Limit int `default:"20" help:"How many versions."`
+	Limit int  `default:"20" help:"How many versions."`
+	JSON  bool `name:"json" help:"Print JSON."`
 }
 
 // Run prints the newest versions first.
@@ -204,6 +251,9 @@ func (p policyHistoryCmd) Run(ctx context.Context, c *config.Config) error {
 		versions, err := a.Policy.Versions(ctx, page.Params{Size: min(max(p.Limit, 1), page.MaxSize)})
 		if err != nil {
 			return err
+		}
+		if p.JSON {
+			return printVersions(versions.Items())
 		}
 		table := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
 		for _, v := range versions.Items() {
@@ -221,6 +271,21 @@ func (p policyHistoryCmd) Run(ctx context.Context, c *config.Config) error {
 		}
 		return table.Flush()
 	})
+}
+
+func printVersions(versions []livepolicy.Version) error {
+	type version struct {
+		Version   int64      `json:"version"`
+		CreatedAt time.Time  `json:"created_at"`
+		CreatedBy *uuid.UUID `json:"created_by"`
+		Comment   string     `json:"comment"`
+		Diff      []string   `json:"diff"`
+	}
+	list := make([]version, len(versions))
+	for i, v := range versions {
+		list[i] = version{v.Version, v.CreatedAt, v.CreatedBy, v.Comment, v.Diff}
+	}
+	return printJSON(list)
 }
 
 type policyRevertCmd struct {

@@ -89,3 +89,16 @@ func TestAuditLogNamesTheOperator(t *testing.T) {
 	require.Equal(t, "cli:"+me.Username+"@"+host, entry.UserAgent)
 	require.NotEmpty(t, entry.RequestID)
 }
+
+// Whatever prints a table prints JSON for other programs too.
+func TestCommandsPrintJSON(t *testing.T) {
+	t.Parallel()
+	s := apptest.NewWithoutWorkers(t)
+	for _, args := range [][]string{
+		{"version"}, {"keys", "list"}, {"policy", "history"}, {"audit", "verify"}, {"storage", "check"},
+	} {
+		out, err := apptest.Command(t, s.Config, append(args, "--json")...).Output()
+		require.NoError(t, err, args)
+		require.True(t, json.Valid(out), "%v: %s", args, out)
+	}
+}

@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -36,6 +37,17 @@ func TestPolicyCommand(t *testing.T) {
 		}
 		require.NoError(t, err)
 		return string(output)
+	}
+	// exits returns what goes into a pipe, and the exit code.
+	exits := func(args ...string) (string, int) {
+		t.Helper()
+		cmd := apptest.Command(t, s.Config, append([]string{"policy"}, args...)...)
+		output, err := cmd.Output()
+		var exit *exec.ExitError
+		if err != nil {
+			require.ErrorAs(t, err, &exit)
+		}
+		return string(output), cmd.ProcessState.ExitCode()
 	}
 	fail := func(args ...string) string {
 		t.Helper()
@@ -103,16 +115,33 @@ func TestPolicyCommand(t *testing.T) {
 		output = run("check", "moderator", "area:delete")
 		require.Contains(t, output, fmt.Sprintf("  line %d: %s\n", number, line))
 		require.Contains(t, output, "  also line ")
-		require.Equal(t, "no\nNo line speaks of the role ghost.\n", run("check", "ghost", "area:read"))
+		output, code := exits("check", "ghost", "area:read")
+		require.Equal(t, 1, code)
+		require.Equal(t, "no\nNo line speaks of the role ghost.\n", output)
+		for _, unknown := range []string{"area:fly", "area"} {
+			_, code = exits("check", "admin", unknown)
+			require.Equal(t, 2, code, unknown)
+		}
+		var answer struct {
+			Allowed  bool
+			Decision string
+			Line     struct{ Number int }
+			Path     []string
+		}
+		require.NoError(t, json.Unmarshal([]byte(run("check", "--json", "admin", "area:verify")), &answer))
+		require.True(t, answer.Allowed)
+		require.Equal(t, "any", answer.Decision)
+		require.Positive(t, answer.Line.Number)
+		require.Equal(t, []string{"admin", "moderator"}, answer.Path)
 
 		owner, other := s.User(), s.User()
 		object := "area:" + s.Area(owner, "Harbour").ID.String()
 		require.True(t, strings.HasPrefix(run("check", owner.Email, "area:update", "--object", object), "yes, own\n"))
-		output = run("check", other.Email, "area:update", "--object", object)
+		output, code = exits("check", other.Email, "area:update", "--object", object)
+		require.Equal(t, 1, code)
 		require.True(t, strings.HasPrefix(output, "no\n"), output)
 		require.Contains(t, output, "belongs to somebody else")
 		for want, args := range map[string][]string{
-			"is not a permission":      {"user", "area"},
 			"--object":                 {owner.Email, "area:update", "--object", "area:harbour"},
 			"matters for a user only":  {"user", "area:update", "--object", object},
 			`of the kind "moon"`:       {owner.Email, "area:update", "--object", "moon" + strings.TrimPrefix(object, "area")},
@@ -132,6 +161,16 @@ func TestPolicyCommand(t *testing.T) {
 		require.Contains(t, rows[2], "+"+line)
 		require.Regexp(t, `^1 +\S+Z +operator +The policy that PicASpot comes with\.$`, rows[3])
 		require.NotContains(t, run("history", "--limit", "1"), "comes with")
+		var versions []struct {
+			Version int64
+			Comment string
+			Diff    []string
+		}
+		require.NoError(t, json.Unmarshal([]byte(run("history", "--json")), &versions))
+		require.Len(t, versions, 2)
+		require.EqualValues(t, 2, versions[0].Version)
+		require.Equal(t, "Moderators clean up.", versions[0].Comment)
+		require.Contains(t, versions[0].Diff, "+# They clean up.")
 	})
 
 	t.Run("revert goes back", func(t *testing.T) {

@@ -105,19 +105,21 @@ type Row struct {
 // Report is what a check found. Lists are cut at ten thousand, counts are not.
 type Report struct {
 	// Files and Rows are how many were compared.
-	Files, Rows int
+	Files int `json:"files"`
+	Rows  int `json:"rows"`
 	// OrphanCount is how many files no row names, and that are old enough.
-	OrphanCount int
-	Orphans     []string
+	OrphanCount int      `json:"orphan_count"`
+	Orphans     []string `json:"orphans"`
 	// Young is how many files no row names yet.
-	Young int
+	Young int `json:"young"`
 	// MissingCount is how many rows name a file that is not there.
-	MissingCount int
-	Missing      []Row
+	MissingCount int   `json:"missing_count"`
+	Missing      []Row `json:"missing"`
 	// UploadCount is how many uploads to S3 were begun and never ended.
-	UploadCount int
+	UploadCount int `json:"upload_count"`
 	// Removed and UploadsRemoved are how many of them are gone now.
-	Removed, UploadsRemoved int
+	Removed        int `json:"removed"`
+	UploadsRemoved int `json:"uploads_removed"`
 }
 
 // Sweep is the work of an [Args] job: it removes files that no row names, says in the
