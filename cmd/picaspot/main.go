@@ -39,12 +39,11 @@ type cli struct {
 	Storage     storageCmd     `cmd:"" help:"Look after the files of photos and pictures."`
 	SamplePhoto samplePhotoCmd `cmd:"" help:"Make a photo with a position and a time in it, to try things with."`
 	Healthcheck healthcheckCmd `cmd:"" help:"Ask a running server whether it is ready; for containers."`
-	Version     versionCmd     `cmd:"" help:"Print the version."`
+	Version     versionCmd     `cmd:"" help:"Print the version, as --version does."`
 
 	Completion kongcompletion.Completion `cmd:"" help:"Print how to turn on completion in bash, zsh or fish."`
 
-	HelpAll     helpAllFlag      `help:"Show help with the settings that every command takes, each with its variable."`
-	ShowVersion kong.VersionFlag `name:"version" help:"Print the version."`
+	HelpAll helpAllFlag `help:"Show help with the settings that every command takes, each with its variable."`
 }
 
 func main() { os.Exit(run(os.Args[1:])) }
@@ -62,8 +61,11 @@ func run(args []string) int {
 		kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true}),
 		importVars(),
-		kong.Vars{"version": buildinfo.Get().String()},
 	)
+	// Not a flag of every command: policy apply has a --version of its own.
+	if slices.Equal(args, []string{"--version"}) {
+		args = []string{"version"}
+	}
 	if !slices.Contains(args, "--help-all") {
 		hideSettings(parser)
 	}

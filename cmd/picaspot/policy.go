@@ -27,7 +27,7 @@ type policyCmd struct {
 	Export  policyExportCmd  `cmd:"" help:"Print the live policy."`
 	Diff    policyDiffCmd    `cmd:"" help:"Print what applying a file would change."`
 	Apply   policyApplyCmd   `cmd:"" help:"Make a file the live policy, once it was validated."`
-	Check   policyCheckCmd   `cmd:"" help:"Say whether a role or a user may do something by the live policy, and why."`
+	Check   policyCheckCmd   `cmd:"" help:"Say whether a role or a user may do something by the live policy, and why. Exit code 0: yes; 1: no; 2: there is no such permission."`
 	Test    policyTestCmd    `cmd:"" help:"Hold a policy against a table of who may do what."`
 	History policyHistoryCmd `cmd:"" help:"List the versions of the policy, with what each changed."`
 	Revert  policyRevertCmd  `cmd:"" help:"Go back to a version of the policy."`
@@ -110,11 +110,6 @@ type policyCheckCmd struct {
 	Permission string `arg:"" help:"A permission, as area:update."`
 	Object     string `help:"An object, as area:01932c07-209c-7f7e-8d0a-7e1b5f1f0c11; for a user."`
 	JSON       bool   `name:"json" help:"Print JSON."`
-}
-
-// Help says what the exit codes mean.
-func (policyCheckCmd) Help() string {
-	return "Exit code 0: yes. 1: no. 2: no operation asks for such a permission."
 }
 
 const (
