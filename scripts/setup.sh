@@ -74,6 +74,10 @@ if ! postgis_is_there; then missing+=(postgis); fi
 if [ "$purpose" = test ] || [ "$purpose" = contract ]; then
   command -v redis-server >/dev/null || missing+=(redis)
 fi
+if [ "$purpose" = test ] && [ "$(uname)" = Linux ]; then
+  # The server takes HEIC and AVIF where it finds it.
+  command -v heif-dec >/dev/null || command -v heif-convert >/dev/null || missing+=(heif)
+fi
 if [ "$purpose" = test ]; then
   command -v cc >/dev/null || command -v gcc >/dev/null || missing+=(cc)
 fi
@@ -113,6 +117,7 @@ if command -v apt-get >/dev/null; then
       ;;
     redis) packages+=(redis-server) ;;
     cc) packages+=(gcc libc6-dev) ;;
+    heif) packages+=(libheif-examples) ;;
     node) die "Node 20 or newer is needed: https://nodejs.org/" ;;
     jdk) packages+=(default-jdk-headless) ;;
     maven) packages+=(maven) ;;
@@ -138,5 +143,5 @@ elif [ "$(uname)" = Darwin ]; then
   say "installing: ${packages[*]}"
   brew install "${packages[@]}" >&2
 else
-  die "please install: ${missing[*]} (PostgreSQL 15 or newer with PostGIS, redis-server, a C compiler, Node 20 or newer, a JDK 17 or newer, Maven, curl, jq, Chromium are what this project may need)"
+  die "please install: ${missing[*]} (PostgreSQL 15 or newer with PostGIS, redis-server, a C compiler, libheif's heif-dec or heif-convert, Node 20 or newer, a JDK 17 or newer, Maven, curl, jq, Chromium are what this project may need)"
 fi

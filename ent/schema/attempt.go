@@ -37,7 +37,7 @@ func (Attempt) Fields() []ent.Field {
 			Comment("Where the photo has to be taken, as the landmark was when it was handed in."),
 		field.JSON("photo", &photo.Original{}).SchemaType(jsonb).Immutable(),
 		field.JSON("image", &photo.Image{}).SchemaType(jsonb).Optional().
-			Comment("The photo as others may fetch it, made by the verification job."),
+			Comment("The photo as others may fetch it, made when it was handed in."),
 		field.JSON("checks", []verify.Check{}).SchemaType(jsonb).Optional().
 			Comment("Each check's raw score and reason, so that a verdict can be explained and re-run."),
 		field.Float("score").Optional().Nillable(),

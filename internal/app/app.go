@@ -29,6 +29,7 @@ import (
 	"github.com/picaspot/picaspot/internal/cache"
 	"github.com/picaspot/picaspot/internal/config"
 	"github.com/picaspot/picaspot/internal/gate"
+	"github.com/picaspot/picaspot/internal/heif"
 	"github.com/picaspot/picaspot/internal/httpapi"
 	"github.com/picaspot/picaspot/internal/idempotency"
 	"github.com/picaspot/picaspot/internal/jobs"
@@ -177,7 +178,7 @@ func New(ctx context.Context, c config.Config, pages ...Page) (_ *App, err error
 	authorizer := a.Policy.Authorizer()
 	limiter := ratelimit.New(a.limitStore())
 	sessions := session.NewRegistry(a.Store.Pool, a.redis)
-	decoder := photo.NewDecoder(photo.DefaultLimits())
+	decoder := photo.NewDecoder(photo.DefaultLimits(), heif.Find())
 	pictures := picture.NewGallery(a.storage, decoder)
 	verification := verify.DefaultPolicy()
 	verification.PhotoMaxAge = c.PhotoMaxAge

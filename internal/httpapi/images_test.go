@@ -150,7 +150,7 @@ func TestImagesAreRefused(t *testing.T) {
 	owner, other, moderator := s.User(), s.User(), s.As("moderator")
 	photo := apptest.Photo(t, home, time.Now())
 	var manyPixels bytes.Buffer
-	require.NoError(t, png.Encode(&manyPixels, image.NewPaletted(image.Rect(0, 0, 10_000, 6000), color.Palette{color.Black})))
+	require.NoError(t, png.Encode(&manyPixels, image.NewPaletted(image.Rect(0, 0, 10_000, 7000), color.Palette{color.Black})))
 	for name, path := range pictured(s, owner) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

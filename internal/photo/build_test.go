@@ -130,6 +130,18 @@ func vp8l(width, height uint32, further int) []byte {
 	return riffChunk("VP8L", append(data, make([]byte, further)...)...)
 }
 
+func box(name string, contents ...[]byte) []byte {
+	data := bytes.Join(contents, nil)
+	return append(append(binary.BigEndian.AppendUint32(nil, uint32(8+len(data))), name...), data...)
+}
+
+// heic announces a picture, and has none.
+func heic(width, height uint32) []byte {
+	extent := binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(make([]byte, 4), width), height)
+	return append(box("ftyp", []byte("heic\x00\x00\x00\x00mif1heic")),
+		box("meta", make([]byte, 4), box("hdlr", make([]byte, 24)), box("iprp", box("ipco", box("ispe", extent))))...)
+}
+
 // webpWithEXIF is one pixel with metadata.
 func webpWithEXIF(exif []byte) []byte {
 	return webpFile(canvas(0x08, 1, 1), webpLossy[12:], riffChunk("EXIF", exif...))

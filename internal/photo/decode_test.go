@@ -6,9 +6,6 @@ import (
 	"errors"
 	"image"
 	"image/color"
-	"io"
-	"sync"
-	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -21,7 +18,7 @@ import (
 func decode(t *testing.T, data []byte) (image.Image, error) {
 	t.Helper()
 	var img image.Image
-	err := photo.NewDecoder(photo.DefaultLimits()).Decode(t.Context(), bytes.NewReader(data), int64(len(data)),
+	err := photo.NewDecoder(photo.DefaultLimits(), nil).Decode(t.Context(), "", bytes.NewReader(data), int64(len(data)),
 		func(d photo.Decoded) error {
 			img = d.Image
 			return nil
@@ -62,7 +59,7 @@ func TestDecodeHonoursTheOrientationOfEachFormat(t *testing.T) {
 	require.Equal(t, color.Gray{255}, color.GrayModel.Convert(img.At(1, 0)), "what is stored top left is shown top right")
 	require.Equal(t, color.Gray{0}, color.GrayModel.Convert(img.At(0, 0)))
 
-	err = photo.NewDecoder(photo.DefaultLimits()).Decode(t.Context(), bytes.NewReader(webpWithEXIF(exif)), 1000,
+	err = photo.NewDecoder(photo.DefaultLimits(), nil).Decode(t.Context(), "", bytes.NewReader(webpWithEXIF(exif)), 1000,
 		func(d photo.Decoded) error {
 			require.Equal(t, photo.Orientation(6), d.Orientation)
 			return nil
@@ -116,83 +113,16 @@ func TestDecodeRefusesBeforeItDecodes(t *testing.T) {
 func TestDecodePassesOnTheErrorOfItsUser(t *testing.T) {
 	t.Parallel()
 	wanted := errors.New("no room")
-	err := photo.NewDecoder(photo.DefaultLimits()).Decode(t.Context(), bytes.NewReader(webpLossy), int64(len(webpLossy)),
+	err := photo.NewDecoder(photo.DefaultLimits(), nil).Decode(t.Context(), "", bytes.NewReader(webpLossy), int64(len(webpLossy)),
 		func(photo.Decoded) error { return wanted })
 	require.Equal(t, wanted, err)
-}
-
-// The photos take turns: at no time do they exceed the budget together.
-func TestDecodeKeepsToItsBudget(t *testing.T) {
-	t.Parallel()
-	data := sampleJPEG(t, sample.Options{Width: 400, Height: 300})
-	info, err := inspect(data)
-	require.NoError(t, err)
-	limits := photo.DefaultLimits()
-	limits.BudgetBytes = 2*info.MemoryBytes + 1
-	decoder := photo.NewDecoder(limits)
-	var wait sync.WaitGroup
-	var running, most atomic.Int32
-	for range 16 {
-		wait.Go(func() {
-			err := decoder.Decode(context.Background(), bytes.NewReader(data), int64(len(data)), func(d photo.Decoded) error {
-				now := running.Add(1)
-				defer running.Add(-1)
-				for seen := most.Load(); now > seen && !most.CompareAndSwap(seen, now); seen = most.Load() {
-				}
-				_, _, err := photo.Render(d.Image, 100)
-				return err
-			})
-			require.NoError(t, err)
-		})
-	}
-	wait.Wait()
-	require.LessOrEqual(t, most.Load(), int32(2))
-	require.Positive(t, most.Load())
-}
-
-func TestDecodeStopsWaitingWithItsContext(t *testing.T) {
-	t.Parallel()
-	data := sampleJPEG(t, sample.Options{Width: 40, Height: 30})
-	info, err := inspect(data)
-	require.NoError(t, err)
-	limits := photo.DefaultLimits()
-	limits.BudgetBytes = info.MemoryBytes
-	decoder := photo.NewDecoder(limits)
-	err = decoder.Decode(t.Context(), bytes.NewReader(data), int64(len(data)), func(photo.Decoded) error {
-		// The budget is used up while this runs.
-		ctx, cancel := context.WithCancel(t.Context())
-		file := &cancelling{ReadSeeker: bytes.NewReader(data), last: int64(len(data)), cancel: cancel}
-		err := decoder.Decode(ctx, file, int64(len(data)), func(photo.Decoded) error {
-			t.Error("decoded beyond the budget")
-			return nil
-		})
-		require.ErrorIs(t, err, context.Canceled)
-		require.Equal(t, fault.Internal, fault.KindOf(err))
-		return nil
-	})
-	require.NoError(t, err)
-}
-
-// cancelling gives up once the headers were read to the end of the file.
-type cancelling struct {
-	io.ReadSeeker
-	last   int64
-	cancel func()
-}
-
-func (c *cancelling) Read(p []byte) (int, error) {
-	n, err := c.ReadSeeker.Read(p)
-	if c.last -= int64(n); c.last <= 0 {
-		c.cancel()
-	}
-	return n, err
 }
 
 func TestDecodeReadsNothingForADoneContext(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	err := photo.NewDecoder(photo.DefaultLimits()).Decode(ctx, bytes.NewReader(webpLossy), int64(len(webpLossy)), nil)
+	err := photo.NewDecoder(photo.DefaultLimits(), nil).Decode(ctx, "", bytes.NewReader(webpLossy), int64(len(webpLossy)), nil)
 	require.ErrorIs(t, err, context.Canceled)
 	require.Equal(t, fault.Internal, fault.KindOf(err))
 }
@@ -200,10 +130,10 @@ func TestDecodeReadsNothingForADoneContext(t *testing.T) {
 func TestDecodeTellsAFailingDiskFromABrokenPhoto(t *testing.T) {
 	t.Parallel()
 	data := sampleJPEG(t, sample.Options{Width: 400, Height: 300})
-	decoder := photo.NewDecoder(photo.DefaultLimits())
+	decoder := photo.NewDecoder(photo.DefaultLimits(), nil)
 	// The headers take one pass through the file and the metadata some of a second one.
 	for _, after := range []int{3, len(data) / 2, len(data) + 20, 2*len(data) - 10} {
-		err := decoder.Decode(t.Context(), &failing{bytes.NewReader(data), after}, int64(len(data)), func(photo.Decoded) error { return nil })
+		err := decoder.Decode(t.Context(), "", &failing{bytes.NewReader(data), after}, int64(len(data)), func(photo.Decoded) error { return nil })
 		require.ErrorIs(t, err, errDisk, after)
 		require.Equal(t, fault.Internal, fault.KindOf(err))
 	}
@@ -221,17 +151,13 @@ func FuzzDecode(f *testing.F) {
 		f.Add(data)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		decoder := photo.NewDecoder(fuzzLimits)
-		err := decoder.Decode(context.Background(), bytes.NewReader(data), int64(len(data)), func(d photo.Decoded) error {
-			size := d.Image.Bounds().Size()
-			if d.Orientation >= 5 {
-				size.X, size.Y = size.Y, size.X
-			}
-			require.Equal(t, image.Pt(d.Width, d.Height), size)
+		decoder := photo.NewDecoder(fuzzLimits, nil)
+		err := decoder.Decode(context.Background(), "", bytes.NewReader(data), int64(len(data)), func(d photo.Decoded) error {
+			require.LessOrEqual(t, max(d.Image.Rect.Dx(), d.Image.Rect.Dy()), photo.MaxEdge)
 			require.LessOrEqual(t, int64(d.Width)*int64(d.Height), fuzzLimits.Pixels)
-			made, _, err := photo.Render(d.Image, 50)
+			made, err := photo.Render(d.Image, 50)
 			require.NoError(t, err)
-			_, err = inspect(made)
+			_, err = inspect(made.JPEG)
 			return err
 		})
 		if err != nil {

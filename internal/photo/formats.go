@@ -2,10 +2,14 @@ package photo
 
 import (
 	"bufio"
+	"bytes"
+	"compress/zlib"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/picaspot/picaspot/internal/photo/scaledjpeg"
 )
 
 // maxScans bounds the scans of a JPEG. Encoders write about ten; a progressive
@@ -16,24 +20,30 @@ const maxScans = 100
 // maxChunks bounds what comes before the pixels of a PNG or WebP.
 const maxChunks = 1000
 
-// readJPEGHeader walks the markers of a JPEG to its end, as image/jpeg does, for
-// the dimensions, the sampling and the number of scans (ITU-T T.81, annex B).
+// readJPEGHeader walks the markers of a JPEG to its end, for the dimensions, the
+// sampling, the scans and the colour profile (ITU-T T.81, annex B; ICC.1:2022, B.4).
 func readJPEGHeader(from *source) (header, error) {
 	r := bufio.NewReaderSize(from, 32<<10)
 	var frame jpegFrame
+	var profile []byte
 	scans := 0
+	found := func() header {
+		head := frame.header()
+		head.profile = profile
+		return head
+	}
 	for {
 		marker, err := nextMarker(r)
 		switch {
 		case errors.Is(err, io.EOF) && scans > 0:
 			// Without its end marker: whether enough is there is for the decoder to say.
-			return frame.header(), nil
+			return found(), nil
 		case err != nil:
 			return header{}, unexpected(err)
 		case marker == 0xd8: // Start of image.
 			continue
 		case marker == 0xd9 && scans > 0: // End of image.
-			return frame.header(), nil
+			return found(), nil
 		case marker == 0xd9:
 			return header{}, errors.New("no picture before the end marker")
 		}
@@ -45,34 +55,34 @@ func readJPEGHeader(from *source) (header, error) {
 		if length < 0 {
 			return header{}, fmt.Errorf("segment %#x is too short", marker)
 		}
+		data := make([]byte, length)
+		if _, err := io.ReadFull(r, data); err != nil {
+			return header{}, unexpected(err)
+		}
 		switch {
-		case marker == 0xc0 || marker == 0xc1 || marker == 0xc2 || marker == 0xee:
-			data := make([]byte, length)
-			if _, err := io.ReadFull(r, data); err != nil {
-				return header{}, unexpected(err)
+		case marker == 0xee:
+			// Adobe's marker, with 0 for components that are the colours themselves.
+			frame.untransformed = length >= 12 && string(data[:5]) == "Adobe" && data[11] == 0
+		case marker == 0xe2 && bytes.HasPrefix(data, []byte("ICC_PROFILE\x00")) && length > 14:
+			// A large profile is in several segments, numbered and in order.
+			if len(profile)+length-14 <= maxProfileBytes {
+				profile = append(profile, data[14:]...)
 			}
-			if marker == 0xee {
-				// Adobe's marker, with 0 for components that are the colours themselves.
-				frame.untransformed = length >= 12 && string(data[:5]) == "Adobe" && data[11] == 0
-				continue
-			}
+		case marker == 0xc0 || marker == 0xc1 || marker == 0xc2:
 			if err := frame.parse(data); err != nil {
 				return header{}, err
 			}
 			frame.progressive = marker == 0xc2
-			continue
 		case marker >= 0xc3 && marker <= 0xcf && marker != 0xc4 && marker != 0xcc:
 			return header{}, errFormat.Wrap(fmt.Errorf("frame type %#x", marker))
 		case marker == 0xda: // Start of scan.
 			if scans++; scans > maxScans {
 				return header{}, errors.New("too many scans")
 			}
-			if frame.components == 0 {
+			if len(frame.components) == 0 {
 				return header{}, errors.New("a scan before the frame")
 			}
-		}
-		if _, err := r.Discard(length); err != nil {
-			return header{}, unexpected(err)
+			frame.scan(data)
 		}
 	}
 }
@@ -99,58 +109,84 @@ func nextMarker(r *bufio.Reader) (byte, error) {
 }
 
 // jpegFrame is what a frame header says (T.81, B.2.2) and what decides about the
-// memory that image/jpeg takes.
+// memory and the time that the decoder takes.
 type jpegFrame struct {
 	width, height int64
-	components    int
-	// blocks is the number of units of 8 by 8 samples, over all components.
-	blocks                     int64
+	components    []jpegComponent
+	// work is the number of samples that all scans go over.
+	work                       int64
 	progressive, untransformed bool
+}
+
+// jpegComponent has a number of blocks of 8 by 8 samples.
+type jpegComponent struct {
+	id     byte
+	blocks int64
 }
 
 func (f *jpegFrame) parse(data []byte) error {
 	switch {
-	case f.components != 0:
+	case f.components != nil:
 		return errors.New("more than one frame")
 	case len(data) < 6 || data[5] == 0 || len(data) != 6+3*int(data[5]):
 		return errors.New("frame header of a wrong length")
 	case data[0] != 8:
 		return errFormat.Wrap(fmt.Errorf("%d bits for each sample", data[0]))
+	case data[5] != 1 && data[5] != 3 && data[5] != 4:
+		return fmt.Errorf("%d components", data[5])
 	}
 	f.height, f.width = int64(binary.BigEndian.Uint16(data[1:])), int64(binary.BigEndian.Uint16(data[3:]))
-	f.components = int(data[5])
-	h0, v0 := int64(1), int64(1)
-	var samples int64
-	for i := range f.components {
+	hMax, vMax := int64(1), int64(1)
+	sampling := make([][2]int64, data[5])
+	for i := range sampling {
 		h, v := int64(data[7+3*i]>>4), int64(data[7+3*i]&15)
 		if h < 1 || h > 4 || v < 1 || v > 4 {
 			return errors.New("sampling out of range")
 		}
-		if f.components == 1 {
+		if len(sampling) == 1 {
 			h, v = 1, 1
 		}
-		if i == 0 {
-			h0, v0 = h, v
-		}
-		samples += h * v
+		sampling[i] = [2]int64{h, v}
+		hMax, vMax = max(hMax, h), max(vMax, v)
 	}
-	f.blocks = samples * ((f.width + 8*h0 - 1) / (8 * h0)) * ((f.height + 8*v0 - 1) / (8 * v0))
-	f.untransformed = f.untransformed || f.components == 3 && data[6] == 'R' && data[9] == 'G' && data[12] == 'B'
+	units := ((f.width + 8*hMax - 1) / (8 * hMax)) * ((f.height + 8*vMax - 1) / (8 * vMax))
+	for i, hv := range sampling {
+		f.components = append(f.components, jpegComponent{data[6+3*i], units * hv[0] * hv[1]})
+	}
+	f.untransformed = f.untransformed || len(sampling) == 3 && data[6] == 'R' && data[9] == 'G' && data[12] == 'B'
 	return nil
 }
 
-// header reckons a byte for each sample, for a progressive file 4 bytes more for
-// its coefficient, and a second picture where the colours are converted.
+// scan counts what a scan goes over. The decoder is the one to refuse a wrong header.
+func (f *jpegFrame) scan(data []byte) {
+	for i := 1; len(data) > 0 && i <= int(data[0]) && 2*i < len(data); i++ {
+		for _, c := range f.components {
+			if c.id == data[2*i-1] {
+				f.work += 64 * c.blocks
+			}
+		}
+	}
+}
+
+// header reckons a byte for each sample of the scaled picture; for a progressive file
+// two more for its coefficient and 8 for each block; and a second picture where the
+// colours are converted.
 func (f *jpegFrame) header() header {
-	c := cost{image: 64 * f.blocks}
+	n := int64(scaledjpeg.Size(int(f.width), int(f.height), MaxEdge))
+	var blocks int64
+	for _, c := range f.components {
+		blocks += c.blocks
+	}
+	pixels := ((f.width*n + 7) / 8) * ((f.height*n + 7) / 8)
+	c := cost{image: n * n * blocks, work: f.work, pixels: pixels}
 	if f.progressive {
-		c.scratch = 4 * 64 * f.blocks
+		c.scratch = 2*n*n*blocks + 8*blocks
 	}
-	if f.components == 4 || f.components == 3 && f.untransformed {
-		c.scratch += c.image
-		c.image = 4 * f.width * f.height
+	if len(f.components) == 4 || len(f.components) == 3 && f.untransformed {
+		// The inks, and what they look like.
+		c.image += 8 * pixels
 	}
-	return header{width: int(f.width), height: int(f.height), cost: c}
+	return header{width: int(f.width), height: int(f.height), inputs: len(f.components), cost: c}
 }
 
 // readPNGHeader walks the chunks of a PNG up to its first pixels (PNG 3rd
@@ -160,8 +196,7 @@ func readPNGHeader(r *source, size int64) (header, error) {
 		return header{}, err
 	}
 	var head header
-	var depth, colour, interlaced byte
-	transparent := false
+	var interlaced byte
 	at := int64(8)
 	for range maxChunks {
 		length, name, err := chunkHead(r, binary.BigEndian)
@@ -186,21 +221,21 @@ func readPNGHeader(r *source, size int64) (header, error) {
 				return header{}, fmt.Errorf("%d by %d pixels", width, height)
 			}
 			head.width, head.height = int(width), int(height)
-			depth, colour, interlaced = ihdr[8], ihdr[9], ihdr[12]
+			interlaced = ihdr[12]
+			if head.inputs = 3; ihdr[9] == 0 || ihdr[9] == 4 { // Grey, without or with alpha.
+				head.inputs = 1
+			}
 		case "acTL":
 			return header{}, errAnimated
-		case "tRNS":
-			transparent = true
+		case "iCCP":
+			if head.profile, err = pngProfile(io.LimitReader(r, length)); err != nil {
+				return header{}, err
+			}
 		case "IDAT":
 			if head.width == 0 {
 				return header{}, errors.New("pixels before the image header")
 			}
-			pixels := int64(head.width) * int64(head.height)
-			head.cost.image = pixels * pngPixelBytes(depth, colour, transparent)
-			if interlaced != 0 {
-				// The passes are decoded as pictures of their own; the last has half of the rows.
-				head.cost.scratch = head.cost.image
-			}
+			head.cost = pngCost(head.width, head.height, interlaced != 0)
 			return head, nil
 		}
 		if _, err := r.Seek(at, io.SeekStart); err != nil {
@@ -210,17 +245,48 @@ func readPNGHeader(r *source, size int64) (header, error) {
 	return header{}, errors.New("too many chunks")
 }
 
-func pngPixelBytes(depth, colour byte, transparent bool) int64 {
-	const grey, palette = 0, 3
-	switch {
-	case colour == palette || colour == grey && depth <= 8 && !transparent:
-		return 1
-	case depth <= 8:
-		return 4
-	case colour == grey && !transparent:
-		return 2
+// pngCost reckons 4 bytes for each pixel of the shrunk picture, and 6 for the sums of
+// an interlaced one.
+func pngCost(width, height int, interlaced bool) cost {
+	factor := int64(pngFactor(width, height))
+	w, h := int64(width), int64(height)
+	pixels := ((w + factor - 1) / factor) * ((h + factor - 1) / factor)
+	const rowBytes = 8 + 8 + 3 // Two rows as stored, and one as shown.
+	c := cost{image: 4 * pixels, scratch: rowBytes * w, work: w * h, pixels: pixels}
+	if interlaced && factor > 1 {
+		c.scratch += 6 * pixels
 	}
-	return 8
+	return c
+}
+
+// pngProfile reads a compressed colour profile (PNG, section 11.3.2.3). One that can't
+// be read is none.
+func pngProfile(chunk io.Reader) ([]byte, error) {
+	r := bufio.NewReader(chunk)
+	if _, err := r.ReadString(0); err != nil {
+		return nil, failure(err)
+	}
+	if _, err := r.Discard(1); err != nil {
+		return nil, failure(err)
+	}
+	z, err := zlib.NewReader(r)
+	if err != nil {
+		return nil, failure(err)
+	}
+	profile, err := io.ReadAll(io.LimitReader(z, maxProfileBytes))
+	if err != nil {
+		return nil, failure(err)
+	}
+	return profile, nil
+}
+
+// failure returns an error only if it is one to read, and no fault of the file.
+func failure(err error) error {
+	var failed *readError
+	if errors.As(err, &failed) {
+		return err
+	}
+	return nil
 }
 
 // readWebPHeader walks the chunks of a WebP up to its pixels (RFC 9649) and
@@ -230,7 +296,7 @@ func readWebPHeader(r *source, size int64) (header, error) {
 	if _, err := r.Seek(12, io.SeekStart); err != nil {
 		return header{}, err
 	}
-	var head header
+	head := header{inputs: 3}
 	var tables int64
 	alpha := false
 	at := int64(12)
@@ -260,6 +326,13 @@ func readWebPHeader(r *source, size int64) (header, error) {
 			head.height = 1 + (int(start[7]) | int(start[8])<<8 | int(start[9])<<16)
 		case "ANIM", "ANMF":
 			return header{}, errAnimated
+		case "ICCP":
+			if length <= maxProfileBytes {
+				head.profile = make([]byte, length)
+				if _, err := io.ReadFull(r, head.profile); err != nil {
+					return header{}, unexpected(err)
+				}
+			}
 		case "ALPH":
 			tables = huffmanTables(length)
 		case "VP8 ", "VP8L":
@@ -298,10 +371,10 @@ func webpCost(name string, width, height int, alpha bool) cost {
 	pixels := int64(width) * int64(height)
 	if name == "VP8L" {
 		// The transform of a palette makes a second picture.
-		return cost{image: 4 * pixels, scratch: 4 * pixels}
+		return cost{image: 4 * pixels, scratch: 4 * pixels, work: pixels, pixels: pixels}
 	}
 	// Macroblocks of 16 by 16 with chroma at half the resolution.
-	c := cost{image: int64((width+15)/16) * int64((height+15)/16) * 384}
+	c := cost{image: int64((width+15)/16) * int64((height+15)/16) * 384, work: pixels, pixels: pixels}
 	if alpha {
 		// The alpha channel is decoded as a lossless picture first.
 		c.image += pixels

@@ -32,7 +32,7 @@ var hashCosines = func() (cosines [hashWaves][hashSide]float64) {
 // [HammingDistance]: up to 10 is nearly the same photo, two photos of one place
 // from different spots are farther apart.
 func PerceptualHash(img image.Image) uint64 {
-	small := resample(img, image.Pt(2*hashSide, 2*hashSide))
+	small := scale(img, image.Pt(2*hashSide, 2*hashSide))
 	var light [hashSide][hashSide]float64
 	for y := range 2 * hashSide {
 		for x := range 2 * hashSide {

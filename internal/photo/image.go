@@ -11,6 +11,11 @@ type Original struct {
 	Height      int    `json:"height"`
 	// SHA256 is the digest of the bytes, in hexadecimal.
 	SHA256 string `json:"sha256"`
+	// Facts are what the photo said about itself when it was handed in, and
+	// PerceptualHash the one of its picture, in hexadecimal; nil and empty where an
+	// earlier release took it in.
+	Facts          *Facts `json:"facts,omitempty"`
+	PerceptualHash string `json:"perceptual_hash,omitempty"`
 }
 
 // Image is a picture for others to fetch: re-encoded, upright, without metadata.

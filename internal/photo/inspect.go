@@ -22,10 +22,14 @@ const (
 	JPEG = "image/jpeg"
 	PNG  = "image/png"
 	WebP = "image/webp"
+	HEIC = "image/heic"
+	AVIF = "image/avif"
 )
 
 var (
-	errFormat   = fault.New(fault.UnsupportedMedia, "photo_format", "The photo has to be a JPEG, PNG or WebP file.")
+	errFormat      = fault.New(fault.UnsupportedMedia, "photo_format", "The photo has to be a JPEG, PNG, WebP, HEIC or AVIF file.")
+	errNoConverter = fault.New(fault.UnsupportedMedia, "photo_format",
+		"This server can't read HEIC or AVIF. Send the photo as a JPEG: encode it anew with its EXIF, or let the camera app save compatible files.")
 	errBroken   = fault.New(fault.Invalid, "photo_broken", "The photo is damaged or incomplete and can't be read.")
 	errAnimated = fault.New(fault.UnsupportedMedia, "photo_animated", "The photo is an animation; a single picture is expected.")
 )
@@ -47,10 +51,10 @@ type Limits struct {
 	BudgetBytes int64
 }
 
-// DefaultLimits take the photos of today's phones, 48 megapixels too, in a
+// DefaultLimits take the photos of today's phones, those of 64 megapixels too, in a
 // process that stays below 200 MB.
 func DefaultLimits() Limits {
-	return Limits{Bytes: 20_000_000, Pixels: 50_000_000, MemoryBytes: 144 << 20, BudgetBytes: 160 << 20}
+	return Limits{Bytes: 20_000_000, Pixels: 1 << 26, MemoryBytes: 144 << 20, BudgetBytes: 160 << 20}
 }
 
 // Info is what a file's headers say about it.
@@ -63,9 +67,15 @@ type Info struct {
 	MemoryBytes int64
 
 	cost cost
+	// profile is the ICC profile of the colours, nil without one, and inputs the number
+	// of colours.
+	profile []byte
+	inputs  int
+	// isConverted says that another program made the file, and turned it upright.
+	isConverted bool
 }
 
-// cost is what Go's decoders allocate for a picture, in bytes.
+// cost is what the decoders allocate for a picture, in bytes.
 type cost struct {
 	// image is what is left when the decoder is done, scratch what it needs
 	// besides while it works.
@@ -73,17 +83,31 @@ type cost struct {
 	// tables is what a malicious lossless WebP can spend on Huffman tables: real
 	// ones stay far below.
 	tables int64
+	// pixels is their number in the decoded picture.
+	pixels int64
+	// work is the number of samples that are gone over: more than the picture has where
+	// it is in several scans.
+	work int64
 }
 
-// renderedPixels is the largest result of [Render] that the estimate reckons with.
-const renderedPixels = 2048 * 2048
+// shownPixels bounds those of a [Decoded].
+const shownPixels = MaxEdge * MaxEdge
 
-// peak is the most that is allocated at once: while decoding, or while the
-// picture is halved to a quarter of its pixels, 4 bytes each, on its way to
-// [Render]'s result.
-func (c cost) peak(pixels int64) int64 {
-	return c.image + max(c.scratch, pixels+4*min(pixels, renderedPixels))
+// peak is the most that is allocated at once: while decoding, or while the picture is
+// shrunk to what is shown, 4 bytes for each pixel, by way of one with a quarter of its
+// pixels if it is larger than twice that along an edge. What is shown may be turned.
+func (c cost) peak() int64 {
+	shown := 4 * min(c.pixels, shownPixels)
+	halved := int64(0)
+	if c.pixels > 2*shownPixels {
+		halved = c.pixels
+	}
+	return c.image + max(c.scratch, shown+max(halved, shown))
 }
+
+// maxPasses bounds the scans of a progressive JPEG by what they go over: encoders
+// write ten, of which most have one colour only.
+const maxPasses = 16
 
 // Inspect reads the headers of a file of a size in bytes and tells whether it is
 // worth decoding, without allocating for more than a buffer. The fault is
@@ -110,6 +134,8 @@ func inspect(r *source, size int64, limits Limits) (Info, error) {
 		head, err = readPNGHeader(r, size)
 	case WebP:
 		head, err = readWebPHeader(r, size)
+	case HEIC, AVIF:
+		head, err = readHEIFHeader(r, size)
 	}
 	if err != nil {
 		return Info{}, broken(err)
@@ -117,20 +143,24 @@ func inspect(r *source, size int64, limits Limits) (Info, error) {
 	pixels := int64(head.width) * int64(head.height)
 	info := Info{
 		ContentType: contentType, Width: head.width, Height: head.height,
-		MemoryBytes: head.cost.peak(pixels), cost: head.cost,
+		MemoryBytes: head.cost.peak(), cost: head.cost, profile: head.profile, inputs: head.inputs,
 	}
 	switch {
 	case pixels == 0:
 		return Info{}, errBroken.Wrap(errors.New("no pixels"))
 	case pixels > limits.Pixels:
+		return Info{}, errTooManyPixels(pixels, limits.Pixels)
+	case info.MemoryBytes > limits.MemoryBytes, info.cost.work > maxPasses*limits.Pixels:
 		return Info{}, fault.New(fault.TooLarge, codeTooManyPixels,
-			fmt.Sprintf("The photo has %.1f megapixels; at most %.1f are taken.", float64(pixels)/1e6, float64(limits.Pixels)/1e6))
-	case info.MemoryBytes > limits.MemoryBytes:
-		return Info{}, fault.New(fault.TooLarge, codeTooManyPixels,
-			fmt.Sprintf("The photo's %.1f megapixels are too many for the way it is saved; a smaller one or an ordinary JPEG (not a progressive one) is taken.",
+			fmt.Sprintf("The photo's %.1f megapixels are too many for the way it is saved; a smaller one or an ordinary JPEG is taken.",
 				float64(pixels)/1e6))
 	}
 	return info, nil
+}
+
+func errTooManyPixels(pixels, limit int64) error {
+	return fault.New(fault.TooLarge, codeTooManyPixels,
+		fmt.Sprintf("The photo has %.1f megapixels; at most %.1f are taken.", float64(pixels)/1e6, float64(limit)/1e6))
 }
 
 func megabytes(n int64) float64 { return float64(n) / 1e6 }
@@ -139,6 +169,8 @@ func megabytes(n int64) float64 { return float64(n) / 1e6 }
 type header struct {
 	width, height int
 	cost          cost
+	profile       []byte
+	inputs        int
 }
 
 // sniff tells the format by the first bytes, never by a name or a declared type,
@@ -163,6 +195,8 @@ func sniff(r *source) (string, error) {
 		return PNG, nil
 	case n == 12 && string(head[:4]) == "RIFF" && string(head[8:]) == "WEBP":
 		return WebP, nil
+	case n == 12 && string(head[4:8]) == "ftyp":
+		return sniffHEIF(r, head)
 	}
 	return "", errFormat
 }

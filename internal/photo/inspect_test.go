@@ -64,7 +64,8 @@ func TestInspectRefusesOtherFormats(t *testing.T) {
 		"text":            []byte("<svg xmlns='http://www.w3.org/2000/svg'/>"),
 		"GIF":             []byte("GIF89a\x01\x00\x01\x00\x00\x00\x00;"),
 		"BMP":             []byte("BM\x3a\x00\x00\x00\x00\x00\x00\x00\x36\x00"),
-		"HEIC":            []byte("\x00\x00\x00\x18ftypheic\x00\x00\x00\x00"),
+		"MP4":             []byte("\x00\x00\x00\x18ftypisom\x00\x00\x02\x00isommp41"),
+		"cut ftyp":        []byte("\x00\x00\x00\x18ftypheic\x00\x00\x00\x00"),
 		"other RIFF":      []byte("RIFF\x04\x00\x00\x00WAVE"),
 		"PNG via text":    bytes.ReplaceAll(encodePNG(t, plain(2, 2, color.White)), []byte("\r\n"), []byte("\n")),
 		"lossless JPEG":   jpegHeader(frame(0xc3, 5, 4, 0x11), scan),
@@ -75,7 +76,7 @@ func TestInspectRefusesOtherFormats(t *testing.T) {
 			t.Parallel()
 			_, err := inspect(data)
 			requireFault(t, err, fault.UnsupportedMedia, "photo_format")
-			require.ErrorContains(t, err, "JPEG, PNG or WebP")
+			require.ErrorContains(t, err, "JPEG, PNG, WebP, HEIC or AVIF")
 		})
 	}
 }
@@ -148,21 +149,18 @@ func TestInspectRefusesWhatIsTooLarge(t *testing.T) {
 		data []byte
 		code string
 	}{
-		"bytes":                     {make([]byte, 20_000_001), "photo_too_large"},
-		"JPEG":                      {jpegHeader(frame(0xc0, 65535, 65535, 0x11, 0x11, 0x11), scan), "photo_too_many_pixels"},
-		"PNG":                       {pngHeader(1<<20, 1<<20, 8, 2, 0), "photo_too_many_pixels"},
-		"WebP":                      {webpFile(canvas(0, 16383, 16383), vp8(16383, 16383)), "photo_too_many_pixels"},
-		"WebP canvas":               {webpFile(canvas(0x10, 1<<24, 1<<24), vp8l(16384, 16384, 0)), "photo_broken"},
-		"progressive 24 megapixels": {jpegHeader(frame(0xc2, 6000, 4000, 0x22, 0x11, 0x11), scan), "photo_too_many_pixels"},
-		"full colour 40 megapixels": {jpegHeader(frame(0xc0, 8000, 5000, 0x11, 0x11, 0x11), scan), "photo_too_many_pixels"},
-		"four inks 20 megapixels":   {jpegHeader(frame(0xc0, 5000, 4000, 0x11, 0x11, 0x11, 0x11), scan), "photo_too_many_pixels"},
-		"Adobe RGB 24 megapixels":   {jpegHeader(jpegSegment(0xee, []byte("Adobe\x00\x64\x00\x00\x00\x00\x00")...), frame(0xc0, 6000, 4000, 0x11, 0x11, 0x11), scan), "photo_too_many_pixels"},
-		"16 bit PNG, 20 megapixels": {pngHeader(5000, 4000, 16, 6, 0), "photo_too_many_pixels"},
-		"interlaced 20 megapixels":  {pngHeader(5000, 4000, 8, 2, 1), "photo_too_many_pixels"},
-		"32 megapixels with alpha":  {pngHeader(8000, 4000, 8, 6, 0), "photo_too_many_pixels"},
-		"transparent grey":          {pngHeader(8000, 4000, 8, 0, 0, pngChunk("tRNS", []byte{0, 1})), "photo_too_many_pixels"},
-		"lossless WebP":             {webpFile(vp8l(6000, 4000, 0)), "photo_too_many_pixels"},
-		"WebP with alpha":           {webpFile(canvas(0x10, 6000, 4000), riffChunk("ALPH", 1), vp8(6000, 4000)), "photo_too_many_pixels"},
+		"bytes":                   {make([]byte, 20_000_001), "photo_too_large"},
+		"JPEG":                    {jpegHeader(frame(0xc0, 65535, 65535, 0x11, 0x11, 0x11), scan), "photo_too_many_pixels"},
+		"PNG":                     {pngHeader(1<<20, 1<<20, 8, 2, 0), "photo_too_many_pixels"},
+		"WebP":                    {webpFile(canvas(0, 16383, 16383), vp8(16383, 16383)), "photo_too_many_pixels"},
+		"WebP canvas":             {webpFile(canvas(0x10, 1<<24, 1<<24), vp8l(16384, 16384, 0)), "photo_broken"},
+		"just too many":           {jpegHeader(frame(0xc0, 8193, 8192, 0x22, 0x11, 0x11), scan), "photo_too_many_pixels"},
+		"19 megapixels, 99 scans": {jpegHeader(frame(0xc2, 4400, 4400, 0x22, 0x11, 0x11), bytes.Repeat(scan, 99)), "photo_too_many_pixels"},
+		"64 megapixels, 17 scans": {jpegHeader(frame(0xc2, 8192, 8192, 0x11, 0x11, 0x11), bytes.Repeat(scan, 17)), "photo_too_many_pixels"},
+		"HEIC":                    {heic(8000, 7000), "photo_too_many_pixels"},
+		"HEIC wider than a map":   {heic(1<<31, 1), "photo_too_many_pixels"},
+		"lossless WebP":           {webpFile(vp8l(6000, 4000, 0)), "photo_too_many_pixels"},
+		"WebP with alpha":         {webpFile(canvas(0x10, 6000, 4000), riffChunk("ALPH", 1), vp8(6000, 4000)), "photo_too_many_pixels"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -179,15 +177,23 @@ func TestInspectRefusesWhatIsTooLarge(t *testing.T) {
 func TestInspectTakesTodaysPhones(t *testing.T) {
 	t.Parallel()
 	for name, data := range map[string][]byte{
-		"48 megapixels":              jpegHeader(frame(0xc0, 8000, 6000, 0x22, 0x11, 0x11), scan),
-		"24 megapixels at 4:2:2":     jpegHeader(frame(0xc0, 6000, 4000, 0x21, 0x11, 0x11), scan),
-		"12 megapixels progressive":  jpegHeader(frame(0xc2, 4000, 3000, 0x22, 0x11, 0x11), scan),
-		"12 megapixels PNG":          pngHeader(4000, 3000, 8, 2, 0),
-		"12 megapixels, 16 bits":     pngHeader(4000, 3000, 16, 2, 0),
-		"40 megapixels of a palette": pngHeader(8000, 5000, 8, 3, 0),
-		"30 megapixels, 16 bit grey": pngHeader(6000, 5000, 16, 0, 0),
-		"12 megapixels WebP":         webpFile(canvas(0x10, 4000, 3000), riffChunk("ALPH", 1), vp8(4000, 3000)),
-		"12 megapixels lossless":     webpFile(vp8l(4000, 3000, 0)),
+		"8160 by 6144":              jpegHeader(frame(0xc0, 8160, 6144, 0x22, 0x11, 0x11), scan),
+		"8192 by 6144 at 4:2:2":     jpegHeader(frame(0xc0, 8192, 6144, 0x21, 0x11, 0x11), scan),
+		"64 megapixels":             jpegHeader(frame(0xc0, 9280, 6944, 0x22, 0x11, 0x11), scan),
+		"64 megapixels at 4:4:4":    jpegHeader(frame(0xc0, 8192, 8192, 0x11, 0x11, 0x11), scan),
+		"24 megapixels progressive": jpegHeader(frame(0xc2, 6000, 4000, 0x22, 0x11, 0x11), bytes.Repeat(scan, 12)),
+		"64 megapixels progressive": jpegHeader(frame(0xc2, 8192, 8192, 0x11, 0x11, 0x11), bytes.Repeat(scan, 16)),
+		"four inks, 64 megapixels":  jpegHeader(frame(0xc2, 8192, 8192, 0x11, 0x11, 0x11, 0x11), scan),
+		"Adobe RGB 24 megapixels":   jpegHeader(jpegSegment(0xee, []byte("Adobe\x00\x64\x00\x00\x00\x00\x00")...), frame(0xc0, 6000, 4000, 0x11, 0x11, 0x11), scan),
+		"avatar of many scans":      jpegHeader(frame(0xc2, 512, 512, 0x22, 0x11, 0x11), bytes.Repeat(scan, 100)),
+		"12 megapixels, 16 bits":    pngHeader(4000, 3000, 16, 2, 0),
+		"the same, interlaced":      pngHeader(4032, 3024, 16, 6, 1),
+		"64 megapixels PNG":         pngHeader(8192, 8192, 16, 6, 0),
+		"64 megapixels, interlaced": pngHeader(8192, 8192, 8, 2, 1),
+		"48 megapixels WebP":        webpFile(canvas(0, 8000, 6000), vp8(8000, 6000)),
+		"HEIC":                      heic(4032, 3024),
+		"12 megapixels WebP":        webpFile(canvas(0x10, 4000, 3000), riffChunk("ALPH", 1), vp8(4000, 3000)),
+		"12 megapixels lossless":    webpFile(vp8l(4000, 3000, 0)),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

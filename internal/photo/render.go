@@ -16,16 +16,27 @@ import (
 // that 95 would take.
 const jpegQuality = 85
 
+// Rendered is a picture as others may see it.
+type Rendered struct {
+	JPEG []byte
+	// Size is in pixels.
+	Size image.Point
+}
+
 // Render makes the JPEG that others may see: at most maxEdge pixels along its
 // longer edge, never enlarged, transparency on white, and without any metadata.
-// It returns the bytes and the size in pixels.
-func Render(img image.Image, maxEdge int) ([]byte, image.Point, error) {
+func Render(img image.Image, maxEdge int) (*Rendered, error) {
 	size := fit(img.Bounds().Size(), maxEdge)
-	var out bytes.Buffer
-	if err := jpeg.Encode(&out, resample(img, size), &jpeg.Options{Quality: jpegQuality}); err != nil {
-		return nil, image.Point{}, fmt.Errorf("encode the picture: %w", err)
+	if size != img.Bounds().Size() {
+		img = scale(img, size)
+	} else if o, ok := img.(interface{ Opaque() bool }); !ok || !o.Opaque() {
+		img = scale(img, size)
 	}
-	return out.Bytes(), size, nil
+	var out bytes.Buffer
+	if err := jpeg.Encode(&out, img, &jpeg.Options{Quality: jpegQuality}); err != nil {
+		return nil, fmt.Errorf("encode the picture: %w", err)
+	}
+	return &Rendered{JPEG: out.Bytes(), Size: size}, nil
 }
 
 func fit(size image.Point, maxEdge int) image.Point {
@@ -38,18 +49,6 @@ func fit(size image.Point, maxEdge int) image.Point {
 		max(1, int(math.Round(float64(size.X)*scale))),
 		max(1, int(math.Round(float64(size.Y)*scale))),
 	)
-}
-
-// resample returns a copy of a picture of the given size on white. Turning comes
-// last, when it is small.
-func resample(img image.Image, size image.Point) *image.RGBA {
-	if t, ok := img.(*turned); ok {
-		if t.orientation.transposes() {
-			size = image.Pt(size.Y, size.X)
-		}
-		return turn(scale(t.Image, size), t.orientation)
-	}
-	return scale(img, size)
 }
 
 // scale halves a picture until the last step is by less than a half. A bilinear

@@ -25,13 +25,13 @@ func TestRenderFitsThePicture(t *testing.T) {
 		{image.Pt(3000, 2), image.Pt(100, 1)},
 		{image.Pt(1, 1), image.Pt(1, 1)},
 	} {
-		data, size, err := photo.Render(plain(c.from.X, c.from.Y, color.RGBA{200, 30, 60, 255}), 100)
+		rendered, err := photo.Render(plain(c.from.X, c.from.Y, color.RGBA{200, 30, 60, 255}), 100)
 		require.NoError(t, err)
-		require.Equal(t, c.want, size)
-		made, err := jpeg.Decode(bytes.NewReader(data))
+		require.Equal(t, c.want, rendered.Size)
+		made, err := jpeg.Decode(bytes.NewReader(rendered.JPEG))
 		require.NoError(t, err)
 		require.Equal(t, c.want, made.Bounds().Size())
-		requireColour(t, color.RGBA{200, 30, 60, 255}, made.At(size.X/2, size.Y/2))
+		requireColour(t, color.RGBA{200, 30, 60, 255}, made.At(c.want.X/2, c.want.Y/2))
 	}
 }
 
@@ -47,9 +47,9 @@ func requireColour(t *testing.T, want, got color.Color) {
 func TestRenderPutsTransparencyOnWhite(t *testing.T) {
 	t.Parallel()
 	for _, size := range []int{10, 500} {
-		data, _, err := photo.Render(plain(size, size, color.NRGBA{255, 0, 0, 128}), 100)
+		rendered, err := photo.Render(plain(size, size, color.NRGBA{255, 0, 0, 128}), 100)
 		require.NoError(t, err)
-		made, err := jpeg.Decode(bytes.NewReader(data))
+		made, err := jpeg.Decode(bytes.NewReader(rendered.JPEG))
 		require.NoError(t, err)
 		requireColour(t, color.RGBA{255, 127, 127, 255}, made.At(5, 5))
 	}
@@ -64,9 +64,9 @@ func TestRenderAverages(t *testing.T) {
 			img.SetGray(x, y, color.Gray{255})
 		}
 	}
-	data, _, err := photo.Render(img, 100)
+	rendered, err := photo.Render(img, 100)
 	require.NoError(t, err)
-	made, err := jpeg.Decode(bytes.NewReader(data))
+	made, err := jpeg.Decode(bytes.NewReader(rendered.JPEG))
 	require.NoError(t, err)
 	requireColour(t, color.Gray{4}, made.At(50, 50))
 }
@@ -77,25 +77,25 @@ func TestRenderLeavesNoMetadata(t *testing.T) {
 	require.Contains(t, string(original), "Exif")
 	img, err := decode(t, original)
 	require.NoError(t, err)
-	data, size, err := photo.Render(img, 250)
+	rendered, err := photo.Render(img, 250)
 	require.NoError(t, err)
-	require.Equal(t, image.Pt(250, 167), size)
+	require.Equal(t, image.Pt(250, 167), rendered.Size)
 	tags := 0
 	_, err = imagemeta.Decode(imagemeta.Options{
-		R: bytes.NewReader(data), ImageFormat: imagemeta.JPEG, Sources: imagemeta.EXIF | imagemeta.IPTC | imagemeta.XMP,
+		R: bytes.NewReader(rendered.JPEG), ImageFormat: imagemeta.JPEG, Sources: imagemeta.EXIF | imagemeta.IPTC | imagemeta.XMP,
 		HandleTag: func(imagemeta.TagInfo) error { tags++; return nil },
 	})
 	require.NoError(t, err)
 	require.Zero(t, tags)
-	require.NotContains(t, string(data), "Exif")
-	require.NotContains(t, string(data), "PicASpot")
-	facts, err := photo.ReadFacts(bytes.NewReader(data))
+	require.NotContains(t, string(rendered.JPEG), "Exif")
+	require.NotContains(t, string(rendered.JPEG), "PicASpot")
+	facts, err := photo.ReadFacts(bytes.NewReader(rendered.JPEG))
 	require.NoError(t, err)
 	require.Equal(t, photo.Facts{}, facts)
 }
 
 func TestRenderRefusesWhatNoJPEGCanHold(t *testing.T) {
 	t.Parallel()
-	_, _, err := photo.Render(image.NewGray(image.Rect(0, 0, 70_000, 1)), 100_000)
+	_, err := photo.Render(image.NewGray(image.Rect(0, 0, 70_000, 1)), 100_000)
 	require.Error(t, err)
 }

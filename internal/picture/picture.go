@@ -14,13 +14,11 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/picaspot/picaspot/internal/authz"
 	"github.com/picaspot/picaspot/internal/photo"
 	"github.com/picaspot/picaspot/internal/storage"
 	"github.com/picaspot/picaspot/internal/store"
 )
-
-// MaxEdge bounds the longer edge of a picture, in pixels.
-const MaxEdge = 2048
 
 // UserPrefix is what the keys of the files begin with that belong to a user alone; a
 // slash follows. The purge of the user removes all that is beneath it.
@@ -37,32 +35,33 @@ func NewGallery(s *storage.Store, d *photo.Decoder) *Gallery {
 	return &Gallery{storage: s, decoder: d}
 }
 
-// Add turns an uploaded file into a picture and stores it beneath prefix. The key
-// tells the picture's bytes, so what is stored twice beneath the same prefix is
-// one file: a prefix that is used again needs a caller who knows of all its uses.
+// Add turns a file that the caller uploaded into a picture and stores it beneath
+// prefix. The key tells the picture's bytes, so what is stored twice beneath the same
+// prefix is one file: a prefix that is used again needs a caller who knows of all its
+// uses. The errors are those of [photo.Decoder.Decode] and of the storage.
 func (g *Gallery) Add(ctx context.Context, prefix string, file io.ReadSeeker, size int64) (*photo.Image, error) {
-	var made *photo.Image
-	err := g.decoder.Decode(ctx, file, size, func(decoded photo.Decoded) error {
+	caller, _ := authz.CallerFrom(ctx)
+	var rendered *photo.Rendered
+	err := g.decoder.Decode(ctx, caller.UserID.String(), file, size, func(decoded photo.Decoded) error {
 		var err error
-		made, err = g.Render(ctx, prefix, decoded)
+		rendered, err = photo.Render(decoded.Image, photo.MaxEdge)
 		return err
 	})
-	return made, err
-}
-
-// Render stores what is already decoded as a picture beneath prefix.
-func (g *Gallery) Render(ctx context.Context, prefix string, decoded photo.Decoded) (*photo.Image, error) {
-	data, size, err := photo.Render(decoded.Image, MaxEdge)
 	if err != nil {
 		return nil, err
 	}
-	digest := sha256.Sum256(data)
+	return g.Keep(ctx, prefix, rendered)
+}
+
+// Keep stores a rendered picture beneath prefix.
+func (g *Gallery) Keep(ctx context.Context, prefix string, rendered *photo.Rendered) (*photo.Image, error) {
+	digest := sha256.Sum256(rendered.JPEG)
 	made := &photo.Image{
-		ContentType: "image/jpeg", Bytes: int64(len(data)),
-		Width: size.X, Height: size.Y, SHA256: hex.EncodeToString(digest[:]),
+		ContentType: photo.JPEG, Bytes: int64(len(rendered.JPEG)),
+		Width: rendered.Size.X, Height: rendered.Size.Y, SHA256: hex.EncodeToString(digest[:]),
 	}
 	made.Key = fmt.Sprintf("%s/%s.jpg", prefix, made.SHA256[:32])
-	if err := g.storage.Put(ctx, made.Key, bytes.NewReader(data), made.ContentType); err != nil {
+	if err := g.storage.Put(ctx, made.Key, bytes.NewReader(rendered.JPEG), made.ContentType); err != nil {
 		return nil, err
 	}
 	return made, nil

@@ -35,7 +35,8 @@ var (
 	errUnlockNotFound   = fault.New(fault.NotFound, "not_found", "There is no such unlock.")
 	errLandmarkNotFound = fault.New(fault.NotFound, "not_found", "There is no such landmark.")
 	errAlreadyUnlocked  = fault.New(fault.Conflict, "already_unlocked", "You have unlocked this landmark already.")
-	errNoPhoto          = fault.New(fault.NotFound, "not_found", "The photo is not ready yet.")
+	// An attempt that an earlier release took in has its picture once it is verified.
+	errNoPhoto = fault.New(fault.NotFound, "not_found", "The photo is not ready yet.")
 )
 
 // Service does what can be done with attempts and unlocks.
@@ -83,7 +84,7 @@ func (s *Service) Submit(ctx context.Context, in Submit) (*ent.Attempt, error) {
 	if _, err := s.mayAttempt(ctx, s.store.Ent, caller.UserID, in.LandmarkID); err != nil {
 		return nil, err
 	}
-	original, err := s.keep(ctx, caller.UserID, in)
+	original, image, err := s.keep(ctx, caller.UserID, in)
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +98,7 @@ func (s *Service) Submit(ctx context.Context, in Submit) (*ent.Attempt, error) {
 		created, err = tx.Attempt.Create().
 			SetUserID(caller.UserID).SetLandmarkID(in.LandmarkID).SetLocation(in.Location).
 			SetNillableAccuracyMeters(in.AccuracyMeters).SetNillableCapturedAt(in.CapturedAt).
-			SetTarget(&target).SetPhoto(original).Save(ctx)
+			SetTarget(&target).SetPhoto(original).SetImage(image).Save(ctx)
 		if err != nil {
 			return fmt.Errorf("create the attempt: %w", err)
 		}
@@ -105,6 +106,7 @@ func (s *Service) Submit(ctx context.Context, in Submit) (*ent.Attempt, error) {
 	})
 	if err != nil {
 		s.pictures.Undo(ctx, original.Key, err)
+		s.pictures.Undo(ctx, image.Key, err)
 		return nil, err
 	}
 	return created, nil
@@ -129,30 +131,41 @@ func (s *Service) mayAttempt(ctx context.Context, client *ent.Client, userID, la
 	return found, nil
 }
 
-// keep stores the photo as it came, after a look at the whole of it: what does
-// not decode is refused while its sender is still there to hear it.
-func (s *Service) keep(ctx context.Context, user uuid.UUID, in Submit) (*photo.Original, error) {
-	var info photo.Info
-	err := s.decoder.Decode(ctx, in.Photo, in.Size, func(decoded photo.Decoded) error {
-		info = decoded.Info
-		return nil
+// keep stores the photo as it came and the picture that others may see. The photo is
+// decoded here and not again: what does not decode is refused while its sender is still
+// there to hear it, and the verification needs no more than the facts.
+func (s *Service) keep(ctx context.Context, user uuid.UUID, in Submit) (*photo.Original, *photo.Image, error) {
+	// Beneath the user, so that their purge finds it even if no row ever names it.
+	folder := picture.UserPrefix(user) + "/attempts/" + mixin.NewID().String()
+	var original *photo.Original
+	var rendered *photo.Rendered
+	err := s.decoder.Decode(ctx, user.String(), in.Photo, in.Size, func(decoded photo.Decoded) error {
+		original = &photo.Original{
+			Key: folder + "/original", ContentType: decoded.ContentType, Bytes: in.Size,
+			Width: decoded.Width, Height: decoded.Height, Facts: &decoded.Facts,
+			PerceptualHash: fmt.Sprintf("%016x", photo.PerceptualHash(decoded.Image)),
+		}
+		var err error
+		rendered, err = photo.Render(decoded.Image, photo.MaxEdge)
+		return err
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if _, err := in.Photo.Seek(0, io.SeekStart); err != nil {
-		return nil, fmt.Errorf("rewind the photo: %w", err)
+		return nil, nil, fmt.Errorf("rewind the photo: %w", err)
 	}
 	digest := sha256.New()
-	// Beneath the user, so that their purge finds it even if no row ever names it.
-	key := picture.UserPrefix(user) + "/attempts/" + mixin.NewID().String() + "/original"
-	if err := s.storage.Put(ctx, key, io.TeeReader(in.Photo, digest), info.ContentType); err != nil {
-		return nil, err
+	if err := s.storage.Put(ctx, original.Key, io.TeeReader(in.Photo, digest), original.ContentType); err != nil {
+		return nil, nil, err
 	}
-	return &photo.Original{
-		Key: key, ContentType: info.ContentType, Bytes: in.Size,
-		Width: info.Width, Height: info.Height, SHA256: hex.EncodeToString(digest.Sum(nil)),
-	}, nil
+	original.SHA256 = hex.EncodeToString(digest.Sum(nil))
+	image, err := s.pictures.Keep(ctx, folder, rendered)
+	if err != nil {
+		s.pictures.Undo(ctx, original.Key, err)
+		return nil, nil, err
+	}
+	return original, image, nil
 }
 
 // Attempt returns an attempt that the caller may see, or [fault.NotFound].
@@ -167,8 +180,7 @@ func (s *Service) Attempt(ctx context.Context, id uuid.UUID) (*ent.Attempt, erro
 	return found, authz.RequireOwner(ctx, found.UserID, false)
 }
 
-// Photo opens an attempt's photo as others may see it; the caller closes it. It
-// is there once the attempt was verified.
+// Photo opens an attempt's photo as others may see it; the caller closes it.
 func (s *Service) Photo(ctx context.Context, id uuid.UUID) (*photo.Image, func(context.Context) (io.ReadCloser, error), error) {
 	found, err := s.Attempt(ctx, id)
 	if err != nil {

@@ -39,7 +39,7 @@ func (s *Service) Decide(ctx context.Context, id uuid.UUID) error {
 	if attempt.Status != entattempt.StatusPending {
 		return nil
 	}
-	facts, image, err := s.develop(ctx, attempt)
+	facts, image, err := s.processed(ctx, attempt)
 	if err != nil {
 		return err
 	}
@@ -53,7 +53,9 @@ func (s *Service) Decide(ctx context.Context, id uuid.UUID) error {
 	case errors.Is(err, errPurged):
 		return s.storage.DeleteBeneath(ctx, pictures(id))
 	}
-	s.pictures.Undo(ctx, image.Key, err)
+	if attempt.Image == nil { // It was made here, for an attempt that an earlier release took in.
+		s.pictures.Undo(ctx, image.Key, err)
+	}
 	if errors.Is(err, errDecided) {
 		return nil
 	}
@@ -69,8 +71,12 @@ var (
 // pictures is where the pictures of an attempt are kept.
 func pictures(attempt uuid.UUID) string { return "attempts/" + attempt.String() }
 
-// develop reads the facts off the photo and makes the picture that others may see.
-func (s *Service) develop(ctx context.Context, attempt *ent.Attempt) (photo.Facts, *photo.Image, error) {
+// processed returns an attempt's facts and picture. Both were made when the photo was
+// handed in, but for attempts that an earlier release took in.
+func (s *Service) processed(ctx context.Context, attempt *ent.Attempt) (photo.Facts, *photo.Image, error) {
+	if attempt.Photo.Facts != nil && attempt.Image != nil {
+		return *attempt.Photo.Facts, attempt.Image, nil
+	}
 	body, _, _, err := s.storage.Get(ctx, attempt.Photo.Key)
 	if err != nil {
 		return photo.Facts{}, nil, err
@@ -82,13 +88,19 @@ func (s *Service) develop(ctx context.Context, attempt *ent.Attempt) (photo.Fact
 	if err != nil {
 		return photo.Facts{}, nil, fmt.Errorf("read the photo: %w", err)
 	}
-	facts, err := photo.ReadFacts(bytes.NewReader(data))
+	var facts photo.Facts
+	var rendered *photo.Rendered
+	err = s.decoder.Decode(ctx, "", bytes.NewReader(data), int64(len(data)), func(decoded photo.Decoded) error {
+		facts = decoded.Facts
+		rendered, err = photo.Render(decoded.Image, photo.MaxEdge)
+		return err
+	})
 	if err != nil {
 		return photo.Facts{}, nil, err
 	}
 	// Each try has a file of its own: a key is never written twice, so a file that is old
 	// and that no row names will not be named any more.
-	image, err := s.pictures.Add(ctx, pictures(attempt.ID)+"/"+mixin.NewID().String(), bytes.NewReader(data), int64(len(data)))
+	image, err := s.pictures.Keep(ctx, pictures(attempt.ID)+"/"+mixin.NewID().String(), rendered)
 	return facts, image, err
 }
 
