@@ -30,11 +30,15 @@ const (
 	smallBytes  = 4 << 20
 	smallWork   = 4 << 20
 	smallBudget = 16 << 20
-	// maxWaiting bounds the queue, and maxWaitingOfAccount one account's part of it.
-	maxWaiting          = 64
-	maxWaitingOfAccount = 16
 	// busyRetry is what a client that finds the queue full is told to wait.
 	busyRetry = 5 * time.Second
+)
+
+// maxWaiting bounds by lane how many photos wait, and maxWaitingOfAccount how many of
+// one account: some seconds of work each.
+var (
+	maxWaiting          = [lanes]int{256, 64, 16}
+	maxWaitingOfAccount = [lanes]int{64, 16, 4}
 )
 
 var errBusy = fault.New(fault.Unavailable, "busy", "Too many photos are being processed at this moment. Please try again shortly.").After(busyRetry)
@@ -94,7 +98,7 @@ func (a *admission) acquire(ctx context.Context, t *ticket) error {
 	a.mu.Lock()
 	a.queue = append(a.queue, t)
 	a.dispatch()
-	if t.account != "" && slices.Contains(a.queue, t) && a.isFull(t.account) {
+	if t.account != "" && slices.Contains(a.queue, t) && a.isFull(t.account, t.lane) {
 		a.remove(t)
 		a.mu.Unlock()
 		return errBusy
@@ -115,17 +119,18 @@ func (a *admission) acquire(ctx context.Context, t *ticket) error {
 	return fmt.Errorf("wait to decode a photo: %w", ctx.Err())
 }
 
-func (a *admission) isFull(account string) bool {
+func (a *admission) isFull(account string, l lane) bool {
 	all, own := 0, 0
 	for _, t := range a.queue {
-		if t.account != "" {
-			all++
+		if t.lane != l || t.account == "" {
+			continue
 		}
+		all++
 		if t.account == account {
 			own++
 		}
 	}
-	return all > maxWaiting || own > maxWaitingOfAccount
+	return all > maxWaiting[l] || own > maxWaitingOfAccount[l]
 }
 
 func (a *admission) remove(t *ticket) {

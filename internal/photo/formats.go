@@ -172,7 +172,7 @@ func (f *jpegFrame) scan(data []byte) {
 // two more for its coefficient and 8 for each block; and a second picture where the
 // colours are converted.
 func (f *jpegFrame) header() header {
-	n := int64(scaledjpeg.Size(int(f.width), int(f.height), MaxEdge))
+	n := int64(scaledjpeg.Size(int(f.width), int(f.height), enoughEdge))
 	var blocks int64
 	for _, c := range f.components {
 		blocks += c.blocks
