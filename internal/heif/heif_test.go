@@ -51,7 +51,8 @@ func TestPhotosKeepPositionTimeAndOrientation(t *testing.T) {
 				require.NotNil(t, d.Facts.Position)
 				require.InDelta(t, 53.867242, d.Facts.Position.Latitude, 1e-5)
 				require.InDelta(t, -8.702614, d.Facts.Position.Longitude, 1e-5)
-				require.Equal(t, time.Date(2026, 7, 14, 21, 30, 5, 0, time.UTC), d.Facts.CapturedAt)
+				require.NotEmpty(t, d.Facts.Times)
+				require.Equal(t, time.Date(2026, 7, 14, 21, 30, 5, 0, time.UTC), d.Facts.Times[0].At)
 				require.Equal(t, "PicASpot", d.Facts.CameraMake)
 				return nil
 			})

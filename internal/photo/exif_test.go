@@ -24,7 +24,7 @@ func requireSample(t *testing.T, file []byte) {
 	require.Equal(t, stated, facts.Times)
 	require.Equal(t, "PicASpot", facts.CameraMake)
 	limits := photo.DefaultLimits()
-	require.NoError(t, photo.NewDecoder(limits).Decode(t.Context(), bytes.NewReader(file), int64(len(file)), func(d photo.Decoded) error {
+	require.NoError(t, photo.NewDecoder(limits, nil).Decode(t.Context(), "", bytes.NewReader(file), int64(len(file)), func(d photo.Decoded) error {
 		require.Equal(t, photo.Orientation(6), d.Orientation)
 		return nil
 	}))

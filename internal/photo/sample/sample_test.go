@@ -85,12 +85,12 @@ func TestWhatIsLeftOutIsAbsent(t *testing.T) {
 
 func TestAllOrientationsShowTheSame(t *testing.T) {
 	t.Parallel()
-	decoder := photo.NewDecoder(photo.DefaultLimits())
+	decoder := photo.NewDecoder(photo.DefaultLimits(), nil)
 	var first image.Image
 	for orientation := 1; orientation <= 8; orientation++ {
 		data, err := sample.JPEG(sample.Options{Seed: 3, Width: 320, Height: 200, Orientation: orientation})
 		require.NoError(t, err)
-		err = decoder.Decode(context.Background(), bytes.NewReader(data), int64(len(data)), func(d photo.Decoded) error {
+		err = decoder.Decode(context.Background(), "", bytes.NewReader(data), int64(len(data)), func(d photo.Decoded) error {
 			require.Equal(t, photo.Orientation(orientation), d.Orientation)
 			require.Equal(t, image.Pt(320, 200), d.Image.Bounds().Size())
 			if orientation >= 5 {
@@ -122,7 +122,7 @@ func difference(a, b image.Image) float64 {
 
 func TestSeedsDiffer(t *testing.T) {
 	t.Parallel()
-	decoder := photo.NewDecoder(photo.DefaultLimits())
+	decoder := photo.NewDecoder(photo.DefaultLimits(), nil)
 	hashes := map[uint64]int64{}
 	for seed := range int64(20) {
 		data, err := sample.JPEG(sample.Options{Seed: seed, Width: 160, Height: 120})
@@ -130,7 +130,7 @@ func TestSeedsDiffer(t *testing.T) {
 		again, err := sample.JPEG(sample.Options{Seed: seed, Width: 160, Height: 120})
 		require.NoError(t, err)
 		require.Equal(t, data, again)
-		err = decoder.Decode(context.Background(), bytes.NewReader(data), int64(len(data)), func(d photo.Decoded) error {
+		err = decoder.Decode(context.Background(), "", bytes.NewReader(data), int64(len(data)), func(d photo.Decoded) error {
 			hash := photo.PerceptualHash(d.Image)
 			for other, otherSeed := range hashes {
 				require.Greater(t, photo.HammingDistance(hash, other), 10, "seeds %d and %d", seed, otherSeed)
