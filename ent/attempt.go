@@ -44,7 +44,7 @@ type Attempt struct {
 	Target *verify.Target `json:"target,omitempty"`
 	// Photo holds the value of the "photo" field.
 	Photo *photo.Original `json:"photo,omitempty"`
-	// The photo as others may fetch it, made by the verification job.
+	// The photo as others may fetch it, made when it was handed in.
 	Image *photo.Image `json:"image,omitempty"`
 	// Each check's raw score and reason, so that a verdict can be explained and re-run.
 	Checks []verify.Check `json:"checks,omitempty"`
