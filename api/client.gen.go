@@ -553,7 +553,7 @@ type ClientInterface interface {
 
 	// PutAreaImageWithBody Set an area's image
 	//
-	// JPEG, PNG or WebP, up to 20 MB. It is turned upright and stripped of its metadata.
+	// JPEG, PNG or WebP, or HEIC or AVIF where the server has a converter, up to 20 MB and 64 megapixels. It is turned upright, stripped of its metadata and shown in sRGB.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -908,8 +908,12 @@ type ClientInterface interface {
 	// A photo that was taken at the landmark, with the position that the device claims. The attempt
 	// is stored and verified by a job: follow it (`GET /api/v1/attempts/{attempt_id}/events`), or ask for
 	// it again, until its `status` is no longer `pending`.
-	// JPEG, PNG or WebP, up to 20 MB and 50 megapixels. The photo's own EXIF position and time are
-	// compared with the claim; where they are missing the attempt goes to a moderator.
+	// JPEG, PNG or WebP, up to 20 MB and 64 megapixels (8192 by 8192). HEIC and AVIF of up to 50
+	// megapixels are taken where the server has a converter; elsewhere the answer is 415
+	// (`photo_format`), and the app sends a JPEG. The photo's own EXIF position and time are
+	// compared with the claim; where they are missing the attempt goes to a moderator. An account
+	// has one large photo decoded at a time; when too many wait the answer is 503 (`busy`) with
+	// `Retry-After`.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -932,7 +936,7 @@ type ClientInterface interface {
 
 	// PutLandmarkImageWithBody Set a landmark's image
 	//
-	// JPEG, PNG or WebP, up to 20 MB. It is turned upright and stripped of its metadata.
+	// JPEG, PNG or WebP, or HEIC or AVIF where the server has a converter, up to 20 MB and 64 megapixels. It is turned upright, stripped of its metadata and shown in sRGB.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -2297,7 +2301,7 @@ func (c *Client) GetAreaImage(ctx context.Context, areaID AreaID, params *GetAre
 
 // PutAreaImageWithBody Set an area's image
 //
-// JPEG, PNG or WebP, up to 20 MB. It is turned upright and stripped of its metadata.
+// JPEG, PNG or WebP, or HEIC or AVIF where the server has a converter, up to 20 MB and 64 megapixels. It is turned upright, stripped of its metadata and shown in sRGB.
 //
 // Takes any type of body and a specified content type.
 //
@@ -3002,8 +3006,12 @@ func (c *Client) UpdateLandmarkWithApplicationMergePatchPlusJSONBody(ctx context
 // A photo that was taken at the landmark, with the position that the device claims. The attempt
 // is stored and verified by a job: follow it (`GET /api/v1/attempts/{attempt_id}/events`), or ask for
 // it again, until its `status` is no longer `pending`.
-// JPEG, PNG or WebP, up to 20 MB and 50 megapixels. The photo's own EXIF position and time are
-// compared with the claim; where they are missing the attempt goes to a moderator.
+// JPEG, PNG or WebP, up to 20 MB and 64 megapixels (8192 by 8192). HEIC and AVIF of up to 50
+// megapixels are taken where the server has a converter; elsewhere the answer is 415
+// (`photo_format`), and the app sends a JPEG. The photo's own EXIF position and time are
+// compared with the claim; where they are missing the attempt goes to a moderator. An account
+// has one large photo decoded at a time; when too many wait the answer is 503 (`busy`) with
+// `Retry-After`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -3056,7 +3064,7 @@ func (c *Client) GetLandmarkImage(ctx context.Context, landmarkID LandmarkID, pa
 
 // PutLandmarkImageWithBody Set a landmark's image
 //
-// JPEG, PNG or WebP, up to 20 MB. It is turned upright and stripped of its metadata.
+// JPEG, PNG or WebP, or HEIC or AVIF where the server has a converter, up to 20 MB and 64 megapixels. It is turned upright, stripped of its metadata and shown in sRGB.
 //
 // Takes any type of body and a specified content type.
 //
@@ -10791,7 +10799,7 @@ type ClientWithResponsesInterface interface {
 
 	// PutAreaImageWithBodyWithResponse Set an area's image
 	//
-	// JPEG, PNG or WebP, up to 20 MB. It is turned upright and stripped of its metadata.
+	// JPEG, PNG or WebP, or HEIC or AVIF where the server has a converter, up to 20 MB and 64 megapixels. It is turned upright, stripped of its metadata and shown in sRGB.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -11174,8 +11182,12 @@ type ClientWithResponsesInterface interface {
 	// A photo that was taken at the landmark, with the position that the device claims. The attempt
 	// is stored and verified by a job: follow it (`GET /api/v1/attempts/{attempt_id}/events`), or ask for
 	// it again, until its `status` is no longer `pending`.
-	// JPEG, PNG or WebP, up to 20 MB and 50 megapixels. The photo's own EXIF position and time are
-	// compared with the claim; where they are missing the attempt goes to a moderator.
+	// JPEG, PNG or WebP, up to 20 MB and 64 megapixels (8192 by 8192). HEIC and AVIF of up to 50
+	// megapixels are taken where the server has a converter; elsewhere the answer is 415
+	// (`photo_format`), and the app sends a JPEG. The photo's own EXIF position and time are
+	// compared with the claim; where they are missing the attempt goes to a moderator. An account
+	// has one large photo decoded at a time; when too many wait the answer is 503 (`busy`) with
+	// `Retry-After`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -11202,7 +11214,7 @@ type ClientWithResponsesInterface interface {
 
 	// PutLandmarkImageWithBodyWithResponse Set a landmark's image
 	//
-	// JPEG, PNG or WebP, up to 20 MB. It is turned upright and stripped of its metadata.
+	// JPEG, PNG or WebP, or HEIC or AVIF where the server has a converter, up to 20 MB and 64 megapixels. It is turned upright, stripped of its metadata and shown in sRGB.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -24655,7 +24667,7 @@ func (c *ClientWithResponses) GetAreaImageWithResponse(ctx context.Context, area
 
 // PutAreaImageWithBodyWithResponse Set an area's image
 //
-// JPEG, PNG or WebP, up to 20 MB. It is turned upright and stripped of its metadata.
+// JPEG, PNG or WebP, or HEIC or AVIF where the server has a converter, up to 20 MB and 64 megapixels. It is turned upright, stripped of its metadata and shown in sRGB.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -25248,8 +25260,12 @@ func (c *ClientWithResponses) UpdateLandmarkWithApplicationMergePatchPlusJSONBod
 // A photo that was taken at the landmark, with the position that the device claims. The attempt
 // is stored and verified by a job: follow it (`GET /api/v1/attempts/{attempt_id}/events`), or ask for
 // it again, until its `status` is no longer `pending`.
-// JPEG, PNG or WebP, up to 20 MB and 50 megapixels. The photo's own EXIF position and time are
-// compared with the claim; where they are missing the attempt goes to a moderator.
+// JPEG, PNG or WebP, up to 20 MB and 64 megapixels (8192 by 8192). HEIC and AVIF of up to 50
+// megapixels are taken where the server has a converter; elsewhere the answer is 415
+// (`photo_format`), and the app sends a JPEG. The photo's own EXIF position and time are
+// compared with the claim; where they are missing the attempt goes to a moderator. An account
+// has one large photo decoded at a time; when too many wait the answer is 503 (`busy`) with
+// `Retry-After`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -25294,7 +25310,7 @@ func (c *ClientWithResponses) GetLandmarkImageWithResponse(ctx context.Context, 
 
 // PutLandmarkImageWithBodyWithResponse Set a landmark's image
 //
-// JPEG, PNG or WebP, up to 20 MB. It is turned upright and stripped of its metadata.
+// JPEG, PNG or WebP, or HEIC or AVIF where the server has a converter, up to 20 MB and 64 megapixels. It is turned upright, stripped of its metadata and shown in sRGB.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //

@@ -1526,7 +1526,7 @@ type AttemptCreate struct {
 	// Example: 103.8545
 	Longitude float64 `json:"longitude"`
 
-	// Photo JPEG, PNG or WebP.
+	// Photo JPEG, PNG or WebP; HEIC or AVIF where the server has a converter.
 	Photo openapi_types.File `json:"photo"`
 }
 
