@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -162,7 +163,10 @@ func (r *run) write(ctx context.Context, batch []Row) error {
 	slices.SortFunc(batch, func(a, b Row) int { return strings.Compare(a.ExternalID, b.ExternalID) })
 	var outcome Report
 	var deleted []Row
-	err := r.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+	known := r.areas
+	try := func(ctx context.Context, tx *store.Tx) (err error) {
+		// Areas that an attempt made are not there when it was rolled back.
+		r.areas = maps.Clone(known)
 		outcome, deleted, err = r.writeBatch(ctx, tx, batch)
 		switch {
 		case err != nil:
@@ -174,10 +178,18 @@ func (r *run) write(ctx context.Context, batch []Row) error {
 		default:
 			return nil
 		}
-	})
+	}
+	err := r.store.InTx(ctx, try)
+	// Another import made the same area or landmark meanwhile, and has committed it: the
+	// next attempt finds it. Each has one more of what the batch needs, so it ends.
+	for range 2 * len(batch) {
+		if !isMadeMeanwhile(err) {
+			break
+		}
+		err = r.store.InTx(ctx, try)
+	}
 	if err != nil {
-		// The areas of a transaction that was rolled back are not there.
-		clear(r.areas)
+		r.areas = known
 	}
 	switch {
 	case err == nil, errors.Is(err, errDryRun):
@@ -203,6 +215,14 @@ func (r *run) write(ctx context.Context, batch []Row) error {
 		r.opts.Progress(r.report)
 	}
 	return nil
+}
+
+// isMadeMeanwhile reports whether a batch failed since another transaction made what it
+// was about to make.
+func isMadeMeanwhile(err error) bool {
+	return slices.ContainsFunc([]string{"area_root_name", "area_parent_name", "landmark_external_id"}, func(index string) bool {
+		return store.IsUnique(err, index)
+	})
 }
 
 func (r *run) writeBatch(ctx context.Context, tx *store.Tx, batch []Row) (Report, []Row, error) {
