@@ -13,6 +13,16 @@ purpose=${1:-run}
 say() { printf 'setup: %s\n' "$*" >&2; }
 die() { say "$@"; exit 1; }
 
+# make puts the binary there; after a run by root an ordinary user can't replace it.
+check_bin() {
+  local path
+  for path in bin bin/picaspot; do
+    if [ -e "$path" ] && [ ! -w "$path" ]; then
+      die "$path belongs to $(stat -c %U "$path" 2>/dev/null || stat -f %Su "$path"), and make has to replace it: take it over with \`sudo chown -R $(id -un) bin\`"
+    fi
+  done
+}
+
 check_go() {
   command -v go >/dev/null || die "Go is needed: https://go.dev/dl/"
   local wanted have
@@ -69,6 +79,7 @@ install_debian() {
 }
 
 missing=()
+check_bin
 check_go
 if ! postgis_is_there; then missing+=(postgis); fi
 if [ "$purpose" = test ] || [ "$purpose" = contract ]; then

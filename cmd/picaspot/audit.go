@@ -30,8 +30,8 @@ type auditVerifyCmd struct {
 // Run prints the head of each chain and what is wrong. It needs the database alone,
 // and no more there than to read the tables that are called audit_….
 func (v auditVerifyCmd) Run(ctx context.Context, c *config.Config) error {
-	if c.DatabaseURL == "" {
-		return errors.New("PICASPOT_DATABASE_URL is not set")
+	if err := c.CheckDatabase(); err != nil {
+		return err
 	}
 	var kept []auditlog.Head
 	if v.Heads != "" {
@@ -46,7 +46,7 @@ func (v auditVerifyCmd) Run(ctx context.Context, c *config.Config) error {
 	}
 	s, err := store.Open(ctx, c.DatabaseURL, store.Options{MaxConns: 1, ReadOnly: true})
 	if err != nil {
-		return err
+		return fmt.Errorf("PICASPOT_DATABASE_URL: %w", err)
 	}
 	defer s.Close()
 	report, err := auditlog.NewService(s, nil, 0).Verify(ctx, kept)

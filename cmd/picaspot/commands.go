@@ -13,7 +13,6 @@ import (
 	"github.com/picaspot/picaspot/internal/config"
 	"github.com/picaspot/picaspot/internal/geo"
 	"github.com/picaspot/picaspot/internal/photo/sample"
-	"github.com/picaspot/picaspot/internal/store"
 )
 
 type devCmd struct{}
@@ -32,7 +31,7 @@ func (s serveCmd) Run(ctx context.Context, c *config.Config) error {
 		return err
 	}
 	if !s.SkipMigrations {
-		if err := store.Migrate(ctx, c.DatabaseURL); err != nil {
+		if err := app.Migrate(ctx, *c); err != nil {
 			return unlessStopped(ctx, err)
 		}
 	}
@@ -71,10 +70,10 @@ type migrateCmd struct{}
 
 // Run migrates; replicas that start at the same time wait for each other.
 func (migrateCmd) Run(ctx context.Context, c *config.Config) error {
-	if c.DatabaseURL == "" {
-		return errors.New("PICASPOT_DATABASE_URL is not set")
+	if err := c.CheckDatabase(); err != nil {
+		return err
 	}
-	return store.Migrate(ctx, c.DatabaseURL)
+	return app.Migrate(ctx, *c)
 }
 
 type seedCmd struct{}

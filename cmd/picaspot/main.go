@@ -71,6 +71,7 @@ func run(args []string) int {
 	}
 	// A shell that asks for completions is answered here, and the process ends.
 	kongcompletion.Register(parser)
+	c.Refused = config.RefuseMalformed(parser)
 	parsed, err := parser.Parse(args)
 	parser.FatalIfErrorf(err)
 	setUpLog(&c.Config, parsed.Command())

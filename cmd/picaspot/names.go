@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 
@@ -18,12 +17,12 @@ type namesCmd struct {
 
 // Run lists names from before there was a rule for them. It reads the database alone.
 func (n namesCmd) Run(ctx context.Context, c *config.Config) error {
-	if c.DatabaseURL == "" {
-		return errors.New("PICASPOT_DATABASE_URL is not set")
+	if err := c.CheckDatabase(); err != nil {
+		return err
 	}
 	s, err := store.Open(ctx, c.DatabaseURL, store.Options{MaxConns: 1})
 	if err != nil {
-		return err
+		return fmt.Errorf("PICASPOT_DATABASE_URL: %w", err)
 	}
 	defer s.Close()
 	encoder := json.NewEncoder(os.Stdout)

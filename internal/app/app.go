@@ -112,6 +112,14 @@ var operations = sync.OnceValues(func() (*operation.Table, error) {
 // the secret tells installations apart.
 const installationBytes = 16
 
+// Migrate brings the configured database to the present version: see [store.Migrate].
+func Migrate(ctx context.Context, c config.Config) error {
+	if err := store.Migrate(ctx, c.DatabaseURL); err != nil {
+		return fmt.Errorf("PICASPOT_DATABASE_URL: %w", err)
+	}
+	return nil
+}
+
 // New builds the application on a migrated database. Close ends what it opened.
 func New(ctx context.Context, c config.Config, pages ...Page) (_ *App, err error) {
 	a := &App{config: c, registry: prometheus.NewRegistry()}
@@ -148,7 +156,7 @@ func New(ctx context.Context, c config.Config, pages ...Page) (_ *App, err error
 	if err != nil {
 		return nil, err
 	}
-	limits, err := limitsOf(c.RateLimits, table)
+	limits, err := limitsOf(&c, table)
 	if err != nil {
 		return nil, err
 	}
@@ -288,12 +296,6 @@ func around(handler http.Handler, c config.Config, requests *metrics.HTTP) (http
 	cors, errCORS := middleware.CORS(c.CORSOrigins)
 	// Behind a proxy that renames the host, our own origin is not the request's.
 	crossOrigin, errOrigin := middleware.CrossOrigin(append([]string{public.Scheme + "://" + public.Host}, c.CORSOrigins...))
-	if errProxies != nil {
-		errProxies = fmt.Errorf("PICASPOT_TRUSTED_PROXIES: %w", errProxies)
-	}
-	if errHosts != nil {
-		errHosts = fmt.Errorf("PICASPOT_TRUSTED_HOSTS: %w", errHosts)
-	}
 	if err := errors.Join(errProxies, errHosts, errCORS, errOrigin); err != nil {
 		return nil, err
 	}
@@ -494,7 +496,7 @@ func (a *App) opsHandler() (http.Handler, error) {
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	hosts, err := middleware.TrustedNames(slices.Concat(loopback, a.config.TrustedHosts))
 	if err != nil {
-		return nil, fmt.Errorf("PICASPOT_TRUSTED_HOSTS: %w", err)
+		return nil, err
 	}
 	return hosts(mux), nil
 }

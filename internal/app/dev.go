@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -23,7 +24,6 @@ import (
 	"github.com/picaspot/picaspot/internal/mailbox"
 	"github.com/picaspot/picaspot/internal/middleware"
 	"github.com/picaspot/picaspot/internal/photo/sample"
-	"github.com/picaspot/picaspot/internal/store"
 )
 
 // Dev runs the whole system on one machine: what the configuration does not
@@ -34,13 +34,16 @@ func Dev(ctx context.Context, c config.Config, out io.Writer) (err error) {
 		return err
 	}
 	// Asked first, so that nobody waits for a database to hear it.
-	err = errors.Join(isFree(ctx, "PICASPOT_HTTP_ADDR", c.HTTPAddr), isFree(ctx, "PICASPOT_OPS_ADDR", c.OpsAddr))
+	err = errors.Join(checkGiven(c), isFree(ctx, "PICASPOT_HTTP_ADDR", c.HTTPAddr), isFree(ctx, "PICASPOT_OPS_ADDR", c.OpsAddr))
 	if err != nil {
 		return err
 	}
 	c.DrainDelay = 0 // No load balancer stands before it.
 	local, err := startLocal(ctx, &c)
 	defer func() { err = errors.Join(err, local.stop()) }()
+	if foreign, is := errors.AsType[*localstack.ForeignError](err); is {
+		return fmt.Errorf("PICASPOT_DATA_DIR: %w, or set PICASPOT_DATA_DIR to another folder", foreign)
+	}
 	if err != nil {
 		return err
 	}
@@ -50,7 +53,7 @@ func Dev(ctx context.Context, c config.Config, out io.Writer) (err error) {
 	if err := c.Complete(); err != nil {
 		return err
 	}
-	if err := store.Migrate(ctx, c.DatabaseURL); err != nil {
+	if err := Migrate(ctx, c); err != nil {
 		return err
 	}
 	a, err := New(ctx, c, local.pages()...)
@@ -75,6 +78,17 @@ func private(c config.Config) error {
 		return nil
 	}
 	return errors.New("PICASPOT_HTTP_ADDR: others can reach this address; set PICASPOT_DEV_PASSWORD to a password of your own first")
+}
+
+// checkGiven reports the faults of what the configuration names, before anything starts.
+func checkGiven(c config.Config) error {
+	c.DatabaseURL = cmp.Or(c.DatabaseURL, "postgres://127.0.0.1/picaspot")
+	c.StorageURL = cmp.Or(c.StorageURL, "file:///")
+	c.SMTPURL = cmp.Or(c.SMTPURL, "smtp://127.0.0.1")
+	if c.SecretKeyFile == "" {
+		c.SecretKey = cmp.Or(c.SecretKey, rand.Text()+rand.Text())
+	}
+	return c.Complete()
 }
 
 // isFree reports whether an address can be listened on; an empty one is not asked for.
@@ -142,6 +156,9 @@ func startLocal(ctx context.Context, c *config.Config) (*local, error) {
 	}
 	if err := os.MkdirAll(data, 0o755); err != nil { //nolint:gosec // PostgreSQL's own user has to pass through.
 		return l, fmt.Errorf("PICASPOT_DATA_DIR: %w", err)
+	}
+	if err := localstack.CheckAccess(data); err != nil {
+		return l, err
 	}
 	if c.SecretKey == "" && c.SecretKeyFile == "" {
 		if c.SecretKey, err = secret(filepath.Join(data, "secret")); err != nil {

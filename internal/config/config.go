@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/picaspot/picaspot/internal/middleware"
 )
 
 // Config is the whole configuration. The tags make the flags, the variables and
@@ -80,6 +82,9 @@ type Config struct {
 	SlowQuery   time.Duration `name:"slow-query" env:"PICASPOT_SLOW_QUERY" default:"500ms" help:"Logs the name of a database query that takes longer; 0 for none."`
 	SlowRequest time.Duration `name:"slow-request" env:"PICASPOT_SLOW_REQUEST" default:"2s" help:"Logs a request that takes longer as a warning; 0 for none."`
 	LogFormat   string        `name:"log-format" env:"PICASPOT_LOG_FORMAT" enum:"text,json" default:"json" help:"text or json."`
+
+	// Refused are the faults of variables that [RefuseMalformed] found.
+	Refused []error `kong:"-"`
 }
 
 // DefaultDevPassword is that of the seeded accounts, unless it is set.
@@ -91,40 +96,40 @@ const minSecret = 32
 // Complete fills in what follows from the rest, and reports every fault at
 // once, each with the variable that it is about.
 func (c *Config) Complete() error {
-	var faults []error
+	faults := slices.Concat(c.Refused, c.databaseFaults())
 	check := func(ok bool, variable, format string, args ...any) {
 		if !ok {
 			faults = append(faults, fmt.Errorf("%s: %s", variable, fmt.Sprintf(format, args...)))
+		}
+	}
+	checkList := func(variable string, err error) {
+		if err == nil {
+			return
+		}
+		for line := range strings.SplitSeq(err.Error(), "\n") {
+			check(false, variable, "%s", line)
 		}
 	}
 	for variable, addr := range map[string]string{"PICASPOT_HTTP_ADDR": c.HTTPAddr, "PICASPOT_OPS_ADDR": c.OpsAddr} {
 		check(isAddr(addr) || addr == "" && variable == "PICASPOT_OPS_ADDR", variable, "%q is not host:port", addr)
 	}
 	checkURL := func(variable, value string, schemes ...string) *url.URL {
-		u, err := url.Parse(value)
-		ok := err == nil && slices.Contains(schemes, u.Scheme)
-		// Neither the value nor the parser's error is shown: either may hold a password.
-		check(ok, variable, "a URL of scheme %s is expected", strings.Join(schemes, " or "))
-		if !ok {
-			return nil
-		}
+		u, err := parseURL(value, schemes...)
+		check(err == nil, variable, "%v", err)
 		return u
 	}
-	derived := c.PublicURL == ""
-	if derived {
-		c.PublicURL = "http://" + c.HTTPAddr
-	}
-	c.PublicURL = strings.TrimRight(c.PublicURL, "/")
-	if !derived || isAddr(c.HTTPAddr) { // Else the fault is that of PICASPOT_HTTP_ADDR.
-		if u := checkURL("PICASPOT_PUBLIC_URL", c.PublicURL, "http", "https"); u != nil {
-			check(u.Hostname() != "" || derived, "PICASPOT_PUBLIC_URL", "it has no host")
-			check(u.User == nil && u.RawQuery == "" && u.Fragment == "" && !u.ForceQuery, "PICASPOT_PUBLIC_URL",
-				"it is shown to everybody: neither a user, a password, a query nor a fragment can be in it")
+	if c.PublicURL == "" {
+		if isAddr(c.HTTPAddr) { // Else that is the fault.
+			c.PublicURL = localURL(c.HTTPAddr)
+			_, err := middleware.TrustedHosts([]string{strings.TrimPrefix(c.PublicURL, "http://")})
+			check(err == nil, "PICASPOT_HTTP_ADDR", "no URL can be made of %q: set PICASPOT_PUBLIC_URL", c.HTTPAddr)
 		}
-	}
-	if checkURL("PICASPOT_DATABASE_URL", c.DatabaseURL, "postgres", "postgresql") != nil {
-		_, err := pgxpool.ParseConfig(c.DatabaseURL)
-		check(err == nil, "PICASPOT_DATABASE_URL", "%v", withoutURL(err))
+	} else if u := checkURL("PICASPOT_PUBLIC_URL", c.PublicURL, "http", "https"); u != nil {
+		c.PublicURL = strings.TrimRight(c.PublicURL, "/")
+		_, err := middleware.TrustedHosts([]string{u.Host})
+		check(err == nil, "PICASPOT_PUBLIC_URL", "%q is not a host such as example.org or 192.0.2.1:8080", u.Host)
+		check(u.User == nil && u.RawQuery == "" && u.Fragment == "" && !u.ForceQuery, "PICASPOT_PUBLIC_URL",
+			"it is shown to everybody: neither a user, a password, a query nor a fragment can be in it")
 	}
 	checkURL("PICASPOT_STORAGE_URL", c.StorageURL, "file", "s3")
 	if u := checkURL("PICASPOT_SMTP_URL", c.SMTPURL, "smtp", "smtps"); u != nil {
@@ -142,6 +147,14 @@ func (c *Config) Complete() error {
 		c.SecretKey = strings.TrimSpace(string(content))
 	}
 	check(len(c.SecretKey) >= minSecret, "PICASPOT_SECRET_KEY", "at least %d characters are needed, as from: openssl rand -base64 32", minSecret)
+	_, err = middleware.TrustedHosts(c.TrustedHosts)
+	checkList("PICASPOT_TRUSTED_HOSTS", err)
+	_, err = middleware.ParseProxies(c.TrustedProxies)
+	checkList("PICASPOT_TRUSTED_PROXIES", err)
+	_, err = middleware.CORS(c.CORSOrigins)
+	checkList("PICASPOT_CORS_ORIGINS", err)
+	_, err = c.Limits()
+	checkList("PICASPOT_RATE_LIMITS", err)
 	const year = 365 * 24 * time.Hour
 	for _, d := range []struct {
 		variable        string
@@ -184,8 +197,49 @@ func (c *Config) Complete() error {
 		check(n.value >= n.min && n.value <= n.max, n.variable, "%d is not from %d to %d", n.value, n.min, n.max)
 	}
 	check(c.EventHeartbeat > 0 && c.EventHeartbeat <= time.Hour || c.EventStreams == 0, "PICASPOT_EVENT_HEARTBEAT", "%s is not more than 0 and at most 1h", c.EventHeartbeat)
+	return join(faults)
+}
+
+// CheckDatabase reports the faults that matter to a command which uses the database
+// alone, and the variables that were refused: every one with its variable.
+func (c *Config) CheckDatabase() error {
+	return join(slices.Concat(c.Refused, c.databaseFaults()))
+}
+
+func join(faults []error) error {
 	slices.SortFunc(faults, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return errors.Join(faults...)
+}
+
+func (c *Config) databaseFaults() []error {
+	_, err := parseURL(c.DatabaseURL, "postgres", "postgresql")
+	if err == nil {
+		if _, err = pgxpool.ParseConfig(c.DatabaseURL); err != nil {
+			err = withoutURL(err)
+		}
+	}
+	if err != nil {
+		return []error{fmt.Errorf("PICASPOT_DATABASE_URL: %w", err)}
+	}
+	return nil
+}
+
+// parseURL shows neither the value nor the parser's error: either may hold a password.
+func parseURL(value string, schemes ...string) (*url.URL, error) {
+	u, err := url.Parse(value)
+	if err != nil || !slices.Contains(schemes, u.Scheme) {
+		return nil, fmt.Errorf("a URL of scheme %s is expected", strings.Join(schemes, " or "))
+	}
+	return u, nil
+}
+
+// localURL is where this machine reaches a listener; one without a host listens on
+// every address.
+func localURL(addr string) string {
+	if strings.HasPrefix(addr, ":") {
+		addr = "localhost" + addr
+	}
+	return "http://" + addr
 }
 
 // isAddr reports whether a text is host:port, as listeners take it.

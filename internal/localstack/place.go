@@ -104,6 +104,9 @@ func otherPlace(dir string) (string, error) {
 	if err != nil || other == "" {
 		return "", err
 	}
+	if err := CheckAccess(other); err != nil {
+		return "", err
+	}
 	origin, err := os.ReadFile(filepath.Join(other, originFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil

@@ -25,7 +25,7 @@ func isLoopback(allowed []string, origin string) bool {
 // defaultPorts are the ports that browsers leave out of an origin.
 var defaultPorts = map[string]string{"http": "80", "https": "443"}
 
-// parseOrigins reads PICASPOT_CORS_ORIGINS: origins, in the form in which
+// parseOrigins reads origins, in the form in which
 // browsers send them, or * alone for all. It reports every fault at once.
 func parseOrigins(list []string) ([]string, error) {
 	var origins []string
@@ -34,7 +34,7 @@ func parseOrigins(list []string) ([]string, error) {
 		text = strings.TrimSpace(text)
 		if text == anyOrigin {
 			if len(list) > 1 {
-				faults = append(faults, errors.New("PICASPOT_CORS_ORIGINS: * allows every origin already; no other can stand beside it"))
+				faults = append(faults, errors.New("* allows every origin already; no other can stand beside it"))
 			}
 			origins = append(origins, anyOrigin)
 			continue
@@ -45,7 +45,7 @@ func parseOrigins(list []string) ([]string, error) {
 		}
 		origin, ok := parseOrigin(text)
 		if !ok {
-			faults = append(faults, fmt.Errorf("PICASPOT_CORS_ORIGINS: %q is not an origin such as https://app.example.org or http://localhost:5173", text))
+			faults = append(faults, fmt.Errorf("%q is not an origin such as https://app.example.org or http://localhost:5173", text))
 			continue
 		}
 		origins = append(origins, origin)
