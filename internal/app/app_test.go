@@ -306,8 +306,9 @@ func TestCommands(t *testing.T) {
 	run(true, "migrate")
 	run(true, "seed")
 	run(true, "seed")
-	require.Contains(t, run(true, "import", places, "--rejects", rejects), "read 2, created 1, updated 0, unchanged 0, rejected 1")
-	require.Contains(t, run(true, "import", places), "unchanged 1")
+	// Its exit code says that a row was rejected.
+	require.Contains(t, run(false, "import", places, "--rejects", rejects), "read 2, created 1, updated 0, unchanged 0, rejected 1")
+	require.Contains(t, run(false, "import", places), "unchanged 1")
 	content, err := os.ReadFile(rejects)
 	require.NoError(t, err)
 	require.Contains(t, string(content), `"line":3`)
@@ -350,7 +351,8 @@ func TestProcessStopsWhileItStarts(t *testing.T) {
 		return func() bool {
 			var n int
 			err := s.Store.Pool.QueryRow(context.Background(), `
-				SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%' || $1 || '%'`, statement).Scan(&n)
+				SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '%' || $1 || '%' AND pid <> pg_backend_pid()
+				AND (wait_event_type = 'Lock' OR query LIKE '%pg_try_advisory_lock%')`, statement).Scan(&n)
 			return err == nil && n > 0
 		}
 	}
@@ -381,7 +383,7 @@ func TestProcessStopsWhileItStarts(t *testing.T) {
 		{"worker while it reads the keys", s.Config, "worker", "LOCK signing_keys", waiting("signing_keys")},
 		{"worker while it reads the policy", s.Config, "worker", "LOCK policy_versions", waiting("policy_versions")},
 		{"worker while it reads the roles", s.Config, "worker", "LOCK roles", waiting("roles")},
-		{"serve while another migrates", s.Config, "serve", "SELECT pg_advisory_lock(8100114675002273652)", waiting("pg_advisory_lock")},
+		{"serve while another migrates", s.Config, "serve", "SELECT pg_advisory_lock(8100114675002273652)", waiting("pg_try_advisory_lock")},
 		{"serve while it migrates", s.Config, "serve", "LOCK goose_db_version", waiting("goose_db_version")},
 		{"serve while it reads the keys", s.Config, "serve", "LOCK signing_keys", waiting("signing_keys")},
 	} {

@@ -44,6 +44,8 @@ var large = []string{"landmarks", "areas", "unlocks", "attempts", "users", "audi
 var readsAll = map[string]string{
 	"auditlog_unlinked": "the verification reads the whole log",
 	"search_forget":     "a job looks for words that no name has any more",
+	"namecheck_clashes": "a command of operators looks at all areas",
+	"namecheck_names":   "a command of operators reads all names",
 	"sweep_named":       "a job compares all rows that name a file with the files",
 }
 
@@ -54,6 +56,7 @@ var unplanned = map[string]string{
 	"keyring_lock_creation":   "it takes a lock only, at the first start",
 	"store_find_migrations":   "it is asked once, at the start, and reads the catalogue",
 	"store_list_migrations":   "it is asked once, at the start, and reads some dozen rows",
+	"store_check_writable":    "it reads a setting, no table",
 	"search_begin":            "it is several statements, of which none reads a table",
 }
 

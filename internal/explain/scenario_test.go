@@ -21,6 +21,7 @@ import (
 	"github.com/picaspot/picaspot/internal/geo"
 	"github.com/picaspot/picaspot/internal/importer"
 	"github.com/picaspot/picaspot/internal/metrics"
+	"github.com/picaspot/picaspot/internal/namecheck"
 	"github.com/picaspot/picaspot/internal/reqctx"
 	vocabulary "github.com/picaspot/picaspot/internal/search"
 	"github.com/picaspot/picaspot/internal/sweep"
@@ -47,6 +48,7 @@ var scenario = []struct {
 	{"import", importFile},
 	{"attempts", attempts},
 	{"trash", trash},
+	{"names", names},
 	{"audit", audit},
 	{"webhooks", webhooks},
 	{"upkeep", upkeep},
@@ -215,6 +217,11 @@ func attempts(t *testing.T, w *world) {
 	defer follower.Close()
 	require.NoError(t, w.Unlocks.Decide(context.Background(), attempt.ID))
 	<-follower.Changed()
+}
+
+// names looks for names that the rule of names would change.
+func names(t *testing.T, w *world) {
+	require.NoError(t, namecheck.Find(t.Context(), w.Store.Pool, func(namecheck.Finding) error { return nil }))
 }
 
 // trash deletes, restores and purges a branch with landmarks, and an account that

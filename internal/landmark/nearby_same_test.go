@@ -294,7 +294,7 @@ func TestAWriteShowsInTheNextRead(t *testing.T) {
 	created := s.Landmark(admin, area, "Opera House", at)
 	require.Equal(t, created.ID, nearby()[0].ID)
 
-	name := "Renamed <&> \u2028 \U0001F5FC"
+	name := "Renamed <&> \" \U0001F5FC"
 	updated, err := admin.UpdateLandmarkWithApplicationMergePatchPlusJSONBodyWithResponse(t.Context(), created.ID, nil, api.LandmarkUpdate{Name: &name})
 	require.NoError(t, err)
 	require.Equal(t, http.StatusOK, updated.StatusCode(), "%s", updated.Body)

@@ -54,17 +54,20 @@ func (w Watch) listen(ctx context.Context, config *pgx.ConnConfig) error {
 		return fmt.Errorf("listen: %w", err)
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // It may be broken.
-	if _, err := conn.Exec(ctx, "LISTEN "+w.Channel); err != nil {
-		return fmt.Errorf("listen: %w", err)
-	}
-	for {
-		w.Look(ctx)
-		// A server that has become a standby announces nothing any more.
-		if validate := config.ValidateConnect; validate != nil {
+	for connected := true; ; connected = false {
+		// A server that has become a standby announces nothing any more. A connection
+		// that was just made has been asked.
+		if validate := config.ValidateConnect; validate != nil && !connected {
 			if err := validate(ctx, conn.PgConn()); err != nil {
 				return fmt.Errorf("listen: %w", err)
 			}
 		}
+		// Said again it changes nothing; pg_stat_activity then tells what the
+		// connection is for.
+		if _, err := conn.Exec(ctx, "LISTEN "+w.Channel); err != nil {
+			return fmt.Errorf("listen: %w", err)
+		}
+		w.Look(ctx)
 		for next := time.Now().Add(w.Interval); time.Now().Before(next); {
 			wait, cancel := context.WithDeadline(ctx, next)
 			news, err := conn.WaitForNotification(wait)

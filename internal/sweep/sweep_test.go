@@ -133,10 +133,15 @@ func TestCheck(t *testing.T) {
 	t.Run("reports rows whose file is missing", func(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t)
-		require.NoError(t, os.RemoveAll(filepath.Join(w.folder, "attempts")))
+		require.NoError(t, os.RemoveAll(filepath.Join(w.folder, "users", w.owner.ID.String(), "attempts")))
 		report := w.check(day)
-		require.Equal(t, 1, report.MissingCount)
-		require.Equal(t, []sweep.Row{{Table: "attempts", Column: "image", ID: w.attempt, Key: report.Missing[0].Key}}, report.Missing)
+		require.Equal(t, 2, report.MissingCount)
+		columns := map[string]bool{}
+		for _, row := range report.Missing {
+			require.Equal(t, sweep.Row{Table: "attempts", Column: row.Column, ID: w.attempt, Key: row.Key}, row)
+			columns[row.Column] = true
+		}
+		require.Equal(t, map[string]bool{"photo": true, "image": true}, columns)
 		require.NoError(t, os.RemoveAll(w.folder))
 		require.NoError(t, os.Mkdir(w.folder, 0o700))
 		require.Equal(t, 5, w.check(day).MissingCount)
