@@ -92,7 +92,7 @@ func (s *Service) Create(ctx context.Context, in Create) (*ent.Area, error) {
 			if err := LockTree(ctx, tx, Shared); err != nil {
 				return err
 			}
-			if err := checkParent(ctx, tx, uuid.Nil, *in.ParentID, 1); err != nil {
+			if err := CheckParent(ctx, tx, uuid.Nil, *in.ParentID, 1); err != nil {
 				return err
 			}
 		}
@@ -158,7 +158,7 @@ func (s *Service) Update(ctx context.Context, id uuid.UUID, in Update, pre versi
 		if err != nil {
 			return err
 		}
-		if err := checkParent(ctx, tx, found.ID, *parent, levels); err != nil {
+		if err := CheckParent(ctx, tx, found.ID, *parent, levels); err != nil {
 			return err
 		}
 		update.SetParentAreaID(*parent)

@@ -85,9 +85,9 @@ SELECT max(level) FROM tree`, id, MaxDepth)
 	return levels[0], nil
 }
 
-// checkParent asks whether an area that takes some levels may lie beneath parent.
+// CheckParent asks whether an area that takes some levels may lie beneath parent.
 // moving is the area's own id, or nil when it is new.
-func checkParent(ctx context.Context, tx *store.Tx, moving, parent uuid.UUID, levels int) error {
+func CheckParent(ctx context.Context, tx *store.Tx, moving, parent uuid.UUID, levels int) error {
 	chain, err := ancestors(ctx, tx.Client, parent)
 	if err != nil {
 		return err

@@ -68,7 +68,12 @@ func (p Point) Value() (driver.Value, error) {
 	if _, err := New(p.Latitude, p.Longitude); err != nil {
 		return nil, fmt.Errorf("write the point: %w", err)
 	}
-	return fmt.Sprintf("SRID=%d;POINT(%s %s)", SRID, degrees(p.Longitude), degrees(p.Latitude)), nil
+	return p.EWKT(), nil
+}
+
+// EWKT is the point as PostGIS reads it from text, with all digits of its numbers.
+func (p Point) EWKT() string {
+	return fmt.Sprintf("SRID=%d;POINT(%s %s)", SRID, degrees(p.Longitude), degrees(p.Latitude))
 }
 
 func degrees(d float64) string { return strconv.FormatFloat(d, 'f', -1, 64) }

@@ -37,6 +37,8 @@ type Row struct {
 	// Area is the name of the area beneath the import's own; empty for none.
 	Area     string
 	Location geo.Point
+	// Has… tell whether the file has the column, whose value may be empty.
+	HasDescription, HasHint, HasArea bool
 }
 
 // Rejected is a row that can't be taken, with every reason.
@@ -104,6 +106,14 @@ func (f fields) get(named string, usual []string) string {
 	return ""
 }
 
+// has reports whether there is a column that get looks at, with a value or without.
+func (f fields) has(named string, usual []string) bool {
+	if named != "" {
+		usual = []string{strings.ToLower(named)}
+	}
+	return slices.ContainsFunc(usual, func(name string) bool { _, ok := f[name]; return ok })
+}
+
 // isPlaceholder tells the numbers that stand for no id, as GeoNames' -1.
 func isPlaceholder(name, value string) bool {
 	number, err := strconv.ParseFloat(value, 64)
@@ -119,6 +129,7 @@ func (o SourceOptions) row(record source.Record) (Row, []string) {
 	r := Row{
 		Line: record.Line, ExternalID: f.get(m.ID, usualID), Name: f.get(m.Name, usualName),
 		Description: f.get(m.Description, usualDescription), Hint: f.get(m.Hint, usualHint), Area: f.get(m.Area, usualArea),
+		HasDescription: f.has(m.Description, usualDescription), HasHint: f.has(m.Hint, usualHint), HasArea: f.has(m.Area, usualArea),
 	}
 	// Of OpenStreetMap a node and a way have the same number: the format's own id
 	// tells them apart.
