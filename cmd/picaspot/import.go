@@ -107,6 +107,9 @@ func (i importCmd) Run(ctx context.Context, c *config.Config) error {
 	if err != nil {
 		return fmt.Errorf("owner %s: %w", i.Owner, err)
 	}
+	if c.RedisURL == "" && !i.DryRun {
+		warnf("PICASPOT_REDIS_URL is not set: servers that have a Redis are not told of the import, and may go on showing what was before\n")
+	}
 	rejects := io.Discard
 	if i.Rejects != "" {
 		file, err := os.Create(i.Rejects)

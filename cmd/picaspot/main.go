@@ -17,6 +17,7 @@ import (
 	"github.com/google/uuid"
 	kongcompletion "github.com/jotaen/kong-completion"
 
+	"github.com/picaspot/picaspot/internal/app"
 	"github.com/picaspot/picaspot/internal/buildinfo"
 	"github.com/picaspot/picaspot/internal/config"
 	"github.com/picaspot/picaspot/internal/reqctx"
@@ -77,6 +78,14 @@ func run(args []string) int {
 	setUpLog(&c.Config, parsed.Command())
 	if !slices.Contains([]string{"dev", "serve", "worker"}, parsed.Command()) {
 		ctx = reqctx.With(ctx, reqctx.Request{ID: uuid.NewString(), UserAgent: operator()})
+		found, err := app.UseRunning(&c.Config)
+		if err != nil {
+			printError(err)
+			return 1
+		}
+		if found {
+			slog.Debug("the installation of the running picaspot dev is used", "folder", c.DataDir)
+		}
 	}
 	parsed.BindTo(ctx, (*context.Context)(nil))
 	err = parsed.Run(&c.Config)

@@ -142,9 +142,13 @@ func TestDev(t *testing.T) {
 			other := c
 			other.HTTPAddr, other.OpsAddr = testenv.FreeAddr(t), ""
 			require.Error(t, app.Dev(context.Background(), other, &out), "its folder is taken")
+			requireImportFindsIt(t, c, client, token)
 		}
 		cancel()
 		require.NoError(t, <-done)
+		message, err := besides(t, c, "names").CombinedOutput()
+		require.Error(t, err)
+		require.Contains(t, string(message), "PICASPOT_DATABASE_URL", "it does not run any more")
 	}
 }
 
@@ -309,6 +313,8 @@ func TestCommands(t *testing.T) {
 	// Its exit code says that a row was rejected.
 	require.Contains(t, run(false, "import", places, "--rejects", rejects), "read 2, created 1, updated 0, unchanged 0, rejected 1")
 	require.Contains(t, run(false, "import", places), "unchanged 1")
+	require.NotContains(t, run(false, "import", places), "PICASPOT_REDIS_URL")
+	require.Contains(t, run(false, "import", places, "--redis-url", ""), "PICASPOT_REDIS_URL is not set: servers that have a Redis are not told")
 	content, err := os.ReadFile(rejects)
 	require.NoError(t, err)
 	require.Contains(t, string(content), `"line":3`)

@@ -64,6 +64,11 @@ func Dev(ctx context.Context, c config.Config, out io.Writer) (err error) {
 	if err := a.Seed(ctx); err != nil {
 		return err
 	}
+	withdraw, err := publish(c)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, withdraw()) }()
 	return a.Run(ctx, Roles{API: true, Worker: true, Ready: func() { greet(out, c) }})
 }
 
@@ -116,6 +121,7 @@ PicASpot is ready.
   Password   %[2]s
   Database   %[3]s
   Web apps   of %[4]s may call the API (PICASPOT_CORS_ORIGINS)
+  Commands   as picaspot import work on it when they are started in this folder
 
 Ctrl-C stops everything.
 

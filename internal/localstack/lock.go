@@ -3,6 +3,7 @@ package localstack
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strconv"
 	"strings"
@@ -44,6 +45,27 @@ func TakeLock(path string) (*Lock, error) {
 		return nil, fmt.Errorf("lock: %w", err)
 	}
 	return &Lock{file}, nil
+}
+
+// IsLocked reports whether a process holds the lock on the file at path. It does not
+// keep others from asking at the same time.
+func IsLocked(path string) (bool, error) {
+	file, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		return false, nil // Nobody's, or another user's.
+	}
+	if err != nil {
+		return false, fmt.Errorf("lock: %w", err)
+	}
+	defer file.Close()
+	err = syscall.Flock(int(file.Fd()), syscall.LOCK_SH|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return true, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("lock %s: %w", path, err)
+	}
+	return false, nil
 }
 
 // Release gives the lock up. The file stays: removing it would let two
