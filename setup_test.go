@@ -17,12 +17,12 @@ func TestSetupNamesTheOwnerOfBin(t *testing.T) {
 	require.NoError(t, err)
 	folder := t.TempDir()
 	for _, name := range []string{"scripts", "bin"} {
-		require.NoError(t, os.Mkdir(filepath.Join(folder, name), 0o755)) //nolint:gosec // Another account reads it.
+		require.NoError(t, os.Mkdir(filepath.Join(folder, name), 0o755))
 	}
 	path := filepath.Join(folder, "scripts", "setup.sh")
-	require.NoError(t, os.WriteFile(path, script, 0o755))             //nolint:gosec // Another account runs it.
-	require.NoError(t, os.Chmod(filepath.Dir(folder), 0o755))         //nolint:gosec // Another account passes through.
-	require.NoError(t, os.Chmod(filepath.Join(folder, "bin"), 0o555)) //nolint:gosec // Nobody but root writes there.
+	require.NoError(t, os.WriteFile(path, script, 0o755))
+	require.NoError(t, os.Chmod(filepath.Dir(folder), 0o755))
+	require.NoError(t, os.Chmod(filepath.Join(folder, "bin"), 0o555))
 	cmd := exec.Command(path, "run")
 	if os.Geteuid() == 0 {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}

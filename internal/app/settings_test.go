@@ -102,7 +102,7 @@ func TestDevNamesTheOwnerOfItsFolder(t *testing.T) {
 	binary := filepath.Join(openFolder(t), "picaspot")
 	content, err := os.ReadFile(command.Path)
 	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(binary, content, 0o755)) //nolint:gosec // Another account runs it.
+	require.NoError(t, os.WriteFile(binary, content, 0o755))
 	// dev returns what it printed for a folder.
 	dev := func(folder string) string {
 		cmd := exec.Command(binary, "dev")
@@ -119,7 +119,7 @@ func TestDevNamesTheOwnerOfItsFolder(t *testing.T) {
 	}
 	for _, left := range []string{"secret", "postgres/place", "photos/ab/photo"} {
 		folder := openFolder(t)
-		require.NoError(t, os.MkdirAll(filepath.Join(folder, filepath.Dir(left)), 0o755)) //nolint:gosec // It is another account's.
+		require.NoError(t, os.MkdirAll(filepath.Join(folder, filepath.Dir(left)), 0o755))
 		require.NoError(t, os.WriteFile(filepath.Join(folder, left), nil, 0o600))
 		require.NoError(t, filepath.Walk(folder, func(path string, info os.FileInfo, _ error) error {
 			if info.IsDir() && info.Name() != "ab" {
@@ -136,7 +136,7 @@ func TestDevNamesTheOwnerOfItsFolder(t *testing.T) {
 func openFolder(t *testing.T) string {
 	t.Helper()
 	folder := t.TempDir()
-	require.NoError(t, os.Chmod(folder, 0o755))               //nolint:gosec // That is what it is for.
-	require.NoError(t, os.Chmod(filepath.Dir(folder), 0o755)) //nolint:gosec // That is what it is for.
+	require.NoError(t, os.Chmod(folder, 0o755))
+	require.NoError(t, os.Chmod(filepath.Dir(folder), 0o755))
 	return folder
 }

@@ -63,7 +63,7 @@ func New(program string) photo.Converter {
 			return nil, fmt.Errorf("convert the photo: %w", err)
 		}
 		// On Linux and macOS an open file outlives its name.
-		defer os.RemoveAll(dir) //nolint:errcheck // What is left behind is in a folder for temporary files.
+		defer os.RemoveAll(dir)
 		return convert(ctx, program, dir, file)
 	}
 }

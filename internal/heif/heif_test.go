@@ -93,7 +93,7 @@ func requireFault(t *testing.T, err error, code string) {
 func program(t *testing.T, script string) photo.Converter {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "converter")
-	require.NoError(t, os.WriteFile(path, []byte("#!/bin/sh\n"+script), 0o700)) //nolint:gosec // It is a program.
+	require.NoError(t, os.WriteFile(path, []byte("#!/bin/sh\n"+script), 0o700))
 	return heif.New(path)
 }
 

@@ -49,7 +49,7 @@ func CheckAccess(dir string) error {
 	}
 	return filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		if entry == nil {
-			return nil //nolint:nilerr // There is no such folder.
+			return nil
 		}
 		if owner, foreign := foreignOwner(path, entry); foreign {
 			return &ForeignError{Folder: dir, Path: path, Owner: accountName(int(owner)), Account: accountName(os.Geteuid())}

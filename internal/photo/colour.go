@@ -150,7 +150,7 @@ func (t *toSRGB) at(in ...uint8) (r, g, b uint8) {
 	var part [4]int32 // In 255ths of a step.
 	for k := range t.inputs {
 		v := int(in[k]) * t.steps
-		base[k], part[k] = v/255, int32(v%255) //nolint:gosec // Below 255.
+		base[k], part[k] = v/255, int32(v%255)
 	}
 	var sum [3]int64
 	for corner := range 1 << t.inputs {

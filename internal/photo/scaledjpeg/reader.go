@@ -198,7 +198,7 @@ func newHuffman(data []byte) (*huffman, int, error) {
 				from := code << (fastBits - length)
 				for i := range int32(1) << (fastBits - length) {
 					if from+i < 1<<fastBits {
-						h.fast[from+i] = uint16(length)<<8 | uint16(h.values[k]) //nolint:gosec // length is at most 9.
+						h.fast[from+i] = uint16(length)<<8 | uint16(h.values[k])
 					}
 				}
 			}
@@ -225,7 +225,7 @@ func (r *reader) symbol(h *huffman) (byte, error) {
 		r.count -= n
 		return byte(f), nil
 	}
-	next := int32(r.bits >> 48) //nolint:gosec // 16 bits.
+	next := int32(r.bits >> 48)
 	for length := fastBits + 1; length <= 16; length++ {
 		if next < h.limit[length] {
 			r.bits <<= length

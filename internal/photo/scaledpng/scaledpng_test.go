@@ -132,7 +132,7 @@ func TestDecodeReadsWhatOthersWrite(t *testing.T) {
 	require.NoError(t, err)
 	require.NotEmpty(t, names)
 	for _, name := range names {
-		data, err := os.ReadFile(name) //nolint:gosec // A test's own file.
+		data, err := os.ReadFile(name)
 		require.NoError(t, err)
 		full, err := png.Decode(bytes.NewReader(data))
 		require.NoError(t, err, name)
@@ -177,7 +177,7 @@ func TestDecodeRefusesWhatIsTruncated(t *testing.T) {
 
 func TestDecodeOfNoiseDoesNotPanic(t *testing.T) {
 	t.Parallel()
-	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // A test wants the same numbers each time.
+	random := rand.New(rand.NewPCG(1, 2))
 	for _, data := range pictures(t) {
 		for range 200 {
 			broken := bytes.Clone(data)
