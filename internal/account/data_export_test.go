@@ -24,7 +24,7 @@ func TestExport(t *testing.T) {
 	made := map[*apptest.Client][]string{}
 	var secrets []string
 	for _, by := range []*apptest.Client{user, other} {
-		_, err := by.UpdateMeWithApplicationMergePatchPlusJSONBodyWithResponse(ctx, nil, api.MeUpdate{Bio: ptr("bio of " + by.Username)})
+		_, err := by.UpdateMeWithApplicationMergePatchPlusJSONBodyWithResponse(ctx, nil, api.MeUpdate{Bio: nullable.NewNullableWithValue("bio of " + by.Username)})
 		require.NoError(t, err)
 		area := s.Area(by, "Harbour of "+by.Username)
 		landmark := s.Landmark(by, area.ID, "Lighthouse of "+by.Username, lighthouse)

@@ -48,14 +48,16 @@ func TestProfileIsChanged(t *testing.T) {
 		after := update(t, named("  Ada 🗼 "), nil)
 		require.Equal(t, "Ada 🗼", after.DisplayName.MustGet())
 		require.True(t, after.UpdatedAt.After(before.UpdatedAt))
-		after = update(t, api.MeUpdate{Bio: ptr("Collects lighthouses.")}, nil)
+		after = update(t, api.MeUpdate{Bio: nullable.NewNullableWithValue("Collects lighthouses.")}, nil)
 		require.Equal(t, "Ada 🗼", after.DisplayName.MustGet(), "what is absent stays")
 		require.Equal(t, "Collects lighthouses.", after.Bio)
 		after = update(t, api.MeUpdate{DisplayName: nullable.NewNullNullable[string]()}, nil)
 		require.True(t, after.DisplayName.IsNull())
 		require.Equal(t, "Collects lighthouses.", after.Bio)
-		require.Empty(t, update(t, api.MeUpdate{Bio: ptr("")}, nil).Bio)
+		require.Empty(t, update(t, api.MeUpdate{Bio: nullable.NewNullableWithValue("")}, nil).Bio)
 		require.Equal(t, after.CreatedAt, me(t, user).CreatedAt)
+		update(t, api.MeUpdate{Bio: nullable.NewNullableWithValue("Again.")}, nil)
+		require.Empty(t, update(t, api.MeUpdate{Bio: nullable.NewNullNullable[string]()}, nil).Bio, "null clears")
 	})
 
 	t.Run("or refused", func(t *testing.T) {
@@ -67,7 +69,6 @@ func TestProfileIsChanged(t *testing.T) {
 			`{"username":"ada"}`:  "/username",
 			`{"display_name":""}`: "/display_name",
 			`{"display_name":7}`:  "/display_name",
-			`{"bio":null}`:        "/bio",
 			`{"bio":"\u0000"}`:    "/bio",
 			`{"display_name":"` + strings.Repeat("é", 65) + `"}`: "/display_name",
 			`{"bio":"` + strings.Repeat("é", 501) + `"}`:         "/bio",

@@ -132,7 +132,7 @@ func TestNamesThatClashStayUntilTheyChange(t *testing.T) {
 		return marked
 	}
 
-	same := patch(t, creator, made.ID, api.AreaUpdate{Name: new("Łódź"), Description: new("A city."), ParentAreaID: nullable.NewNullNullable[uuid.UUID]()})
+	same := patch(t, creator, made.ID, api.AreaUpdate{Name: new("Łódź"), Description: nullable.NewNullableWithValue("A city."), ParentAreaID: nullable.NewNullNullable[uuid.UUID]()})
 	require.NotNil(t, same.JSON200, string(same.Body))
 	require.True(t, clashes())
 	renamed := patch(t, creator, made.ID, api.AreaUpdate{Name: new("LODZ")})
@@ -197,7 +197,7 @@ func TestOneOfTwoWritersLoses(t *testing.T) {
 	for i := range statuses {
 		wg.Go(func() {
 			changed, err := creator.UpdateAreaWithApplicationMergePatchPlusJSONBodyWithResponse(ctx, made.ID,
-				&api.UpdateAreaParams{IfMatch: &etag}, api.AreaUpdate{Description: new(fmt.Sprint("writer ", i))})
+				&api.UpdateAreaParams{IfMatch: &etag}, api.AreaUpdate{Description: nullable.NewNullableWithValue(fmt.Sprint("writer ", i))})
 			if err == nil {
 				statuses[i] = changed.StatusCode()
 			}

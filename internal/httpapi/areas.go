@@ -114,7 +114,7 @@ func (s *Server) GetArea(ctx context.Context, request api.GetAreaRequestObject) 
 
 // UpdateArea implements PATCH /api/v1/areas/{area_id}.
 func (s *Server) UpdateArea(ctx context.Context, request api.UpdateAreaRequestObject) (api.UpdateAreaResponseObject, error) {
-	in := area.Update{Name: request.Body.Name, Description: request.Body.Description}
+	in := area.Update{Name: request.Body.Name, Description: cleared(request.Body.Description)}
 	if parent := request.Body.ParentAreaID; parent.IsSpecified() {
 		var moveTo *uuid.UUID
 		if id, err := parent.Get(); err == nil {
@@ -122,7 +122,7 @@ func (s *Server) UpdateArea(ctx context.Context, request api.UpdateAreaRequestOb
 		}
 		in.MoveTo = &moveTo
 	}
-	changed, err := s.Areas.Update(ctx, request.AreaID, in, version.IfMatch(request.Params.IfMatch))
+	changed, err := s.Areas.Update(ctx, request.AreaID, in, version.Conditions(request.Params.IfMatch, request.Params.IfNoneMatch))
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +132,7 @@ func (s *Server) UpdateArea(ctx context.Context, request api.UpdateAreaRequestOb
 
 // DeleteArea implements DELETE /api/v1/areas/{area_id}.
 func (s *Server) DeleteArea(ctx context.Context, request api.DeleteAreaRequestObject) (api.DeleteAreaResponseObject, error) {
-	if err := s.Areas.Delete(ctx, request.AreaID, version.IfMatch(request.Params.IfMatch)); err != nil {
+	if err := s.Areas.Delete(ctx, request.AreaID, version.Conditions(request.Params.IfMatch, request.Params.IfNoneMatch)); err != nil {
 		return nil, err
 	}
 	return api.DeleteArea204Response{}, nil

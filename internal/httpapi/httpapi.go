@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/oapi-codegen/nullable"
+
 	"github.com/picaspot/picaspot/api"
 	"github.com/picaspot/picaspot/internal/account"
 	"github.com/picaspot/picaspot/internal/area"
@@ -87,6 +89,15 @@ func badRequest(w http.ResponseWriter, r *http.Request, err error) {
 // etag is the entity tag of a row, and whether the client has that version already.
 func etag(version string, ifNoneMatch *string) (tag *string, notModified bool) {
 	return &version, ifNoneMatch != nil && matches(*ifNoneMatch, version)
+}
+
+// cleared is a text of a merge patch: nil when it is absent, empty when it is null.
+func cleared(text nullable.Nullable[string]) *string {
+	if !text.IsSpecified() {
+		return nil
+	}
+	value, _ := text.Get() // Empty when it is null.
+	return &value
 }
 
 func matches(list, tag string) bool { return version.Matches(list, tag, true) }

@@ -14,13 +14,13 @@ import (
 // ListLandmarks implements GET /api/v1/landmarks.
 func (s *Server) ListLandmarks(ctx context.Context, request api.ListLandmarksRequestObject) (api.ListLandmarksResponseObject, error) {
 	p := request.Params
-	box, err := fromAPIBBox(p.Bbox)
+	box, cell, err := fromAPIPlace(p.Bbox, p.Cell)
 	if err != nil {
 		return nil, err
 	}
 	list := func(ctx context.Context) (api.ListLandmarks200JSONResponse, error) {
 		list, err := s.Landmarks.List(ctx, landmark.Filter{
-			AreaID: p.AreaID, Difficulty: p.Difficulty, IsVerified: p.IsVerified, CreatedBy: p.CreatedBy, BBox: box, Search: deref(p.Search, ""),
+			AreaID: p.AreaID, Difficulty: p.Difficulty, IsVerified: p.IsVerified, CreatedBy: p.CreatedBy, BBox: box, Cell: cell, Search: deref(p.Search, ""),
 		}, params(p.Page, p.Size, p.Cursor, p.SortBy, p.SortOrder))
 		if err != nil {
 			return api.ListLandmarks200JSONResponse{}, err
@@ -32,7 +32,7 @@ func (s *Server) ListLandmarks(ctx context.Context, request api.ListLandmarksReq
 		}, nil
 	}
 	// What everybody starts with: everything that is verified.
-	if deref(p.IsVerified, false) && p.CreatedBy == nil && p.Bbox == nil && p.Search == nil {
+	if deref(p.IsVerified, false) && p.CreatedBy == nil && p.Bbox == nil && p.Cell == nil && p.Search == nil {
 		return copied(ctx, s, landmark.AnyWord, p, list)
 	}
 	return list(ctx)
@@ -120,20 +120,18 @@ func (s *Server) GetLandmark(ctx context.Context, request api.GetLandmarkRequest
 func (s *Server) UpdateLandmark(ctx context.Context, request api.UpdateLandmarkRequestObject) (api.UpdateLandmarkResponseObject, error) {
 	b := request.Body
 	in := landmark.Update{
-		AreaID: b.AreaID, Name: b.Name, Description: b.Description, Hint: b.Hint, Difficulty: b.Difficulty,
+		AreaID: b.AreaID, Name: b.Name, Description: cleared(b.Description), Hint: cleared(b.Hint), Difficulty: b.Difficulty,
 		Latitude: b.Latitude, Longitude: b.Longitude,
 		UnlockRadiusMeters: b.UnlockRadiusMeters, PhotoRadiusMeters: b.PhotoRadiusMeters,
 	}
 	if b.PhotoLocation.IsSpecified() {
-		var to *geo.Point
+		var to *landmark.PositionUpdate
 		if position, err := b.PhotoLocation.Get(); err == nil {
-			if to, err = fromAPIPosition(position); err != nil {
-				return nil, err
-			}
+			to = &landmark.PositionUpdate{Latitude: position.Latitude, Longitude: position.Longitude}
 		}
 		in.PhotoLocation = &to
 	}
-	changed, err := s.Landmarks.Update(ctx, request.LandmarkID, in, version.IfMatch(request.Params.IfMatch))
+	changed, err := s.Landmarks.Update(ctx, request.LandmarkID, in, version.Conditions(request.Params.IfMatch, request.Params.IfNoneMatch))
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +141,7 @@ func (s *Server) UpdateLandmark(ctx context.Context, request api.UpdateLandmarkR
 
 // DeleteLandmark implements DELETE /api/v1/landmarks/{landmark_id}.
 func (s *Server) DeleteLandmark(ctx context.Context, request api.DeleteLandmarkRequestObject) (api.DeleteLandmarkResponseObject, error) {
-	if err := s.Landmarks.Delete(ctx, request.LandmarkID, version.IfMatch(request.Params.IfMatch)); err != nil {
+	if err := s.Landmarks.Delete(ctx, request.LandmarkID, version.Conditions(request.Params.IfMatch, request.Params.IfNoneMatch)); err != nil {
 		return nil, err
 	}
 	return api.DeleteLandmark204Response{}, nil

@@ -14,6 +14,8 @@ import (
 	"github.com/picaspot/picaspot/api"
 	"github.com/picaspot/picaspot/ent"
 	"github.com/picaspot/picaspot/internal/authz"
+	"github.com/picaspot/picaspot/internal/fault"
+	"github.com/picaspot/picaspot/internal/geo"
 	"github.com/picaspot/picaspot/internal/landmark"
 	"github.com/picaspot/picaspot/internal/reqctx"
 	"github.com/picaspot/picaspot/internal/tile"
@@ -61,6 +63,18 @@ func (s *Server) GetUnlockTile(ctx context.Context, request api.GetUnlockTileReq
 	return api.GetUnlockTile200JSONResponse{Body: body, Headers: api.GetUnlockTile200ResponseHeaders{ETag: tag}}, nil
 }
 
+// fromAPIPlace reads the two filters by place, and names the faults of both.
+func fromAPIPlace(bbox, cell *string) (box *geo.BBox, in *tile.Tile, err error) {
+	if box, err = fromAPIBBox(bbox); err != nil || cell == nil {
+		return box, nil, err
+	}
+	t, err := tile.ParseCell(*cell)
+	if err != nil {
+		return nil, nil, invalidRequest([]fault.Field{{Parameter: "cell", Code: "range", Message: err.Error()}})
+	}
+	return box, &t, nil
+}
+
 // contentTag is the entity tag of what has no version: the same bytes have the same.
 func contentTag(data []byte) string {
 	digest := sha256.Sum256(data)
@@ -78,13 +92,13 @@ func toAPIUnlockTile(u tile.Unlocked) api.UnlockTile {
 // ExportLandmarks implements GET /api/v1/landmarks.geojson.
 func (s *Server) ExportLandmarks(ctx context.Context, request api.ExportLandmarksRequestObject) (api.ExportLandmarksResponseObject, error) {
 	p := request.Params
-	box, err := fromAPIBBox(p.Bbox)
+	box, cell, err := fromAPIPlace(p.Bbox, p.Cell)
 	if err != nil {
 		return nil, err
 	}
 	filter := landmark.Filter{
 		AreaID: p.AreaID, IncludeDescendants: deref(p.IncludeDescendants, false), Difficulty: p.Difficulty,
-		IsVerified: p.IsVerified, CreatedBy: p.CreatedBy, BBox: box, Search: deref(p.Search, ""),
+		IsVerified: p.IsVerified, CreatedBy: p.CreatedBy, BBox: box, Cell: cell, Search: deref(p.Search, ""),
 	}
 	return landmarkExport{ctx: ctx, each: func(ctx context.Context, fn func([]*ent.Landmark) error) error {
 		return s.Landmarks.Each(ctx, filter, fn)

@@ -46,7 +46,7 @@ func (s *Server) GetMe(ctx context.Context, request api.GetMeRequestObject) (api
 
 // UpdateMe implements PATCH /api/v1/me.
 func (s *Server) UpdateMe(ctx context.Context, request api.UpdateMeRequestObject) (api.UpdateMeResponseObject, error) {
-	in := account.Update{Bio: request.Body.Bio}
+	in := account.Update{Bio: cleared(request.Body.Bio)}
 	if shown := request.Body.DisplayName; shown.IsSpecified() {
 		var name *string
 		if value, err := shown.Get(); err == nil {
@@ -54,7 +54,7 @@ func (s *Server) UpdateMe(ctx context.Context, request api.UpdateMeRequestObject
 		}
 		in.DisplayName = &name
 	}
-	changed, err := s.Accounts.Update(ctx, in, version.IfMatch(request.Params.IfMatch))
+	changed, err := s.Accounts.Update(ctx, in, version.Conditions(request.Params.IfMatch, request.Params.IfNoneMatch))
 	if err != nil {
 		return nil, err
 	}

@@ -59,7 +59,7 @@ func (s *Server) ResolveReport(ctx context.Context, request api.ResolveReportReq
 	resolved, err := s.Moderation.Resolve(ctx, request.ReportID, moderation.Resolution{
 		Status: entreport.Status(request.Body.Status), Action: entreport.Action(deref(request.Body.Action, "")),
 		Note: deref(request.Body.Note, ""),
-	}, version.IfMatch(request.Params.IfMatch))
+	}, version.Conditions(request.Params.IfMatch, request.Params.IfNoneMatch))
 	if err != nil {
 		return nil, err
 	}

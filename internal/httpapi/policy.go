@@ -60,7 +60,7 @@ func (s *Server) ListPolicyVersions(ctx context.Context, request api.ListPolicyV
 
 // RestorePolicyVersion implements POST /api/v1/admin/policy/versions/{version}/revert.
 func (s *Server) RestorePolicyVersion(ctx context.Context, request api.RestorePolicyVersionRequestObject) (api.RestorePolicyVersionResponseObject, error) {
-	made, err := s.Policy.Revert(ctx, version.IfMatch(request.Params.IfMatch), request.Version)
+	made, err := s.Policy.Revert(ctx, version.Conditions(request.Params.IfMatch, request.Params.IfNoneMatch), request.Version)
 	if err != nil {
 		return nil, err
 	}

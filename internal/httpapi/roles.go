@@ -59,7 +59,7 @@ func (s *Server) UpdateRole(ctx context.Context, request api.UpdateRoleRequestOb
 	in := role.Update{
 		Description: request.Body.Description, RequiresMFA: request.Body.RequiresMfa, Inherits: request.Body.Inherits,
 	}
-	changed, err := s.Roles.Update(ctx, request.Role, in, version.IfMatch(request.Params.IfMatch))
+	changed, err := s.Roles.Update(ctx, request.Role, in, version.Conditions(request.Params.IfMatch, request.Params.IfNoneMatch))
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +70,7 @@ func (s *Server) UpdateRole(ctx context.Context, request api.UpdateRoleRequestOb
 
 // DeleteRole implements DELETE /api/v1/admin/roles/{role}.
 func (s *Server) DeleteRole(ctx context.Context, request api.DeleteRoleRequestObject) (api.DeleteRoleResponseObject, error) {
-	if err := s.Roles.Delete(ctx, request.Role, version.IfMatch(request.Params.IfMatch)); err != nil {
+	if err := s.Roles.Delete(ctx, request.Role, version.Conditions(request.Params.IfMatch, request.Params.IfNoneMatch)); err != nil {
 		return nil, err
 	}
 	return api.DeleteRole204Response{}, nil
@@ -78,7 +78,7 @@ func (s *Server) DeleteRole(ctx context.Context, request api.DeleteRoleRequestOb
 
 // ReplaceRolePermissions implements PUT /api/v1/admin/roles/{role}/permissions.
 func (s *Server) ReplaceRolePermissions(ctx context.Context, request api.ReplaceRolePermissionsRequestObject) (api.ReplaceRolePermissionsResponseObject, error) {
-	changed, err := s.Roles.ReplaceGrants(ctx, request.Role, fromAPIGrants(request.Body.Permissions), version.IfMatch(request.Params.IfMatch))
+	changed, err := s.Roles.ReplaceGrants(ctx, request.Role, fromAPIGrants(request.Body.Permissions), version.Conditions(request.Params.IfMatch, request.Params.IfNoneMatch))
 	if err != nil {
 		return nil, err
 	}

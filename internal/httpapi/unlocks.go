@@ -135,7 +135,7 @@ func (s *Server) GetUnlock(ctx context.Context, request api.GetUnlockRequestObje
 func (s *Server) UpdateUnlock(ctx context.Context, request api.UpdateUnlockRequestObject) (api.UpdateUnlockResponseObject, error) {
 	changed, err := s.Unlocks.Update(ctx, request.UnlockID, unlock.Update{
 		IsPostedToFeed: request.Body.IsPostedToFeed, Caption: request.Body.Caption,
-	}, version.IfMatch(request.Params.IfMatch))
+	}, version.Conditions(request.Params.IfMatch, request.Params.IfNoneMatch))
 	if err != nil {
 		return nil, err
 	}

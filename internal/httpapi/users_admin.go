@@ -46,7 +46,7 @@ func (s *Server) GetUser(ctx context.Context, request api.GetUserRequestObject) 
 func (s *Server) UpdateUser(ctx context.Context, request api.UpdateUserRequestObject) (api.UpdateUserResponseObject, error) {
 	changed, err := s.Accounts.Manage(ctx, request.UserID, account.Change{
 		Role: request.Body.Role, Status: as[entuser.Status](request.Body.Status),
-	}, version.IfMatch(request.Params.IfMatch))
+	}, version.Conditions(request.Params.IfMatch, request.Params.IfNoneMatch))
 	if err != nil {
 		return nil, err
 	}

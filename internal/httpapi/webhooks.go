@@ -66,7 +66,7 @@ func (s *Server) UpdateWebhook(ctx context.Context, request api.UpdateWebhookReq
 	if request.Body.Events != nil {
 		in.Events = ptr(fromAPIEvents(*request.Body.Events))
 	}
-	changed, err := s.Webhooks.Update(ctx, request.WebhookID, in, version.IfMatch(request.Params.IfMatch))
+	changed, err := s.Webhooks.Update(ctx, request.WebhookID, in, version.Conditions(request.Params.IfMatch, request.Params.IfNoneMatch))
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +77,7 @@ func (s *Server) UpdateWebhook(ctx context.Context, request api.UpdateWebhookReq
 
 // DeleteWebhook implements DELETE /api/v1/admin/webhooks/{webhook_id}.
 func (s *Server) DeleteWebhook(ctx context.Context, request api.DeleteWebhookRequestObject) (api.DeleteWebhookResponseObject, error) {
-	if err := s.Webhooks.Delete(ctx, request.WebhookID, version.IfMatch(request.Params.IfMatch)); err != nil {
+	if err := s.Webhooks.Delete(ctx, request.WebhookID, version.Conditions(request.Params.IfMatch, request.Params.IfNoneMatch)); err != nil {
 		return nil, err
 	}
 	return api.DeleteWebhook204Response{}, nil

@@ -31,6 +31,19 @@ func (s *Service) within(ctx context.Context, box geo.BBox) (predicate.Landmark,
 	return inBox(box, about < sparse), nil
 }
 
+// withinCell is the condition that landmarks stand in a cell of the map, as tiles count
+// them. Its box, which is a little larger, is looked up as any is.
+func (s *Service) withinCell(ctx context.Context, cell tile.Tile) (predicate.Landmark, error) {
+	near, err := s.within(ctx, cell.Box())
+	if err != nil {
+		return nil, err
+	}
+	return func(s *sql.Selector) {
+		near(s)
+		s.Where(sql.ExprP(cell.Contains(s.C(entlandmark.FieldLocation) + "::geometry")))
+	}, nil
+}
+
 // inBox compares degrees, as RFC 7946 defines a box: its sides are meridians and
 // parallels, where the sides of a geography are geodesics. The comparison is exact,
 // and the same as [geo.BBox.Contains]; indexed adds the operator that asks

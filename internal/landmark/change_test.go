@@ -150,11 +150,11 @@ func TestDeletedTwice(t *testing.T) {
 
 	for name, call := range map[string]func() (int, []byte, error){
 		"changed": func() (int, []byte, error) {
-			got := patch(t, creator, made.ID, api.LandmarkUpdate{Hint: new("x")})
+			got := patch(t, creator, made.ID, api.LandmarkUpdate{Hint: nullable.NewNullableWithValue("x")})
 			return got.StatusCode(), got.Body, nil
 		},
 		"changed by another": func() (int, []byte, error) {
-			got := patch(t, other, made.ID, api.LandmarkUpdate{Hint: new("x")})
+			got := patch(t, other, made.ID, api.LandmarkUpdate{Hint: nullable.NewNullableWithValue("x")})
 			return got.StatusCode(), got.Body, nil
 		},
 		"verified": func() (int, []byte, error) {

@@ -39,9 +39,10 @@ const (
 )
 
 var (
-	errNotFound    = fault.New(fault.NotFound, "not_found", "There is no such landmark.")
-	errAreaUnknown = fault.New(fault.Unprocessable, "area_unknown", "There is no such area.").
-			With(fault.Field{Pointer: "/area_id", Code: "unknown", Message: "There is no such area."})
+	errNotFound      = fault.New(fault.NotFound, "not_found", "There is no such landmark.")
+	errPhotoLocation = fault.New(fault.Invalid, "invalid_request", "The position lacks a number.")
+	errAreaUnknown   = fault.New(fault.Unprocessable, "area_unknown", "There is no such area.").
+				With(fault.Field{Pointer: "/area_id", Code: "unknown", Message: "There is no such area."})
 )
 
 // The permission that lets somebody create what counts as verified at once.
@@ -153,7 +154,28 @@ type Update struct {
 	UnlockRadiusMeters *float64
 	PhotoRadiusMeters  *float64
 	// PhotoLocation is absent when nil, and cleared when it points to nil.
-	PhotoLocation **geo.Point
+	PhotoLocation **PositionUpdate
+}
+
+// PositionUpdate is a change of a position; nil leaves a number as it is.
+type PositionUpdate struct{ Latitude, Longitude *float64 }
+
+// of returns the position that becomes of another one, which may be nil: then both numbers
+// are needed.
+func (u PositionUpdate) of(before *geo.Point) (geo.Point, error) {
+	if before == nil {
+		refused := errPhotoLocation
+		for name, value := range map[string]*float64{"latitude": u.Latitude, "longitude": u.Longitude} {
+			if value == nil {
+				refused = refused.With(fault.Field{Pointer: "/photo_location/" + name, Code: "required", Message: "There is no photo_location yet: both numbers are needed."})
+			}
+		}
+		if len(refused.Fields) > 0 {
+			return geo.Point{}, refused
+		}
+		before = &geo.Point{}
+	}
+	return geo.New(*cmp.Or(u.Latitude, &before.Latitude), *cmp.Or(u.Longitude, &before.Longitude))
 }
 
 // Update changes a landmark that the caller may change. One that was verified is
@@ -187,7 +209,11 @@ func (s *Service) Update(ctx context.Context, id uuid.UUID, in Update, pre versi
 		case *in.PhotoLocation == nil:
 			update.ClearPhotoLocation()
 		default:
-			update.SetPhotoLocation(*in.PhotoLocation)
+			to, err := (*in.PhotoLocation).of(found.PhotoLocation)
+			if err != nil {
+				return err
+			}
+			update.SetPhotoLocation(&to)
 		}
 		s.judgeChange(ctx, found, update)
 		return nil

@@ -13,6 +13,7 @@ import (
 	"github.com/picaspot/picaspot/internal/geo"
 	"github.com/picaspot/picaspot/internal/page"
 	"github.com/picaspot/picaspot/internal/search"
+	"github.com/picaspot/picaspot/internal/tile"
 )
 
 // Filter narrows a list of landmarks; nil does not.
@@ -24,6 +25,8 @@ type Filter struct {
 	IsVerified         *bool
 	CreatedBy          *uuid.UUID
 	BBox               *geo.BBox
+	// Cell leaves those that a cluster of this id counts.
+	Cell *tile.Tile `json:",omitempty"`
 	// Search keeps landmarks whose names and descriptions have the words of it, or words
 	// that it may be a mistyped form of; empty does not narrow.
 	Search string
@@ -94,7 +97,7 @@ func (f Filter) counted() (having map[string]any, counted bool) {
 	if f.Difficulty != nil {
 		having[entlandmark.FieldDifficulty] = *f.Difficulty
 	}
-	return having, f.AreaID == nil && f.CreatedBy == nil && f.BBox == nil
+	return having, f.AreaID == nil && f.CreatedBy == nil && f.BBox == nil && f.Cell == nil
 }
 
 func (s *Service) search(ctx context.Context, text string, where []predicate.Landmark, q page.Query) (page.Result[*ent.Landmark], error) {
@@ -134,6 +137,13 @@ func (s *Service) where(ctx context.Context, f Filter) ([]predicate.Landmark, er
 	}
 	if f.BBox != nil && *f.BBox != geo.World {
 		inside, err := s.within(ctx, *f.BBox)
+		if err != nil {
+			return nil, err
+		}
+		where = append(where, inside)
+	}
+	if f.Cell != nil {
+		inside, err := s.withinCell(ctx, *f.Cell)
 		if err != nil {
 			return nil, err
 		}

@@ -3,6 +3,7 @@ package operation
 import (
 	"errors"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -52,14 +53,33 @@ func checkIdempotencyKey(text string) error {
 var timeForm = regexp.MustCompile(openapi3.FormatOfStringDateTime)
 
 // ParseTime reads a real time whose year, in UTC, has the four digits to be
-// written down again. Leap seconds are not among them.
+// written down again. T and Z may be in lower case, and a leap second, which comes at the
+// end of a month in UTC, is the first second of the next one (RFC 3339, section 5.6 and
+// appendix D).
 func ParseTime(text string) (time.Time, error) {
+	text = strings.ToUpper(text)
+	isLeap := len(text) > secondsEnd && text[secondsEnd-2:secondsEnd] == "60"
+	if isLeap {
+		text = text[:secondsEnd-2] + "59" + text[secondsEnd:]
+	}
 	at, err := time.Parse(time.RFC3339, text)
-	if year := at.UTC().Year(); err != nil || !timeForm.MatchString(text) || year < 1 || year > 9999 {
+	if err != nil || !timeForm.MatchString(text) {
+		return time.Time{}, errFormat
+	}
+	if isLeap {
+		at = at.Add(time.Second)
+		if utc := at.UTC(); utc.Day() != 1 || utc.Hour() != 0 || utc.Minute() != 0 || utc.Second() != 0 {
+			return time.Time{}, errFormat
+		}
+	}
+	if year := at.UTC().Year(); year < 1 || year > 9999 {
 		return time.Time{}, errFormat
 	}
 	return at, nil
 }
+
+// secondsEnd is where the seconds of a time end.
+const secondsEnd = len("2006-01-02T15:04:05")
 
 func checkTime(text string) error {
 	_, err := ParseTime(text)

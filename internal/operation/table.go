@@ -171,7 +171,7 @@ func newOperation(doc *openapi3.T, path string, item *openapi3.PathItem, method 
 		}
 	}
 	op.cacheControl = noStore
-	if slices.ContainsFunc(op.parameters, func(p *openapi3.Parameter) bool { return p.Name == "If-None-Match" }) {
+	if op.Method == http.MethodGet && slices.ContainsFunc(op.parameters, func(p *openapi3.Parameter) bool { return p.Name == "If-None-Match" }) {
 		op.cacheControl = askAgain
 	}
 	var err error

@@ -2,7 +2,10 @@ package operation
 
 import (
 	"net/http"
+	"net/url"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
@@ -38,6 +41,7 @@ func (rt *Router) validate(w http.ResponseWriter, r *http.Request, op *Operation
 	}
 	r = withTimezone(r, &found)
 	joinHeaders(r.Header)
+	op.checkConditions(r.Header, &found)
 	if op.Idempotent && len(r.Header.Values(idempotency.Header)) > 1 {
 		found.add(fault.Field{Parameter: idempotency.Header, Code: "repeated", Message: "It may be given once."})
 	}
@@ -59,8 +63,47 @@ func (rt *Router) validate(w http.ResponseWriter, r *http.Request, op *Operation
 	if err := found.err(); err != nil {
 		return nil, err
 	}
+	op.writeTimes(r, query)
 	return r, nil
 }
+
+// writeTimes writes the times of a query as package time reads them: RFC 3339 has more
+// forms.
+func (op *Operation) writeTimes(r *http.Request, query url.Values) {
+	changed := false
+	for _, p := range op.parameters {
+		if p.In != openapi3.ParameterInQuery || p.Schema == nil || p.Schema.Value.Format != "date-time" || !query.Has(p.Name) {
+			continue
+		}
+		text := query.Get(p.Name)
+		if at, err := ParseTime(text); err == nil && text != at.Format(time.RFC3339Nano) {
+			query.Set(p.Name, at.Format(time.RFC3339Nano))
+			changed = true
+		}
+	}
+	if changed {
+		r.URL = cloneURL(r.URL, query.Encode())
+	}
+}
+
+func cloneURL(u *url.URL, query string) *url.URL {
+	c := *u
+	c.RawQuery = query
+	return &c
+}
+
+// checkConditions finds lists of entity tags without one: the grammar wants at least one
+// (RFC 9110, section 13.1), and an empty If-Match would be taken for none.
+func (op *Operation) checkConditions(h http.Header, found *faults) {
+	for _, name := range conditions {
+		if lines := h[name]; len(lines) > 0 && strings.Trim(lines[0], ", \t") == "" &&
+			slices.ContainsFunc(op.parameters, func(p *openapi3.Parameter) bool { return p.Name == name }) {
+			found.add(fault.Field{Parameter: name, Code: "minLength", Message: "It has to name an entity tag, or *."})
+		}
+	}
+}
+
+var conditions = []string{"If-Match", "If-None-Match"}
 
 // ask holds what a request has against the spec. It does what ValidateRequest of
 // kin-openapi does, but for parameters that are absent and may be: those cost as
@@ -101,7 +144,7 @@ func isAbsent(p *openapi3.Parameter, input *openapi3filter.RequestValidationInpu
 // joinHeaders makes one line of the conditions that a client, or a proxy, spread
 // over several, which says the same (RFC 9110, section 5.3).
 func joinHeaders(h http.Header) {
-	for _, name := range []string{"If-Match", "If-None-Match"} {
+	for _, name := range conditions {
 		if lines := h[name]; len(lines) > 1 {
 			h[name] = []string{strings.Join(lines, ", ")}
 		}

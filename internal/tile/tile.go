@@ -9,6 +9,7 @@ package tile
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/picaspot/picaspot/internal/fault"
+	"github.com/picaspot/picaspot/internal/geo"
 	"github.com/picaspot/picaspot/internal/store"
 )
 
@@ -56,6 +58,30 @@ func New(z, x, y int) (Tile, []fault.Field) {
 		check("y", y, 1<<z-1)
 	}
 	return Tile{Z: z, X: x, Y: y}, faults
+}
+
+// ParseCell reads the id of a cell, z/x/y: a cell is a tile too, up to cellZooms deeper than
+// there are tiles. The error may be shown.
+func ParseCell(id string) (Tile, error) {
+	var t Tile
+	if n, err := fmt.Sscanf(id, "%d/%d/%d", &t.Z, &t.X, &t.Y); err != nil || n != 3 || fmt.Sprintf("%d/%d/%d", t.Z, t.X, t.Y) != id {
+		return Tile{}, errors.New("Three numbers are expected: zoom/column/row.") //nolint:staticcheck,revive // Shown as it is.
+	}
+	if t.Z < 0 || t.Z > MaxZoom+cellZooms || t.X < 0 || t.X >= 1<<t.Z || t.Y < 0 || t.Y >= 1<<t.Z {
+		return Tile{}, fmt.Errorf("The zoom has to be from 0 to %d, column and row less than 2 to the power of it.", MaxZoom+cellZooms) //nolint:staticcheck,revive // Shown as it is.
+	}
+	return t, nil
+}
+
+// Contains is the SQL that a geometry, as an expression, stands in the tile.
+func (t Tile) Contains(place string) string {
+	return fmt.Sprintf("mercator_x(%[1]s) >> %[2]d = %[3]d AND mercator_y(%[1]s) >> %[2]d = %[4]d", place, mapBits-t.Z, t.X, t.Y)
+}
+
+// Box is a box that holds what stands in the tile, and little more.
+func (t Tile) Box() geo.BBox {
+	west, south, east, north := t.box()
+	return geo.BBox{West: max(west, -180), South: max(south, -90), East: min(east, 180), North: min(north, 90)}
 }
 
 // single is the most landmarks of a cell that the tile shows by themselves.

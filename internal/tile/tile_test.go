@@ -84,7 +84,7 @@ func TestLandmarkTile(t *testing.T) {
 			require.Equal(t, http.StatusNotModified, same.StatusCode())
 			require.Empty(t, same.Body)
 		}
-		_, err := creator.UpdateLandmarkWithApplicationMergePatchPlusJSONBodyWithResponse(ctx, made.ID, nil, api.LandmarkUpdate{Hint: new("Look up.")})
+		_, err := creator.UpdateLandmarkWithApplicationMergePatchPlusJSONBodyWithResponse(ctx, made.ID, nil, api.LandmarkUpdate{Hint: nullable.NewNullableWithValue("Look up.")})
 		require.NoError(t, err)
 		require.Equal(t, http.StatusNotModified, get(14, tags[14]).StatusCode(), "hints are not shown")
 		_, err = creator.UpdateLandmarkWithApplicationMergePatchPlusJSONBodyWithResponse(ctx, made.ID, nil, api.LandmarkUpdate{Name: new("Old Lighthouse")})

@@ -16,16 +16,24 @@ func ETag(updatedAt time.Time) string {
 	return `"` + strconv.FormatInt(updatedAt.UnixMicro(), 36) + `"`
 }
 
-// Precondition refuses a change unless the row is the version that was named.
-// The zero value accepts every version.
-type Precondition struct{ ifMatch string }
+// Precondition refuses a change unless the row is the version that was named, or is none
+// of those that were (RFC 9110, section 13.2.2). The zero value accepts every version.
+type Precondition struct{ ifMatch, ifNoneMatch string }
 
 // IfMatch makes a precondition of an If-Match header; nil makes none.
-func IfMatch(header *string) Precondition {
-	if header == nil {
-		return Precondition{}
+func IfMatch(header *string) Precondition { return Conditions(header, nil) }
+
+// Conditions makes a precondition of an If-Match and an If-None-Match header; nil is an
+// absent one.
+func Conditions(ifMatch, ifNoneMatch *string) Precondition {
+	var p Precondition
+	if ifMatch != nil {
+		p.ifMatch = *ifMatch
 	}
-	return Precondition{ifMatch: *header}
+	if ifNoneMatch != nil {
+		p.ifNoneMatch = *ifNoneMatch
+	}
+	return p
 }
 
 // Check returns a [fault.PreconditionFailed] when a row changed at updatedAt is
@@ -40,9 +48,9 @@ func (p Precondition) Check(updatedAt time.Time) error {
 // ErrChanged is the answer to a precondition that does not hold.
 var ErrChanged = fault.New(fault.PreconditionFailed, "version_changed", "It was changed in the meantime. Fetch it again and repeat the change.")
 
-// Holds reports whether the version with this entity tag is one that the caller saw.
+// Holds reports whether the version with this entity tag is one that may be changed.
 func (p Precondition) Holds(etag string) bool {
-	return p.ifMatch == "" || Matches(p.ifMatch, etag, false)
+	return (p.ifMatch == "" || Matches(p.ifMatch, etag, false)) && (p.ifNoneMatch == "" || !Matches(p.ifNoneMatch, etag, true))
 }
 
 // Tags returns the entity tags that the caller named.

@@ -262,7 +262,7 @@ func TestEachEventFitsItsSchema(t *testing.T) {
 	town := b.Area(b.admin, "Harbour")
 	light := b.Landmark(b.admin, town.ID, "Lighthouse", harbour)
 	b.Decided(explorer, b.Attempt(explorer, light.ID, apptest.Photo(t, harbour, time.Now()), harbour).ID)
-	_, err := b.admin.UpdateAreaWithApplicationMergePatchPlusJSONBodyWithResponse(ctx, town.ID, nil, api.AreaUpdate{Description: new("By the sea.")})
+	_, err := b.admin.UpdateAreaWithApplicationMergePatchPlusJSONBodyWithResponse(ctx, town.ID, nil, api.AreaUpdate{Description: nullable.NewNullableWithValue("By the sea.")})
 	require.NoError(t, err)
 	_, err = b.admin.UpdateLandmarkWithApplicationMergePatchPlusJSONBodyWithResponse(ctx, light.ID, nil, api.LandmarkUpdate{Difficulty: new(3)})
 	require.NoError(t, err)
