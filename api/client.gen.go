@@ -1233,8 +1233,9 @@ type ClientInterface interface {
 	// two tiles.
 	// - `landmarks`: `id` (the landmark's), `name`, `difficulty` (1 to 5), `is_verified`, `area_id`.
 	// - `clusters`: `id` (the cell as `z/x/y`, the same in every tile), `count` (of its landmarks) and
-	//   `bbox` (the cell as `west,south,east,north` in degrees, to zoom in on, or to list the
-	//   landmarks with `GET /api/v1/landmarks?bbox=`). The point is the middle of its landmarks.
+	//   `bbox` (the cell as `west,south,east,north` in degrees, to zoom in on). The point is the middle of its
+	//   landmarks; `GET /api/v1/landmarks?cell=` with its `id` lists them. A `bbox` would list those on the edges
+	//   of neighbours too.
 	//
 	// Ids are properties, since vector tiles know numbers only: MapLibre takes them with
 	// `promoteId: id`. What lies beyond 85.05 degrees stands on the map's edge. The tile is the same
@@ -3671,8 +3672,9 @@ func (c *Client) CreateReport(ctx context.Context, params *CreateReportParams, b
 // two tiles.
 //   - `landmarks`: `id` (the landmark's), `name`, `difficulty` (1 to 5), `is_verified`, `area_id`.
 //   - `clusters`: `id` (the cell as `z/x/y`, the same in every tile), `count` (of its landmarks) and
-//     `bbox` (the cell as `west,south,east,north` in degrees, to zoom in on, or to list the
-//     landmarks with `GET /api/v1/landmarks?bbox=`). The point is the middle of its landmarks.
+//     `bbox` (the cell as `west,south,east,north` in degrees, to zoom in on). The point is the middle of its
+//     landmarks; `GET /api/v1/landmarks?cell=` with its `id` lists them. A `bbox` would list those on the edges
+//     of neighbours too.
 //
 // Ids are properties, since vector tiles know numbers only: MapLibre takes them with
 // `promoteId: id`. What lies beyond 85.05 degrees stands on the map's edge. The tile is the same
@@ -4761,6 +4763,17 @@ func NewRestorePolicyVersionRequest(server string, version PolicyVersionNumber, 
 			req.Header.Set("If-Match", headerParam0)
 		}
 
+		if params.IfNoneMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam1)
+		}
+
 	}
 
 	return req, nil
@@ -4979,6 +4992,17 @@ func NewDeleteRoleRequest(server string, role RoleName, params *DeleteRoleParams
 			req.Header.Set("If-Match", headerParam0)
 		}
 
+		if params.IfNoneMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam1)
+		}
+
 	}
 
 	return req, nil
@@ -5090,6 +5114,17 @@ func NewUpdateRoleRequestWithBody(server string, role RoleName, params *UpdateRo
 			req.Header.Set("If-Match", headerParam0)
 		}
 
+		if params.IfNoneMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam1)
+		}
+
 	}
 
 	return req, nil
@@ -5150,6 +5185,17 @@ func NewReplaceRolePermissionsRequestWithBody(server string, role RoleName, para
 			}
 
 			req.Header.Set("If-Match", headerParam0)
+		}
+
+		if params.IfNoneMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam1)
 		}
 
 	}
@@ -5597,6 +5643,17 @@ func NewUpdateUserRequestWithBody(server string, userID UserID, params *UpdateUs
 			req.Header.Set("If-Match", headerParam0)
 		}
 
+		if params.IfNoneMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam1)
+		}
+
 	}
 
 	return req, nil
@@ -5837,6 +5894,17 @@ func NewDeleteWebhookRequest(server string, webhookID WebhookID, params *DeleteW
 			req.Header.Set("If-Match", headerParam0)
 		}
 
+		if params.IfNoneMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam1)
+		}
+
 	}
 
 	return req, nil
@@ -5946,6 +6014,17 @@ func NewUpdateWebhookRequestWithBody(server string, webhookID WebhookID, params 
 			}
 
 			req.Header.Set("If-Match", headerParam0)
+		}
+
+		if params.IfNoneMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam1)
 		}
 
 	}
@@ -6627,6 +6706,17 @@ func NewDeleteAreaRequest(server string, areaID AreaID, params *DeleteAreaParams
 			req.Header.Set("If-Match", headerParam0)
 		}
 
+		if params.IfNoneMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam1)
+		}
+
 	}
 
 	return req, nil
@@ -6736,6 +6826,17 @@ func NewUpdateAreaRequestWithBody(server string, areaID AreaID, params *UpdateAr
 			}
 
 			req.Header.Set("If-Match", headerParam0)
+		}
+
+		if params.IfNoneMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam1)
 		}
 
 	}
@@ -7878,6 +7979,18 @@ func NewListLandmarksRequest(server string, params *ListLandmarksParams) (*http.
 
 		}
 
+		if params.Cell != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cell", *params.Cell, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if params.Search != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "search", *params.Search, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
@@ -8119,6 +8232,18 @@ func NewExportLandmarksRequest(server string, params *ExportLandmarksParams) (*h
 
 		}
 
+		if params.Cell != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cell", *params.Cell, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if params.Search != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "search", *params.Search, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
@@ -8351,6 +8476,17 @@ func NewDeleteLandmarkRequest(server string, landmarkID LandmarkID, params *Dele
 			req.Header.Set("If-Match", headerParam0)
 		}
 
+		if params.IfNoneMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam1)
+		}
+
 	}
 
 	return req, nil
@@ -8460,6 +8596,17 @@ func NewUpdateLandmarkRequestWithBody(server string, landmarkID LandmarkID, para
 			}
 
 			req.Header.Set("If-Match", headerParam0)
+		}
+
+		if params.IfNoneMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam1)
 		}
 
 	}
@@ -8862,6 +9009,17 @@ func NewUpdateMeRequestWithBody(server string, params *UpdateMeParams, contentTy
 			}
 
 			req.Header.Set("If-Match", headerParam0)
+		}
+
+		if params.IfNoneMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam1)
 		}
 
 	}
@@ -9596,6 +9754,17 @@ func NewResolveReportRequestWithBody(server string, reportID ReportID, params *R
 			req.Header.Set("If-Match", headerParam0)
 		}
 
+		if params.IfNoneMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam1)
+		}
+
 	}
 
 	return req, nil
@@ -10012,6 +10181,17 @@ func NewUpdateUnlockRequestWithBody(server string, unlockID UnlockID, params *Up
 			}
 
 			req.Header.Set("If-Match", headerParam0)
+		}
+
+		if params.IfNoneMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam1)
 		}
 
 	}
@@ -11529,8 +11709,9 @@ type ClientWithResponsesInterface interface {
 	// two tiles.
 	// - `landmarks`: `id` (the landmark's), `name`, `difficulty` (1 to 5), `is_verified`, `area_id`.
 	// - `clusters`: `id` (the cell as `z/x/y`, the same in every tile), `count` (of its landmarks) and
-	//   `bbox` (the cell as `west,south,east,north` in degrees, to zoom in on, or to list the
-	//   landmarks with `GET /api/v1/landmarks?bbox=`). The point is the middle of its landmarks.
+	//   `bbox` (the cell as `west,south,east,north` in degrees, to zoom in on). The point is the middle of its
+	//   landmarks; `GET /api/v1/landmarks?cell=` with its `id` lists them. A `bbox` would list those on the edges
+	//   of neighbours too.
 	//
 	// Ids are properties, since vector tiles know numbers only: MapLibre takes them with
 	// `promoteId: id`. What lies beyond 85.05 degrees stands on the map's edge. The tile is the same
@@ -25811,8 +25992,9 @@ func (c *ClientWithResponses) CreateReportWithResponse(ctx context.Context, para
 // two tiles.
 //   - `landmarks`: `id` (the landmark's), `name`, `difficulty` (1 to 5), `is_verified`, `area_id`.
 //   - `clusters`: `id` (the cell as `z/x/y`, the same in every tile), `count` (of its landmarks) and
-//     `bbox` (the cell as `west,south,east,north` in degrees, to zoom in on, or to list the
-//     landmarks with `GET /api/v1/landmarks?bbox=`). The point is the middle of its landmarks.
+//     `bbox` (the cell as `west,south,east,north` in degrees, to zoom in on). The point is the middle of its
+//     landmarks; `GET /api/v1/landmarks?cell=` with its `id` lists them. A `bbox` would list those on the edges
+//     of neighbours too.
 //
 // Ids are properties, since vector tiles know numbers only: MapLibre takes them with
 // `promoteId: id`. What lies beyond 85.05 degrees stands on the map's edge. The tile is the same

@@ -1446,10 +1446,10 @@ type AreaList struct {
 	TotalIsLowerBound *bool `json:"total_is_lower_bound,omitempty"`
 }
 
-// AreaUpdate defines model for AreaUpdate.
+// AreaUpdate What is absent stays as it is; null clears (RFC 7396).
 type AreaUpdate struct {
 	// Description What there is to find; null clears it.
-	Description *string `json:"description,omitempty"`
+	Description nullable.Nullable[string] `json:"description,omitempty"`
 
 	// Name Unique beneath its parent, by what a search takes for the same. One line, in Unicode's Form C, without characters that show nothing, control or turn the text.
 	Name *string `json:"name,omitempty"`
@@ -1950,19 +1950,19 @@ type LandmarkProperties struct {
 	UpdatedAt time.Time `json:"updated_at"`
 }
 
-// LandmarkUpdate defines model for LandmarkUpdate.
+// LandmarkUpdate What is absent stays as it is; null clears (RFC 7396).
 type LandmarkUpdate struct {
 	// AreaID The area to move it to.
 	AreaID *openapi_types.UUID `json:"area_id,omitempty"`
 
 	// Description What is worth knowing about it; null clears it.
-	Description *string `json:"description,omitempty"`
+	Description nullable.Nullable[string] `json:"description,omitempty"`
 
 	// Difficulty From 1 (easy) to 5 (hard).
 	Difficulty *int `json:"difficulty,omitempty"`
 
 	// Hint Helps to find it; null clears it.
-	Hint *string `json:"hint,omitempty"`
+	Hint nullable.Nullable[string] `json:"hint,omitempty"`
 
 	// Latitude Degrees north of the equator (WGS 84).
 	Latitude *float64 `json:"latitude,omitempty"`
@@ -1973,8 +1973,9 @@ type LandmarkUpdate struct {
 	// Name What people call it: one line, in Unicode's Form C, without characters that show nothing, control or turn the text.
 	Name *string `json:"name,omitempty"`
 
-	// PhotoLocation A point on the earth (WGS 84).
-	PhotoLocation nullable.Nullable[Position] `json:"photo_location,omitempty"`
+	// PhotoLocation What is absent stays as it is where there is a position; where there is none, both are needed. null removes
+	// it (RFC 7396).
+	PhotoLocation nullable.Nullable[PositionUpdate] `json:"photo_location,omitempty"`
 
 	// PhotoRadiusMeters How near to `photo_location` the photo has to be taken, in metres.
 	PhotoRadiusMeters *float64 `json:"photo_radius_meters,omitempty"`
@@ -2061,10 +2062,10 @@ type MeExport struct {
 	Unlocks []Unlock `json:"unlocks"`
 }
 
-// MeUpdate defines model for MeUpdate.
+// MeUpdate What is absent stays as it is; null clears (RFC 7396).
 type MeUpdate struct {
 	// Bio What the user says about themselves; null clears it.
-	Bio *string `json:"bio,omitempty"`
+	Bio nullable.Nullable[string] `json:"bio,omitempty"`
 
 	// DisplayName The name that others see: one line, as the names of areas and landmarks; null shows the user name.
 	DisplayName nullable.Nullable[string] `json:"display_name,omitempty"`
@@ -2434,6 +2435,16 @@ type Position struct {
 
 	// Longitude Degrees east of Greenwich (WGS 84).
 	Longitude float64 `json:"longitude"`
+}
+
+// PositionUpdate What is absent stays as it is where there is a position; where there is none, both are needed. null removes
+// it (RFC 7396).
+type PositionUpdate struct {
+	// Latitude Degrees north of the equator (WGS 84).
+	Latitude *float64 `json:"latitude,omitempty"`
+
+	// Longitude Degrees east of Greenwich (WGS 84).
+	Longitude *float64 `json:"longitude,omitempty"`
 }
 
 // Problem An error (RFC 9457).
@@ -3495,6 +3506,9 @@ type Latitude = float64
 // Longitude defines model for Longitude.
 type Longitude = float64
 
+// MapCell defines model for MapCell.
+type MapCell = string
+
 // Page defines model for Page.
 type Page = int
 
@@ -3542,6 +3556,9 @@ type TileY = int
 
 // TileZ Example: 12
 type TileZ = int
+
+// UnlessMatch defines model for UnlessMatch.
+type UnlessMatch = string
 
 // UnlockID defines model for UnlockID.
 type UnlockID = openapi_types.UUID
@@ -3739,6 +3756,9 @@ type ListPolicyVersionsParamsSortOrder string
 type RestorePolicyVersionParams struct {
 	// IfMatch The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1).
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch An `ETag` that the version must not have, or `*` for none at all (RFC 9110, section 13.1.2).
+	IfNoneMatch *UnlessMatch `json:"If-None-Match,omitempty"`
 }
 
 // ListRolesParams defines parameters for ListRoles.
@@ -3780,6 +3800,9 @@ type CreateRoleParams struct {
 type DeleteRoleParams struct {
 	// IfMatch The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1).
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch An `ETag` that the version must not have, or `*` for none at all (RFC 9110, section 13.1.2).
+	IfNoneMatch *UnlessMatch `json:"If-None-Match,omitempty"`
 }
 
 // GetRoleParams defines parameters for GetRole.
@@ -3792,12 +3815,18 @@ type GetRoleParams struct {
 type UpdateRoleParams struct {
 	// IfMatch The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1).
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch An `ETag` that the version must not have, or `*` for none at all (RFC 9110, section 13.1.2).
+	IfNoneMatch *UnlessMatch `json:"If-None-Match,omitempty"`
 }
 
 // ReplaceRolePermissionsParams defines parameters for ReplaceRolePermissions.
 type ReplaceRolePermissionsParams struct {
 	// IfMatch The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1).
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch An `ETag` that the version must not have, or `*` for none at all (RFC 9110, section 13.1.2).
+	IfNoneMatch *UnlessMatch `json:"If-None-Match,omitempty"`
 }
 
 // ListTrashParams defines parameters for ListTrash.
@@ -3886,6 +3915,9 @@ type GetUserParams struct {
 type UpdateUserParams struct {
 	// IfMatch The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1).
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch An `ETag` that the version must not have, or `*` for none at all (RFC 9110, section 13.1.2).
+	IfNoneMatch *UnlessMatch `json:"If-None-Match,omitempty"`
 }
 
 // ListWebhooksParams defines parameters for ListWebhooks.
@@ -3924,6 +3956,9 @@ type CreateWebhookParams struct {
 type DeleteWebhookParams struct {
 	// IfMatch The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1).
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch An `ETag` that the version must not have, or `*` for none at all (RFC 9110, section 13.1.2).
+	IfNoneMatch *UnlessMatch `json:"If-None-Match,omitempty"`
 }
 
 // GetWebhookParams defines parameters for GetWebhook.
@@ -3936,6 +3971,9 @@ type GetWebhookParams struct {
 type UpdateWebhookParams struct {
 	// IfMatch The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1).
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch An `ETag` that the version must not have, or `*` for none at all (RFC 9110, section 13.1.2).
+	IfNoneMatch *UnlessMatch `json:"If-None-Match,omitempty"`
 }
 
 // ListWebhookDeliveriesParams defines parameters for ListWebhookDeliveries.
@@ -4066,6 +4104,9 @@ type ListNearbyAreasParams struct {
 type DeleteAreaParams struct {
 	// IfMatch The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1).
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch An `ETag` that the version must not have, or `*` for none at all (RFC 9110, section 13.1.2).
+	IfNoneMatch *UnlessMatch `json:"If-None-Match,omitempty"`
 }
 
 // GetAreaParams defines parameters for GetArea.
@@ -4078,6 +4119,9 @@ type GetAreaParams struct {
 type UpdateAreaParams struct {
 	// IfMatch The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1).
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch An `ETag` that the version must not have, or `*` for none at all (RFC 9110, section 13.1.2).
+	IfNoneMatch *UnlessMatch `json:"If-None-Match,omitempty"`
 }
 
 // GetAreaImageParams defines parameters for GetAreaImage.
@@ -4203,6 +4247,10 @@ type ListLandmarksParams struct {
 	// `8.6,53.8,8.8,53.9`. West may be greater than east: the box then crosses the antimeridian.
 	Bbox *string `form:"bbox,omitempty" json:"bbox,omitempty"`
 
+	// Cell Only in this cell of the map, as a cluster of a tile is called (`id`): exactly the landmarks that the cluster
+	// counts. A cell has its western and northern edge, and not the others.
+	Cell *MapCell `form:"cell,omitempty" json:"cell,omitempty"`
+
 	// Search Only what has these words, as they are typed or mistyped: `old lighthouse`, `lighthuose`, `東京`.
 	Search *Search `form:"search,omitempty" json:"search,omitempty"`
 
@@ -4258,6 +4306,10 @@ type ExportLandmarksParams struct {
 	// `8.6,53.8,8.8,53.9`. West may be greater than east: the box then crosses the antimeridian.
 	Bbox *string `form:"bbox,omitempty" json:"bbox,omitempty"`
 
+	// Cell Only in this cell of the map, as a cluster of a tile is called (`id`): exactly the landmarks that the cluster
+	// counts. A cell has its western and northern edge, and not the others.
+	Cell *MapCell `form:"cell,omitempty" json:"cell,omitempty"`
+
 	// Search Only what has these words, as they are typed or mistyped: `old lighthouse`, `lighthuose`, `東京`.
 	Search *Search `form:"search,omitempty" json:"search,omitempty"`
 }
@@ -4303,6 +4355,9 @@ type ListNearbyLandmarksParams struct {
 type DeleteLandmarkParams struct {
 	// IfMatch The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1).
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch An `ETag` that the version must not have, or `*` for none at all (RFC 9110, section 13.1.2).
+	IfNoneMatch *UnlessMatch `json:"If-None-Match,omitempty"`
 }
 
 // GetLandmarkParams defines parameters for GetLandmark.
@@ -4315,6 +4370,9 @@ type GetLandmarkParams struct {
 type UpdateLandmarkParams struct {
 	// IfMatch The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1).
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch An `ETag` that the version must not have, or `*` for none at all (RFC 9110, section 13.1.2).
+	IfNoneMatch *UnlessMatch `json:"If-None-Match,omitempty"`
 }
 
 // CreateAttemptParams defines parameters for CreateAttempt.
@@ -4343,6 +4401,9 @@ type GetMeParams struct {
 type UpdateMeParams struct {
 	// IfMatch The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1).
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch An `ETag` that the version must not have, or `*` for none at all (RFC 9110, section 13.1.2).
+	IfNoneMatch *UnlessMatch `json:"If-None-Match,omitempty"`
 }
 
 // ListSessionsParams defines parameters for ListSessions.
@@ -4420,6 +4481,9 @@ type GetReportParams struct {
 type ResolveReportParams struct {
 	// IfMatch The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1).
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch An `ETag` that the version must not have, or `*` for none at all (RFC 9110, section 13.1.2).
+	IfNoneMatch *UnlessMatch `json:"If-None-Match,omitempty"`
 }
 
 // CreateReportParams defines parameters for CreateReport.
@@ -4482,6 +4546,9 @@ type GetUnlockParams struct {
 type UpdateUnlockParams struct {
 	// IfMatch The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1).
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch An `ETag` that the version must not have, or `*` for none at all (RFC 9110, section 13.1.2).
+	IfNoneMatch *UnlessMatch `json:"If-None-Match,omitempty"`
 }
 
 // GetUserAvatarParams defines parameters for GetUserAvatar.
@@ -5737,6 +5804,25 @@ func (siw *ServerInterfaceWrapper) RestorePolicyVersion(w http.ResponseWriter, r
 
 	}
 
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch UnlessMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-None-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-None-Match", Err: err})
+			return
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.RestorePolicyVersion(w, r, version, params)
 	}))
@@ -5929,6 +6015,25 @@ func (siw *ServerInterfaceWrapper) DeleteRole(w http.ResponseWriter, r *http.Req
 
 	}
 
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch UnlessMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-None-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-None-Match", Err: err})
+			return
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.DeleteRole(w, r, role, params)
 	}))
@@ -6029,6 +6134,25 @@ func (siw *ServerInterfaceWrapper) UpdateRole(w http.ResponseWriter, r *http.Req
 
 	}
 
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch UnlessMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-None-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-None-Match", Err: err})
+			return
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.UpdateRole(w, r, role, params)
 	}))
@@ -6076,6 +6200,25 @@ func (siw *ServerInterfaceWrapper) ReplaceRolePermissions(w http.ResponseWriter,
 		}
 
 		params.IfMatch = &IfMatch
+
+	}
+
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch UnlessMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-None-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-None-Match", Err: err})
+			return
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
 
 	}
 
@@ -6485,6 +6628,25 @@ func (siw *ServerInterfaceWrapper) UpdateUser(w http.ResponseWriter, r *http.Req
 
 	}
 
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch UnlessMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-None-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-None-Match", Err: err})
+			return
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.UpdateUser(w, r, userID, params)
 	}))
@@ -6690,6 +6852,25 @@ func (siw *ServerInterfaceWrapper) DeleteWebhook(w http.ResponseWriter, r *http.
 
 	}
 
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch UnlessMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-None-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-None-Match", Err: err})
+			return
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.DeleteWebhook(w, r, webhookID, params)
 	}))
@@ -6787,6 +6968,25 @@ func (siw *ServerInterfaceWrapper) UpdateWebhook(w http.ResponseWriter, r *http.
 		}
 
 		params.IfMatch = &IfMatch
+
+	}
+
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch UnlessMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-None-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-None-Match", Err: err})
+			return
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
 
 	}
 
@@ -7425,6 +7625,25 @@ func (siw *ServerInterfaceWrapper) DeleteArea(w http.ResponseWriter, r *http.Req
 
 	}
 
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch UnlessMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-None-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-None-Match", Err: err})
+			return
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.DeleteArea(w, r, areaID, params)
 	}))
@@ -7522,6 +7741,25 @@ func (siw *ServerInterfaceWrapper) UpdateArea(w http.ResponseWriter, r *http.Req
 		}
 
 		params.IfMatch = &IfMatch
+
+	}
+
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch UnlessMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-None-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-None-Match", Err: err})
+			return
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
 
 	}
 
@@ -8370,6 +8608,19 @@ func (siw *ServerInterfaceWrapper) ListLandmarks(w http.ResponseWriter, r *http.
 		return
 	}
 
+	// ------------- Optional query parameter "cell" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cell", queryValues, &params.Cell, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "cell"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "cell", Err: err})
+		}
+		return
+	}
+
 	// ------------- Optional query parameter "search" -------------
 
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "search", queryValues, &params.Search, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
@@ -8586,6 +8837,19 @@ func (siw *ServerInterfaceWrapper) ExportLandmarks(w http.ResponseWriter, r *htt
 			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "bbox"})
 		} else {
 			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "bbox", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "cell" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cell", queryValues, &params.Cell, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "cell"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "cell", Err: err})
 		}
 		return
 	}
@@ -8819,6 +9083,25 @@ func (siw *ServerInterfaceWrapper) DeleteLandmark(w http.ResponseWriter, r *http
 
 	}
 
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch UnlessMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-None-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-None-Match", Err: err})
+			return
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.DeleteLandmark(w, r, landmarkID, params)
 	}))
@@ -8916,6 +9199,25 @@ func (siw *ServerInterfaceWrapper) UpdateLandmark(w http.ResponseWriter, r *http
 		}
 
 		params.IfMatch = &IfMatch
+
+	}
+
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch UnlessMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-None-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-None-Match", Err: err})
+			return
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
 
 	}
 
@@ -9232,6 +9534,25 @@ func (siw *ServerInterfaceWrapper) UpdateMe(w http.ResponseWriter, r *http.Reque
 		}
 
 		params.IfMatch = &IfMatch
+
+	}
+
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch UnlessMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-None-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-None-Match", Err: err})
+			return
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
 
 	}
 
@@ -9728,6 +10049,25 @@ func (siw *ServerInterfaceWrapper) ResolveReport(w http.ResponseWriter, r *http.
 
 	}
 
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch UnlessMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-None-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-None-Match", Err: err})
+			return
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.ResolveReport(w, r, reportID, params)
 	}))
@@ -10116,6 +10456,25 @@ func (siw *ServerInterfaceWrapper) UpdateUnlock(w http.ResponseWriter, r *http.R
 		}
 
 		params.IfMatch = &IfMatch
+
+	}
+
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch UnlessMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-None-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-None-Match", Err: err})
+			return
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
 
 	}
 
