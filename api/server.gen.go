@@ -3009,10 +3009,10 @@ type UnlockTile struct {
 	LandmarkIds []openapi_types.UUID `json:"landmark_ids"`
 }
 
-// UnlockUpdate defines model for UnlockUpdate.
+// UnlockUpdate What is absent stays as it is; null clears (RFC 7396).
 type UnlockUpdate struct {
 	// Caption What the user writes to it; null clears it.
-	Caption *string `json:"caption,omitempty"`
+	Caption nullable.Nullable[string] `json:"caption,omitempty"`
 
 	// IsPostedToFeed Whether others see it in the feed.
 	IsPostedToFeed *bool `json:"is_posted_to_feed,omitempty"`
@@ -3725,6 +3725,10 @@ type ReplacePolicyParams struct {
 
 	// IfMatch The `ETag` of the version that was edited (RFC 9110, section 13.1.1).
 	IfMatch RequiredIfMatch `json:"If-Match"`
+
+	// IfNoneMatch An `ETag` that the present version must not have (RFC 9110, section 13.1.2). `*` stands for every version, so
+	// what exists is not changed.
+	IfNoneMatch *UnlessMatch `json:"If-None-Match,omitempty"`
 }
 
 // ListPolicyVersionsParams defines parameters for ListPolicyVersions.
@@ -3757,7 +3761,8 @@ type RestorePolicyVersionParams struct {
 	// IfMatch The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1).
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 
-	// IfNoneMatch An `ETag` that the version must not have, or `*` for none at all (RFC 9110, section 13.1.2).
+	// IfNoneMatch An `ETag` that the present version must not have (RFC 9110, section 13.1.2). `*` stands for every version, so
+	// what exists is not changed.
 	IfNoneMatch *UnlessMatch `json:"If-None-Match,omitempty"`
 }
 
@@ -3801,7 +3806,8 @@ type DeleteRoleParams struct {
 	// IfMatch The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1).
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 
-	// IfNoneMatch An `ETag` that the version must not have, or `*` for none at all (RFC 9110, section 13.1.2).
+	// IfNoneMatch An `ETag` that the present version must not have (RFC 9110, section 13.1.2). `*` stands for every version, so
+	// what exists is not changed.
 	IfNoneMatch *UnlessMatch `json:"If-None-Match,omitempty"`
 }
 
@@ -3816,7 +3822,8 @@ type UpdateRoleParams struct {
 	// IfMatch The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1).
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 
-	// IfNoneMatch An `ETag` that the version must not have, or `*` for none at all (RFC 9110, section 13.1.2).
+	// IfNoneMatch An `ETag` that the present version must not have (RFC 9110, section 13.1.2). `*` stands for every version, so
+	// what exists is not changed.
 	IfNoneMatch *UnlessMatch `json:"If-None-Match,omitempty"`
 }
 
@@ -3825,7 +3832,8 @@ type ReplaceRolePermissionsParams struct {
 	// IfMatch The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1).
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 
-	// IfNoneMatch An `ETag` that the version must not have, or `*` for none at all (RFC 9110, section 13.1.2).
+	// IfNoneMatch An `ETag` that the present version must not have (RFC 9110, section 13.1.2). `*` stands for every version, so
+	// what exists is not changed.
 	IfNoneMatch *UnlessMatch `json:"If-None-Match,omitempty"`
 }
 
@@ -3916,7 +3924,8 @@ type UpdateUserParams struct {
 	// IfMatch The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1).
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 
-	// IfNoneMatch An `ETag` that the version must not have, or `*` for none at all (RFC 9110, section 13.1.2).
+	// IfNoneMatch An `ETag` that the present version must not have (RFC 9110, section 13.1.2). `*` stands for every version, so
+	// what exists is not changed.
 	IfNoneMatch *UnlessMatch `json:"If-None-Match,omitempty"`
 }
 
@@ -3957,7 +3966,8 @@ type DeleteWebhookParams struct {
 	// IfMatch The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1).
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 
-	// IfNoneMatch An `ETag` that the version must not have, or `*` for none at all (RFC 9110, section 13.1.2).
+	// IfNoneMatch An `ETag` that the present version must not have (RFC 9110, section 13.1.2). `*` stands for every version, so
+	// what exists is not changed.
 	IfNoneMatch *UnlessMatch `json:"If-None-Match,omitempty"`
 }
 
@@ -3972,7 +3982,8 @@ type UpdateWebhookParams struct {
 	// IfMatch The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1).
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 
-	// IfNoneMatch An `ETag` that the version must not have, or `*` for none at all (RFC 9110, section 13.1.2).
+	// IfNoneMatch An `ETag` that the present version must not have (RFC 9110, section 13.1.2). `*` stands for every version, so
+	// what exists is not changed.
 	IfNoneMatch *UnlessMatch `json:"If-None-Match,omitempty"`
 }
 
@@ -4105,7 +4116,8 @@ type DeleteAreaParams struct {
 	// IfMatch The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1).
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 
-	// IfNoneMatch An `ETag` that the version must not have, or `*` for none at all (RFC 9110, section 13.1.2).
+	// IfNoneMatch An `ETag` that the present version must not have (RFC 9110, section 13.1.2). `*` stands for every version, so
+	// what exists is not changed.
 	IfNoneMatch *UnlessMatch `json:"If-None-Match,omitempty"`
 }
 
@@ -4120,7 +4132,8 @@ type UpdateAreaParams struct {
 	// IfMatch The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1).
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 
-	// IfNoneMatch An `ETag` that the version must not have, or `*` for none at all (RFC 9110, section 13.1.2).
+	// IfNoneMatch An `ETag` that the present version must not have (RFC 9110, section 13.1.2). `*` stands for every version, so
+	// what exists is not changed.
 	IfNoneMatch *UnlessMatch `json:"If-None-Match,omitempty"`
 }
 
@@ -4247,8 +4260,9 @@ type ListLandmarksParams struct {
 	// `8.6,53.8,8.8,53.9`. West may be greater than east: the box then crosses the antimeridian.
 	Bbox *string `form:"bbox,omitempty" json:"bbox,omitempty"`
 
-	// Cell Only in this cell of the map, as a cluster of a tile is called (`id`): exactly the landmarks that the cluster
-	// counts. A cell has its western and northern edge, and not the others.
+	// Cell Only in this cell of the map, `zoom/column/row` as `10/536/329`, which is the `id` of a cluster in a tile:
+	// exactly the landmarks that the cluster counts. A landmark on the line between two cells is in the one to the east or
+	// to the south.
 	Cell *MapCell `form:"cell,omitempty" json:"cell,omitempty"`
 
 	// Search Only what has these words, as they are typed or mistyped: `old lighthouse`, `lighthuose`, `東京`.
@@ -4306,8 +4320,9 @@ type ExportLandmarksParams struct {
 	// `8.6,53.8,8.8,53.9`. West may be greater than east: the box then crosses the antimeridian.
 	Bbox *string `form:"bbox,omitempty" json:"bbox,omitempty"`
 
-	// Cell Only in this cell of the map, as a cluster of a tile is called (`id`): exactly the landmarks that the cluster
-	// counts. A cell has its western and northern edge, and not the others.
+	// Cell Only in this cell of the map, `zoom/column/row` as `10/536/329`, which is the `id` of a cluster in a tile:
+	// exactly the landmarks that the cluster counts. A landmark on the line between two cells is in the one to the east or
+	// to the south.
 	Cell *MapCell `form:"cell,omitempty" json:"cell,omitempty"`
 
 	// Search Only what has these words, as they are typed or mistyped: `old lighthouse`, `lighthuose`, `東京`.
@@ -4356,7 +4371,8 @@ type DeleteLandmarkParams struct {
 	// IfMatch The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1).
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 
-	// IfNoneMatch An `ETag` that the version must not have, or `*` for none at all (RFC 9110, section 13.1.2).
+	// IfNoneMatch An `ETag` that the present version must not have (RFC 9110, section 13.1.2). `*` stands for every version, so
+	// what exists is not changed.
 	IfNoneMatch *UnlessMatch `json:"If-None-Match,omitempty"`
 }
 
@@ -4371,7 +4387,8 @@ type UpdateLandmarkParams struct {
 	// IfMatch The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1).
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 
-	// IfNoneMatch An `ETag` that the version must not have, or `*` for none at all (RFC 9110, section 13.1.2).
+	// IfNoneMatch An `ETag` that the present version must not have (RFC 9110, section 13.1.2). `*` stands for every version, so
+	// what exists is not changed.
 	IfNoneMatch *UnlessMatch `json:"If-None-Match,omitempty"`
 }
 
@@ -4402,7 +4419,8 @@ type UpdateMeParams struct {
 	// IfMatch The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1).
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 
-	// IfNoneMatch An `ETag` that the version must not have, or `*` for none at all (RFC 9110, section 13.1.2).
+	// IfNoneMatch An `ETag` that the present version must not have (RFC 9110, section 13.1.2). `*` stands for every version, so
+	// what exists is not changed.
 	IfNoneMatch *UnlessMatch `json:"If-None-Match,omitempty"`
 }
 
@@ -4482,7 +4500,8 @@ type ResolveReportParams struct {
 	// IfMatch The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1).
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 
-	// IfNoneMatch An `ETag` that the version must not have, or `*` for none at all (RFC 9110, section 13.1.2).
+	// IfNoneMatch An `ETag` that the present version must not have (RFC 9110, section 13.1.2). `*` stands for every version, so
+	// what exists is not changed.
 	IfNoneMatch *UnlessMatch `json:"If-None-Match,omitempty"`
 }
 
@@ -4547,7 +4566,8 @@ type UpdateUnlockParams struct {
 	// IfMatch The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1).
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 
-	// IfNoneMatch An `ETag` that the version must not have, or `*` for none at all (RFC 9110, section 13.1.2).
+	// IfNoneMatch An `ETag` that the present version must not have (RFC 9110, section 13.1.2). `*` stands for every version, so
+	// what exists is not changed.
 	IfNoneMatch *UnlessMatch `json:"If-None-Match,omitempty"`
 }
 
@@ -5650,6 +5670,25 @@ func (siw *ServerInterfaceWrapper) ReplacePolicy(w http.ResponseWriter, r *http.
 		err := fmt.Errorf("Header parameter If-Match is required, but not found")
 		siw.ErrorHandlerFunc(w, r, &RequiredHeaderError{ParamName: "If-Match", Err: err})
 		return
+	}
+
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch UnlessMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-None-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-None-Match", Err: err})
+			return
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+
 	}
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

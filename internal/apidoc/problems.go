@@ -84,7 +84,7 @@ func Problems(method, path string, item *openapi3.PathItem, op *openapi3.Operati
 		add(http.StatusUnprocessableEntity, "idempotency_key_reused")
 	}
 	if has("If-Match") {
-		add(http.StatusPreconditionFailed, "version_changed")
+		add(http.StatusPreconditionFailed, "version_changed", "version_excluded")
 	}
 	bodyProblems(op, add)
 	add(http.StatusTooManyRequests, "rate_limited")

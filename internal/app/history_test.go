@@ -12,6 +12,7 @@ import (
 
 	"github.com/anishathalye/porcupine"
 	"github.com/google/uuid"
+	"github.com/oapi-codegen/nullable"
 	"github.com/stretchr/testify/require"
 
 	"github.com/picaspot/picaspot/api"
@@ -99,7 +100,7 @@ func TestReadsSeeWhatWasWritten(t *testing.T) {
 		longitude := edge.Longitude + (rand.Float64()-0.5)*0.002
 		called := h.now()
 		got, err := clients[rand.IntN(2)].UpdateLandmarkWithApplicationMergePatchPlusJSONBodyWithResponse(ctx, id, nil,
-			api.LandmarkUpdate{Description: &value, Longitude: &longitude})
+			api.LandmarkUpdate{Description: nullable.NewNullableWithValue(value), Longitude: &longitude})
 		if err != nil || got.StatusCode() != http.StatusOK {
 			t.Errorf("write: %v %s", err, got.Body)
 		}

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 
@@ -64,15 +65,20 @@ func (s *Server) GetUnlockTile(ctx context.Context, request api.GetUnlockTileReq
 }
 
 // fromAPIPlace reads the two filters by place, and names the faults of both.
-func fromAPIPlace(bbox, cell *string) (box *geo.BBox, in *tile.Tile, err error) {
-	if box, err = fromAPIBBox(bbox); err != nil || cell == nil {
+func fromAPIPlace(bbox, cell *string) (*geo.BBox, *tile.Tile, error) {
+	box, err := fromAPIBBox(bbox)
+	if cell == nil {
 		return box, nil, err
 	}
-	t, err := tile.ParseCell(*cell)
-	if err != nil {
-		return nil, nil, invalidRequest([]fault.Field{{Parameter: "cell", Code: "range", Message: err.Error()}})
+	in, cellErr := tile.ParseCell(*cell)
+	if cellErr == nil {
+		return box, &in, err
 	}
-	return box, &t, nil
+	wrong := fault.Field{Parameter: "cell", Code: "range", Message: cellErr.Error()}
+	if found := (*fault.Error)(nil); errors.As(err, &found) {
+		return nil, nil, found.With(wrong)
+	}
+	return nil, nil, invalidRequest([]fault.Field{wrong})
 }
 
 // contentTag is the entity tag of what has no version: the same bytes have the same.

@@ -34,7 +34,7 @@ func (s *Server) ReplacePolicy(ctx context.Context, request api.ReplacePolicyReq
 	if err != nil {
 		return nil, fmt.Errorf("read the policy: %w", err)
 	}
-	made, err := s.Policy.Replace(ctx, version.IfMatch(&request.Params.IfMatch), deref(request.Params.Comment, ""), string(text))
+	made, err := s.Policy.Replace(ctx, version.Conditions(&request.Params.IfMatch, request.Params.IfNoneMatch), deref(request.Params.Comment, ""), string(text))
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/uuid"
+	"github.com/oapi-codegen/nullable"
 	"github.com/stretchr/testify/require"
 
 	"github.com/picaspot/picaspot/api"
@@ -35,7 +36,7 @@ func TestLengthsCountCharacters(t *testing.T) {
 	require.NoError(t, s.Store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		return tx.Unlock.Create().SetID(unlock).SetUserID(user.ID).SetLandmarkID(landmark.ID).Exec(ctx)
 	}))
-	captioned, err := user.UpdateUnlockWithApplicationMergePatchPlusJSONBodyWithResponse(ctx, unlock, nil, api.UnlockUpdate{Caption: long(500)})
+	captioned, err := user.UpdateUnlockWithApplicationMergePatchPlusJSONBodyWithResponse(ctx, unlock, nil, api.UnlockUpdate{Caption: nullable.NewNullableWithValue(*long(500))})
 	require.NoError(t, err)
 	require.NotNil(t, captioned.JSON200, string(captioned.Body))
 	require.Equal(t, *long(500), captioned.JSON200.Caption)

@@ -134,7 +134,7 @@ func (s *Server) GetUnlock(ctx context.Context, request api.GetUnlockRequestObje
 // UpdateUnlock implements PATCH /api/v1/unlocks/{unlock_id}.
 func (s *Server) UpdateUnlock(ctx context.Context, request api.UpdateUnlockRequestObject) (api.UpdateUnlockResponseObject, error) {
 	changed, err := s.Unlocks.Update(ctx, request.UnlockID, unlock.Update{
-		IsPostedToFeed: request.Body.IsPostedToFeed, Caption: request.Body.Caption,
+		IsPostedToFeed: request.Body.IsPostedToFeed, Caption: cleared(request.Body.Caption),
 	}, version.Conditions(request.Params.IfMatch, request.Params.IfNoneMatch))
 	if err != nil {
 		return nil, err

@@ -32,7 +32,7 @@ func (s *Service) within(ctx context.Context, box geo.BBox) (predicate.Landmark,
 }
 
 // withinCell is the condition that landmarks stand in a cell of the map, as tiles count
-// them. Its box, which is a little larger, is looked up as any is.
+// them. The index is asked for the cell's box, which is a little larger.
 func (s *Service) withinCell(ctx context.Context, cell tile.Tile) (predicate.Landmark, error) {
 	near, err := s.within(ctx, cell.Box())
 	if err != nil {

@@ -157,18 +157,22 @@ type Update struct {
 	PhotoLocation **PositionUpdate
 }
 
-// PositionUpdate is a change of a position; nil leaves a number as it is.
+// PositionUpdate is a merge patch of a position, in degrees; nil leaves a number as it is.
 type PositionUpdate struct{ Latitude, Longitude *float64 }
 
-// of returns the position that becomes of another one, which may be nil: then both numbers
-// are needed.
-func (u PositionUpdate) of(before *geo.Point) (geo.Point, error) {
+// apply returns the patched position. Where there is none before, the error names the
+// numbers that are missing.
+func (u PositionUpdate) apply(before *geo.Point) (geo.Point, error) {
 	if before == nil {
 		refused := errPhotoLocation
-		for name, value := range map[string]*float64{"latitude": u.Latitude, "longitude": u.Longitude} {
-			if value == nil {
-				refused = refused.With(fault.Field{Pointer: "/photo_location/" + name, Code: "required", Message: "There is no photo_location yet: both numbers are needed."})
-			}
+		missing := func(name string) {
+			refused = refused.With(fault.Field{Pointer: "/photo_location/" + name, Code: "required", Message: "There is no photo_location yet: both numbers are needed."})
+		}
+		if u.Latitude == nil {
+			missing("latitude")
+		}
+		if u.Longitude == nil {
+			missing("longitude")
 		}
 		if len(refused.Fields) > 0 {
 			return geo.Point{}, refused
@@ -209,7 +213,7 @@ func (s *Service) Update(ctx context.Context, id uuid.UUID, in Update, pre versi
 		case *in.PhotoLocation == nil:
 			update.ClearPhotoLocation()
 		default:
-			to, err := (*in.PhotoLocation).of(found.PhotoLocation)
+			to, err := (*in.PhotoLocation).apply(found.PhotoLocation)
 			if err != nil {
 				return err
 			}

@@ -65,16 +65,16 @@ func TestLandmarks(t *testing.T) {
 		require.Equal(t, http.StatusNotModified, same.StatusCode())
 
 		changed := patch(t, creator, made.ID, api.LandmarkUpdate{
-			Hint: new("Look up."), Difficulty: new(3), Latitude: new(53.9), UnlockRadiusMeters: new(250.5), AreaID: &other.ID,
-			PhotoLocation: nullable.NewNullableWithValue(api.Position{Latitude: 53.91, Longitude: 8.72}),
+			Hint: nullable.NewNullableWithValue("Look up."), Difficulty: new(3), Latitude: new(53.9), UnlockRadiusMeters: new(250.5), AreaID: &other.ID,
+			PhotoLocation: nullable.NewNullableWithValue(api.PositionUpdate{Latitude: new(53.91), Longitude: new(8.72)}),
 		}, etag)
 		require.NotNil(t, changed.JSON200, string(changed.Body))
 		require.Equal(t, []float64{53.9, here.Longitude}, []float64{changed.JSON200.Latitude, changed.JSON200.Longitude})
 		require.Equal(t, other.ID, changed.JSON200.AreaID)
 		require.InDelta(t, 53.91, changed.JSON200.PhotoLocation.MustGet().Latitude, 0)
-		late := patch(t, creator, made.ID, api.LandmarkUpdate{Hint: new("Late.")}, etag)
+		late := patch(t, creator, made.ID, api.LandmarkUpdate{Hint: nullable.NewNullableWithValue("Late.")}, etag)
 		apptest.Problem(t, http.StatusPreconditionFailed, late.HTTPResponse, late.Body)
-		cleared := patch(t, creator, made.ID, api.LandmarkUpdate{PhotoLocation: nullable.NewNullNullable[api.Position]()})
+		cleared := patch(t, creator, made.ID, api.LandmarkUpdate{PhotoLocation: nullable.NewNullNullable[api.PositionUpdate]()})
 		require.True(t, cleared.JSON200.PhotoLocation.IsNull())
 		require.Equal(t, "Look up.", cleared.JSON200.Hint)
 		unknown := patch(t, creator, made.ID, api.LandmarkUpdate{AreaID: new(uuid.New())})

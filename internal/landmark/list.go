@@ -25,7 +25,8 @@ type Filter struct {
 	IsVerified         *bool
 	CreatedBy          *uuid.UUID
 	BBox               *geo.BBox
-	// Cell leaves those that a cluster of this id counts.
+	// Cell keeps landmarks that the cluster of this cell counts. Cursors of lists without
+	// it have been made before there was one, so it is left out of their filter.
 	Cell *tile.Tile `json:",omitempty"`
 	// Search keeps landmarks whose names and descriptions have the words of it, or words
 	// that it may be a mistyped form of; empty does not narrow.

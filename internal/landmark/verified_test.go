@@ -21,8 +21,8 @@ func TestOwnersChangesOfWhatWasVerified(t *testing.T) {
 	area := s.Area(owner, "Harbour")
 	// A degree of latitude is some 111 km.
 	north := func(meters float64) *float64 { return new(here.Latitude + meters/111_300) }
-	spot := func(meters float64) nullable.Nullable[api.Position] {
-		return nullable.NewNullableWithValue(api.Position{Latitude: *north(meters), Longitude: here.Longitude})
+	spot := func(meters float64) nullable.Nullable[api.PositionUpdate] {
+		return nullable.NewNullableWithValue(api.PositionUpdate{Latitude: north(meters), Longitude: &here.Longitude})
 	}
 	type step struct {
 		by       *apptest.Client
@@ -39,8 +39,8 @@ func TestOwnersChangesOfWhatWasVerified(t *testing.T) {
 		"a photo spot far away":      {{owner, api.LandmarkUpdate{PhotoLocation: spot(3000)}, false}},
 		"a photo spot nearby":        {{owner, api.LandmarkUpdate{PhotoLocation: spot(80)}, true}},
 		"another name":               {{owner, api.LandmarkUpdate{Name: new("Casino")}, false}},
-		"the same name":              {{owner, api.LandmarkUpdate{Name: new("  Lighthouse the same name "), Hint: new("Look up.")}, true}},
-		"a hint":                     {{owner, api.LandmarkUpdate{Hint: new("Look up.")}, true}},
+		"the same name":              {{owner, api.LandmarkUpdate{Name: new("  Lighthouse the same name "), Hint: nullable.NewNullableWithValue("Look up.")}, true}},
+		"a hint":                     {{owner, api.LandmarkUpdate{Hint: nullable.NewNullableWithValue("Look up.")}, true}},
 		"a moderator's move":         {{moderator, api.LandmarkUpdate{Latitude: north(3000), Name: new("Casino")}, true}},
 		"a move after a moderator's": {{owner, api.LandmarkUpdate{Latitude: north(90)}, true}, {moderator, api.LandmarkUpdate{Latitude: north(500)}, true}, {owner, api.LandmarkUpdate{Latitude: north(590)}, true}, {owner, api.LandmarkUpdate{Latitude: north(610)}, false}},
 	} {
@@ -63,7 +63,7 @@ func TestOwnersChangesOfWhatWasVerified(t *testing.T) {
 			}
 			// What is verified anew is judged by itself.
 			verify()
-			got := patch(t, owner, made.ID, api.LandmarkUpdate{Hint: new("Look down.")})
+			got := patch(t, owner, made.ID, api.LandmarkUpdate{Hint: nullable.NewNullableWithValue("Look down.")})
 			require.NotNil(t, got.JSON200, string(got.Body))
 			require.True(t, got.JSON200.IsVerified)
 		})
@@ -76,7 +76,7 @@ func TestOwnersChangesOfWhatWasVerified(t *testing.T) {
 			verified, err := moderator.VerifyAreaWithResponse(ctx, made.ID)
 			require.NoError(t, err)
 			require.True(t, verified.JSON200.IsVerified)
-			got, err := by.UpdateAreaWithApplicationMergePatchPlusJSONBodyWithResponse(ctx, made.ID, nil, api.AreaUpdate{Description: new("Quays."), Name: new(" Old town of " + by.Username)})
+			got, err := by.UpdateAreaWithApplicationMergePatchPlusJSONBodyWithResponse(ctx, made.ID, nil, api.AreaUpdate{Description: nullable.NewNullableWithValue("Quays."), Name: new(" Old town of " + by.Username)})
 			require.NoError(t, err)
 			require.True(t, got.JSON200.IsVerified, "the name is the same")
 			got, err = by.UpdateAreaWithApplicationMergePatchPlusJSONBodyWithResponse(ctx, made.ID, nil, api.AreaUpdate{Name: new("Mine of " + by.Username)})

@@ -30,7 +30,7 @@ func TestLookedUpTogether(t *testing.T) {
 		want[made.ID] = made.Name
 		switch i % 4 {
 		case 1: // What one has and the next has not must not be mixed up.
-			patch(t, creator, made.ID, api.LandmarkUpdate{PhotoLocation: nullable.NewNullableWithValue(api.Position{Latitude: float64(i), Longitude: 8})})
+			patch(t, creator, made.ID, api.LandmarkUpdate{PhotoLocation: nullable.NewNullableWithValue(api.PositionUpdate{Latitude: new(float64(i)), Longitude: new(8.0)})})
 		case 2:
 			deleted, err := creator.DeleteLandmarkWithResponse(ctx, made.ID, nil)
 			require.NoError(t, err)

@@ -7,6 +7,7 @@ package livepolicy
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -155,8 +156,11 @@ func (s *Service) EditWith(
 			return err
 		}
 		ctx, present := g.asCaller(ctx), g.newest
-		if !pre.Holds(ETag(present.Version)) {
+		switch err := pre.CheckETag(ETag(present.Version)); {
+		case errors.Is(err, version.ErrChanged):
 			return s.overtaken(ctx, tx, pre, present)
+		case err != nil:
+			return err
 		}
 		text, err := fn(ctx, tx, present.Text)
 		if err != nil {

@@ -67,8 +67,8 @@ func (rt *Router) validate(w http.ResponseWriter, r *http.Request, op *Operation
 	return r, nil
 }
 
-// writeTimes writes the times of a query as package time reads them: RFC 3339 has more
-// forms.
+// writeTimes rewrites the times of a query for the generated code, which reads them with
+// package time: RFC 3339 has more forms.
 func (op *Operation) writeTimes(r *http.Request, query url.Values) {
 	changed := false
 	for _, p := range op.parameters {
@@ -82,19 +82,19 @@ func (op *Operation) writeTimes(r *http.Request, query url.Values) {
 		}
 	}
 	if changed {
-		r.URL = cloneURL(r.URL, query.Encode())
+		u := *r.URL
+		u.RawQuery = query.Encode()
+		r.URL = &u
 	}
 }
 
-func cloneURL(u *url.URL, query string) *url.URL {
-	c := *u
-	c.RawQuery = query
-	return &c
-}
-
-// checkConditions finds lists of entity tags without one: the grammar wants at least one
-// (RFC 9110, section 13.1), and an empty If-Match would be taken for none.
+// checkConditions finds lists without an entity tag in the conditions of changes: the
+// grammar wants at least one (RFC 9110, section 13.1), and a change that is sent with an
+// empty list must not be made as if there were no condition. A read is answered in full.
 func (op *Operation) checkConditions(h http.Header, found *faults) {
+	if op.Method == http.MethodGet {
+		return
+	}
 	for _, name := range conditions {
 		if lines := h[name]; len(lines) > 0 && strings.Trim(lines[0], ", \t") == "" &&
 			slices.ContainsFunc(op.parameters, func(p *openapi3.Parameter) bool { return p.Name == name }) {

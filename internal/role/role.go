@@ -342,10 +342,7 @@ func (s *Service) check(ctx context.Context, tx *store.Tx, name, text string, pr
 	case !store.IsNotFound(err):
 		return fmt.Errorf("read the role: %w", err)
 	}
-	if !pre.Holds(etag(present.Version, updatedAt)) {
-		return version.ErrChanged
-	}
-	return nil
+	return pre.CheckETag(etag(present.Version, updatedAt))
 }
 
 func (s *Service) after(ctx context.Context, name string, err error) (Role, error) {

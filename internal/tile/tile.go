@@ -60,8 +60,8 @@ func New(z, x, y int) (Tile, []fault.Field) {
 	return Tile{Z: z, X: x, Y: y}, faults
 }
 
-// ParseCell reads the id of a cell, z/x/y: a cell is a tile too, up to cellZooms deeper than
-// there are tiles. The error may be shown.
+// ParseCell reads the id of a cell, "z/x/y". A cell is a tile, whose zoom may be cellZooms
+// beyond [MaxZoom]. The error may be shown.
 func ParseCell(id string) (Tile, error) {
 	var t Tile
 	if n, err := fmt.Sscanf(id, "%d/%d/%d", &t.Z, &t.X, &t.Y); err != nil || n != 3 || fmt.Sprintf("%d/%d/%d", t.Z, t.X, t.Y) != id {
@@ -73,12 +73,13 @@ func ParseCell(id string) (Tile, error) {
 	return t, nil
 }
 
-// Contains is the SQL that a geometry, as an expression, stands in the tile.
+// Contains returns the SQL condition that a point stands in the tile; place is the SQL
+// expression of its geometry.
 func (t Tile) Contains(place string) string {
 	return fmt.Sprintf("mercator_x(%[1]s) >> %[2]d = %[3]d AND mercator_y(%[1]s) >> %[2]d = %[4]d", place, mapBits-t.Z, t.X, t.Y)
 }
 
-// Box is a box that holds what stands in the tile, and little more.
+// Box returns a box that holds all points of the tile, and those within some 10 cm of it.
 func (t Tile) Box() geo.BBox {
 	west, south, east, north := t.box()
 	return geo.BBox{West: max(west, -180), South: max(south, -90), East: min(east, 180), North: min(north, 90)}

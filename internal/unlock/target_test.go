@@ -27,7 +27,7 @@ func TestAttemptsAreJudgedByTheLandmarkOfTheirSubmission(t *testing.T) {
 		want    api.AttemptStatus
 	}{
 		"moved":                               {change: api.LandmarkUpdate{Latitude: new(farAway.Latitude)}, want: api.AttemptStatusSucceeded},
-		"given a photo spot":                  {change: api.LandmarkUpdate{PhotoLocation: nullable.NewNullableWithValue(api.Position{Latitude: farAway.Latitude, Longitude: farAway.Longitude})}, want: api.AttemptStatusSucceeded},
+		"given a photo spot":                  {change: api.LandmarkUpdate{PhotoLocation: nullable.NewNullableWithValue(api.PositionUpdate{Latitude: &farAway.Latitude, Longitude: &farAway.Longitude})}, want: api.AttemptStatusSucceeded},
 		"stored by the release before, moved": {change: api.LandmarkUpdate{Latitude: new(farAway.Latitude)}, forgets: true, want: api.AttemptStatusFailed},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/oapi-codegen/nullable"
 	"github.com/stretchr/testify/require"
 
 	"github.com/picaspot/picaspot/api"
@@ -331,7 +332,7 @@ func TestWhoSeesAttemptsAndUnlocks(t *testing.T) {
 		unlock, err := other.GetUnlockWithResponse(ctx, unlockID, nil)
 		require.NoError(t, err)
 		apptest.Problem(t, http.StatusNotFound, unlock.HTTPResponse, unlock.Body)
-		change, err := other.UpdateUnlockWithApplicationMergePatchPlusJSONBodyWithResponse(ctx, unlockID, nil, api.UnlockUpdate{Caption: new("mine")})
+		change, err := other.UpdateUnlockWithApplicationMergePatchPlusJSONBodyWithResponse(ctx, unlockID, nil, api.UnlockUpdate{Caption: nullable.NewNullableWithValue("mine")})
 		require.NoError(t, err)
 		apptest.Problem(t, http.StatusNotFound, change.HTTPResponse, change.Body)
 	})
@@ -371,16 +372,21 @@ func TestWhoSeesAttemptsAndUnlocks(t *testing.T) {
 		require.NoError(t, err)
 		etag := got.HTTPResponse.Header.Get("ETag")
 		params := &api.UpdateUnlockParams{IfMatch: &etag}
-		changed, err := explorer.UpdateUnlockWithApplicationMergePatchPlusJSONBodyWithResponse(ctx, unlockID, params, api.UnlockUpdate{Caption: new("Worth the climb."), IsPostedToFeed: new(true)})
+		changed, err := explorer.UpdateUnlockWithApplicationMergePatchPlusJSONBodyWithResponse(ctx, unlockID, params, api.UnlockUpdate{Caption: nullable.NewNullableWithValue("Worth the climb."), IsPostedToFeed: new(true)})
 		require.NoError(t, err)
 		require.Equal(t, "Worth the climb.", changed.JSON200.Caption)
 		require.True(t, changed.JSON200.IsPostedToFeed)
-		late, err := explorer.UpdateUnlockWithApplicationMergePatchPlusJSONBodyWithResponse(ctx, unlockID, params, api.UnlockUpdate{Caption: new("Late.")})
+		late, err := explorer.UpdateUnlockWithApplicationMergePatchPlusJSONBodyWithResponse(ctx, unlockID, params, api.UnlockUpdate{Caption: nullable.NewNullableWithValue("Late.")})
 		require.NoError(t, err)
 		apptest.Problem(t, http.StatusPreconditionFailed, late.HTTPResponse, late.Body)
 		unchanged, err := explorer.GetUnlockWithResponse(ctx, unlockID, &api.GetUnlockParams{IfNoneMatch: new(changed.HTTPResponse.Header.Get("ETag"))})
 		require.NoError(t, err)
 		require.Equal(t, http.StatusNotModified, unchanged.StatusCode())
+		cleared, err := explorer.UpdateUnlockWithApplicationMergePatchPlusJSONBodyWithResponse(ctx, unlockID, nil, api.UnlockUpdate{Caption: nullable.NewNullNullable[string]()})
+		require.NoError(t, err)
+		require.NotNil(t, cleared.JSON200, string(cleared.Body))
+		require.Empty(t, cleared.JSON200.Caption)
+		require.True(t, cleared.JSON200.IsPostedToFeed, "what is absent stays")
 	})
 
 	t.Run("a cursor walks all of one's attempts once", func(t *testing.T) {

@@ -16,8 +16,8 @@ func ETag(updatedAt time.Time) string {
 	return `"` + strconv.FormatInt(updatedAt.UnixMicro(), 36) + `"`
 }
 
-// Precondition refuses a change unless the row is the version that was named, or is none
-// of those that were (RFC 9110, section 13.2.2). The zero value accepts every version.
+// Precondition refuses a change of a version that If-Match does not name or that
+// If-None-Match names (RFC 9110, section 13.2.2). The zero value accepts every version.
 type Precondition struct{ ifMatch, ifNoneMatch string }
 
 // IfMatch makes a precondition of an If-Match header; nil makes none.
@@ -36,24 +36,31 @@ func Conditions(ifMatch, ifNoneMatch *string) Precondition {
 	return p
 }
 
-// Check returns a [fault.PreconditionFailed] when a row changed at updatedAt is
-// not the version that the caller saw.
-func (p Precondition) Check(updatedAt time.Time) error {
-	if p.Holds(ETag(updatedAt)) {
-		return nil
+var (
+	// ErrChanged is the [fault.PreconditionFailed] of an If-Match that does not name the
+	// present version.
+	ErrChanged  = fault.New(fault.PreconditionFailed, "version_changed", "It was changed in the meantime. Fetch it again and repeat the change.")
+	errExcluded = fault.New(fault.PreconditionFailed, "version_excluded", "It exists, in a version that If-None-Match names.")
+)
+
+// Check compares the version of a row that was changed at updatedAt, as
+// [Precondition.CheckETag] does.
+func (p Precondition) Check(updatedAt time.Time) error { return p.CheckETag(ETag(updatedAt)) }
+
+// CheckETag returns [ErrChanged] when If-Match does not name the present version, and
+// another [fault.PreconditionFailed] when If-None-Match names it. If-Match goes first
+// (RFC 9110, section 13.2.2).
+func (p Precondition) CheckETag(etag string) error {
+	if p.ifMatch != "" && !Matches(p.ifMatch, etag, false) {
+		return ErrChanged
 	}
-	return ErrChanged
+	if p.ifNoneMatch != "" && Matches(p.ifNoneMatch, etag, true) {
+		return errExcluded
+	}
+	return nil
 }
 
-// ErrChanged is the answer to a precondition that does not hold.
-var ErrChanged = fault.New(fault.PreconditionFailed, "version_changed", "It was changed in the meantime. Fetch it again and repeat the change.")
-
-// Holds reports whether the version with this entity tag is one that may be changed.
-func (p Precondition) Holds(etag string) bool {
-	return (p.ifMatch == "" || Matches(p.ifMatch, etag, false)) && (p.ifNoneMatch == "" || !Matches(p.ifNoneMatch, etag, true))
-}
-
-// Tags returns the entity tags that the caller named.
+// Tags returns the entity tags of If-Match.
 func (p Precondition) Tags() []string {
 	var tags []string
 	for tag := range strings.SplitSeq(p.ifMatch, ",") {
