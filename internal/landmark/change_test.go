@@ -111,7 +111,7 @@ func TestMergePatch(t *testing.T) {
 	})
 	for name, body := range map[string]string{
 		"null where none can be":       `{"difficulty":null}`,
-		"half a position":              `{"photo_location":{"latitude":1}}`,
+		"nothing of a position":        `{"photo_location":{}}`,
 		"more than a position":         `{"photo_location":{"latitude":1,"longitude":2,"altitude":3}}`,
 		"what only moderators decide":  `{"is_verified":true}`,
 		"the creator":                  `{"created_by":"01932c07-209c-7f7e-8d0a-7e1b5f1f0c11"}`,
