@@ -92,7 +92,7 @@ func run(args []string) int {
 	if err == nil {
 		return 0
 	}
-	var silent exitCode
+	var silent silentError
 	if errors.As(err, &silent) {
 		return int(silent)
 	}
@@ -117,10 +117,10 @@ func operator() string {
 	return "cli:" + name + "@" + host
 }
 
-// exitCode ends a command that has printed all there is to say.
-type exitCode int
+// silentError ends a command that has printed all there is to say, with an exit code.
+type silentError int
 
-func (e exitCode) Error() string { return "exit code " + strconv.Itoa(int(e)) }
+func (e silentError) Error() string { return "exit code " + strconv.Itoa(int(e)) }
 
 // hideSettings leaves the installation's settings, which every command takes, out
 // of the help: there are more of them than a screen has lines.

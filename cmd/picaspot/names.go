@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
 
 	"github.com/picaspot/picaspot/internal/config"
 	"github.com/picaspot/picaspot/internal/namecheck"
@@ -25,7 +24,7 @@ func (n namesCmd) Run(ctx context.Context, c *config.Config) error {
 		return fmt.Errorf("PICASPOT_DATABASE_URL: %w", err)
 	}
 	defer s.Close()
-	encoder := json.NewEncoder(os.Stdout)
+	encoder := json.NewEncoder(stdout)
 	return namecheck.Find(ctx, s.Pool, func(f namecheck.Finding) error {
 		if n.JSON {
 			return encoder.Encode(f)
@@ -37,7 +36,7 @@ func (n namesCmd) Run(ctx context.Context, c *config.Config) error {
 		case f.Becomes != "":
 			said = fmt.Sprintf("would become %+q", f.Becomes)
 		}
-		_, err := fmt.Printf("%s\t%s\t%+q\t%s\n", f.Kind, f.ID, f.Name, said)
-		return err
+		printf("%s\t%s\t%+q\t%s\n", f.Kind, f.ID, f.Name, said)
+		return nil
 	})
 }

@@ -113,7 +113,7 @@ type policyCheckCmd struct {
 }
 
 const (
-	exitDenied            = exitCode(1)
+	errDenied             = silentError(1)
 	exitUnknownPermission = 2
 )
 
@@ -153,7 +153,7 @@ func (p policyCheckCmd) Run(ctx context.Context, c *config.Config) error {
 			return err
 		}
 		if !answer.Allowed {
-			return exitDenied
+			return errDenied
 		}
 		return nil
 	})

@@ -1,6 +1,7 @@
 package apidoc
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -49,7 +50,7 @@ func Catalog(markdown []byte) (map[string]ProblemType, error) {
 		}
 	}
 	if len(types) == 0 {
-		return nil, fmt.Errorf("docs/problems.md has no table of problems")
+		return nil, errors.New("docs/problems.md has no table of problems")
 	}
 	return types, nil
 }

@@ -3,7 +3,6 @@ package heif_test
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"image"
 	"os"
 	"path/filepath"
@@ -140,5 +139,5 @@ func TestTheConverterSeesNothingOfTheServer(t *testing.T) {
 	require.NotContains(t, out.String(), "a secret")
 	require.Contains(t, out.String(), "a photo")
 	// Nothing is left behind.
-	require.NoDirExists(t, filepath.Dir(made.Name()), fmt.Sprintf("%s is there", made.Name()))
+	require.NoDirExists(t, filepath.Dir(made.Name()), "%s is there", made.Name())
 }

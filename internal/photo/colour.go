@@ -60,8 +60,8 @@ func vetProfile(data []byte) ([]byte, error) {
 	at := 132 + 12*len(kept)
 	for _, t := range kept {
 		out = append(out, t.name...)
-		out = binary.BigEndian.AppendUint32(out, uint32(at))          //nolint:gosec // Some megabytes.
-		out = binary.BigEndian.AppendUint32(out, uint32(len(t.data))) //nolint:gosec // The same.
+		out = binary.BigEndian.AppendUint32(out, uint32(at))          // Some megabytes.
+		out = binary.BigEndian.AppendUint32(out, uint32(len(t.data))) // The same.
 		at += len(t.data)
 	}
 	for _, t := range kept {
@@ -174,7 +174,7 @@ func (t *toSRGB) at(in ...uint8) (r, g, b uint8) {
 	for range t.inputs {
 		whole *= 255
 	}
-	return uint8((sum[0] + whole/2) / whole), uint8((sum[1] + whole/2) / whole), uint8((sum[2] + whole/2) / whole) //nolint:gosec // At most 255.
+	return uint8((sum[0] + whole/2) / whole), uint8((sum[1] + whole/2) / whole), uint8((sum[2] + whole/2) / whole) // At most 255.
 }
 
 // convert changes the colours of an opaque picture in place.

@@ -100,7 +100,7 @@ type profileTag struct {
 
 // profile is an ICC profile of version 2.
 func profile(class, space, pcs string, tags ...profileTag) []byte {
-	head := make([]byte, 128)
+	head := bytes.Repeat([]byte{0}, 128)
 	copy(head[8:], "\x02\x10\x00\x00")
 	copy(head[12:], class+space+pcs)
 	copy(head[36:], "acsp")

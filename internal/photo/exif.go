@@ -283,7 +283,7 @@ func (v value) three() (numbers [3]float64, ok bool) {
 		}
 		numbers[i] = float64(numerator) / float64(denominator)
 		if v.kind == typeSignedRational {
-			numbers[i] = float64(int32(numerator)) / float64(int32(denominator)) //nolint:gosec // Written as such.
+			numbers[i] = float64(int32(numerator)) / float64(int32(denominator)) // Written as such.
 		}
 		if numbers[i] < 0 {
 			return numbers, false

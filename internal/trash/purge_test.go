@@ -104,7 +104,7 @@ func TestPurge(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		_, err := b.creator.UpdateMeWithApplicationMergePatchPlusJSONBodyWithResponse(b.ctx, nil, api.MeUpdate{
-			DisplayName: nullable.NewNullableWithValue("Ada of the Harbour"), Bio: new("I live by the quay."),
+			DisplayName: nullable.NewNullableWithValue("Ada of the Harbour"), Bio: nullable.NewNullableWithValue("I live by the quay."),
 		})
 		require.NoError(t, err)
 		b.put(b.creator, "/api/v1/me/avatar")

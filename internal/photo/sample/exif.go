@@ -25,7 +25,7 @@ type entry struct {
 }
 
 func ascii(tag uint16, text string) entry {
-	return entry{tag, typeASCII, uint32(len(text) + 1), append([]byte(text), 0)} //nolint:gosec // Some bytes.
+	return entry{tag, typeASCII, uint32(len(text) + 1), append([]byte(text), 0)} // Some bytes.
 }
 
 func short(tag, value uint16) entry {
@@ -42,7 +42,7 @@ func rationals(tag uint16, pairs ...uint32) entry {
 	for _, n := range pairs {
 		data = binary.LittleEndian.AppendUint32(data, n)
 	}
-	return entry{tag, typeRational, uint32(len(pairs) / 2), data} //nolint:gosec // Three at most.
+	return entry{tag, typeRational, uint32(len(pairs) / 2), data} // Three at most.
 }
 
 // directorySize is what a directory takes with the values that do not fit into
@@ -60,7 +60,7 @@ func directorySize(entries []entry) int {
 // appendDirectory writes a directory that starts at an offset from the start of
 // the TIFF structure. The entries are in ascending order of their tags.
 func appendDirectory(out []byte, offset int, entries []entry) []byte {
-	out = binary.LittleEndian.AppendUint16(out, uint16(len(entries))) //nolint:gosec // A dozen at most.
+	out = binary.LittleEndian.AppendUint16(out, uint16(len(entries))) // A dozen at most.
 	values := offset + 2 + 12*len(entries) + 4
 	var after []byte
 	for _, e := range entries {
@@ -72,7 +72,7 @@ func appendDirectory(out []byte, offset int, entries []entry) []byte {
 			out = append(out, make([]byte, 4-len(e.data))...)
 			continue
 		}
-		out = binary.LittleEndian.AppendUint32(out, uint32(values+len(after))) //nolint:gosec // Below 64 KB.
+		out = binary.LittleEndian.AppendUint32(out, uint32(values+len(after))) // Below 64 KB.
 		after = append(after, e.data...)
 		if len(e.data)%2 == 1 {
 			after = append(after, 0)
@@ -92,7 +92,7 @@ func (o Options) tiff() []byte {
 			ascii(0x9011, o.TakenAt.Format("-07:00")))
 	}
 	main := []entry{
-		ascii(0x010f, cameraMake), ascii(0x0110, cameraModel), short(0x0112, uint16(o.Orientation)), //nolint:gosec // 1 to 8.
+		ascii(0x010f, cameraMake), ascii(0x0110, cameraModel), short(0x0112, uint16(o.Orientation)), // 1 to 8.
 		long(0x8769, 0),
 	}
 	var position []entry
@@ -102,9 +102,9 @@ func (o Options) tiff() []byte {
 	}
 	exposureAt := 8 + directorySize(main)
 	positionAt := exposureAt + directorySize(exposure)
-	main[3] = long(0x8769, uint32(exposureAt)) //nolint:gosec // Below 64 KB.
+	main[3] = long(0x8769, uint32(exposureAt)) // Below 64 KB.
 	if position != nil {
-		main[4] = long(0x8825, uint32(positionAt)) //nolint:gosec // Below 64 KB.
+		main[4] = long(0x8825, uint32(positionAt)) // Below 64 KB.
 	}
 	out := []byte{'I', 'I', 42, 0, 8, 0, 0, 0}
 	out = appendDirectory(out, 8, main)
@@ -133,7 +133,7 @@ func gps(p geo.Point, takenAt time.Time) []entry {
 	utc := takenAt.UTC()
 	hour, minute, second := utc.Clock()
 	return append(entries,
-		rationals(0x0007, uint32(hour), 1, uint32(minute), 1, uint32(second), 1), //nolint:gosec // Of a clock.
+		rationals(0x0007, uint32(hour), 1, uint32(minute), 1, uint32(second), 1), // Of a clock.
 		ascii(0x001d, utc.Format("2006:01:02")))
 }
 
@@ -144,5 +144,5 @@ func sexagesimal(degrees float64) []uint32 {
 	total := uint64(math.Round(math.Abs(degrees) * 3600 * fraction))
 	seconds := total % (60 * fraction)
 	minutes := total / (60 * fraction)
-	return []uint32{uint32(minutes / 60), 1, uint32(minutes % 60), 1, uint32(seconds), fraction} //nolint:gosec // At most 180 degrees.
+	return []uint32{uint32(minutes / 60), 1, uint32(minutes % 60), 1, uint32(seconds), fraction} // At most 180 degrees.
 }

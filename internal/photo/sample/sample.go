@@ -59,7 +59,7 @@ func JPEG(o Options) ([]byte, error) {
 	// The segment of application data comes right after the marker of the start.
 	out := append([]byte{}, picture.Bytes()[:2]...)
 	out = append(out, 0xff, 0xe1)
-	out = binary.BigEndian.AppendUint16(out, uint16(len(metadata)+2)) //nolint:gosec // Some hundred bytes.
+	out = binary.BigEndian.AppendUint16(out, uint16(len(metadata)+2)) // Some hundred bytes.
 	out = append(out, metadata...)
 	return append(out, picture.Bytes()[2:]...), nil
 }

@@ -65,7 +65,7 @@ func (d *decoder) transform(c *component, x, y int, coeffs []int32) {
 }
 
 func clamp(v int32) byte {
-	if uint32(v) <= 255 { //nolint:gosec // Below zero it is large.
+	if uint32(v) <= 255 { // Below zero it is large.
 		return byte(v)
 	}
 	if v < 0 {

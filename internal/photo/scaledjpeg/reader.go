@@ -130,7 +130,7 @@ func (r *reader) take(n int) uint32 {
 	if r.count < n {
 		r.fill()
 	}
-	v := uint32(r.bits >> (64 - n)) //nolint:gosec // At most 16 bits.
+	v := uint32(r.bits >> (64 - n)) // At most 16 bits.
 	r.bits <<= n
 	r.count -= n
 	return v
@@ -180,14 +180,14 @@ var errCode = errors.New("no such Huffman code")
 // newHuffman reads a table and tells how many bytes it took.
 func newHuffman(data []byte) (*huffman, int, error) {
 	if len(data) < 16 {
-		return nil, 0, errors.New("Huffman table is too short")
+		return nil, 0, errors.New("a Huffman table is too short")
 	}
 	total := 0
 	for _, n := range data[:16] {
 		total += int(n)
 	}
 	if total == 0 || total > 256 || len(data) < 16+total {
-		return nil, 0, errors.New("Huffman table of a wrong length")
+		return nil, 0, errors.New("a Huffman table of a wrong length")
 	}
 	h := &huffman{values: data[16 : 16+total]}
 	code, k := int32(0), int32(0)
@@ -206,7 +206,7 @@ func newHuffman(data []byte) (*huffman, int, error) {
 			k++
 		}
 		if code > 1<<length {
-			return nil, 0, errors.New("Huffman table with too many codes")
+			return nil, 0, errors.New("a Huffman table with too many codes")
 		}
 		h.limit[length] = code << (16 - length)
 		code <<= 1
@@ -241,7 +241,7 @@ func (r *reader) extended(size byte) int32 {
 	if size == 0 {
 		return 0
 	}
-	v := int32(r.take(int(size))) //nolint:gosec // At most 16 bits.
+	v := int32(r.take(int(size))) // At most 16 bits.
 	if v < 1<<(size-1) {
 		v += -1<<size + 1
 	}

@@ -98,7 +98,7 @@ func Decode(r io.Reader, n int) (image.Image, error) {
 	for z, at := range zigzag {
 		d.slot[z] = -1
 		if u, v := at%8, at/8; u < n && v < n {
-			d.slot[z] = int8(v*n + u) //nolint:gosec // Below 64.
+			d.slot[z] = int8(v*n + u) // Below 64.
 		}
 	}
 	d.basis = basis(n)
@@ -241,7 +241,7 @@ func (d *decoder) huffmanTables(data []byte) error {
 	for len(data) > 0 {
 		class, id := data[0]>>4, data[0]&15
 		if class > 1 || id > 3 {
-			return errors.New("Huffman table out of range")
+			return errors.New("a Huffman table out of range")
 		}
 		table, used, err := newHuffman(data[1:])
 		if err != nil {

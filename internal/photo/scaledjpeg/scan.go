@@ -216,7 +216,7 @@ func (b progressiveBlock) decode(p *part, s spectrum) error {
 			return errors.New("DC coefficient out of range")
 		}
 		p.last += b.in.extended(size)
-		b.coeffs[0] = int16(p.last << s.low) //nolint:gosec // A corrupt file may wrap.
+		b.coeffs[0] = int16(p.last << s.low) // A corrupt file may wrap.
 		return nil
 	case s.refines:
 		return b.refine(p.ac, s)
@@ -227,7 +227,7 @@ func (b progressiveBlock) decode(p *part, s spectrum) error {
 func (b progressiveBlock) set(z int, value int32) {
 	*b.isSet |= 1 << z
 	if slot := b.slot[z]; slot >= 0 {
-		b.coeffs[slot] = int16(value) //nolint:gosec // A corrupt file may wrap.
+		b.coeffs[slot] = int16(value) // A corrupt file may wrap.
 	}
 }
 
@@ -323,13 +323,14 @@ func (b progressiveBlock) correct(z int, s spectrum, skip int) int {
 	set := *b.isSet & (^uint64(0) >> (63 - s.last))
 	for z <= s.last {
 		next := z + bits.TrailingZeros64(set>>z)
-		if zeros := min(next, s.last+1) - z; skip < zeros {
+		zeros := min(next, s.last+1) - z
+		if skip < zeros {
 			return z + skip
-		} else if next > s.last {
-			break
-		} else {
-			skip -= zeros
 		}
+		if next > s.last {
+			break
+		}
+		skip -= zeros
 		z = next + 1
 		if b.in.take(1) == 0 {
 			continue

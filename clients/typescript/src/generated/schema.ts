@@ -170,7 +170,7 @@ export interface paths {
         put?: never;
         /**
          * Log out everywhere
-         * @description Ends every session of the caller, this one among them.
+         * @description Ends every session of the caller, this one among them, and the open links in mails.
          */
         post: operations["logoutAll"];
         delete?: never;
@@ -260,7 +260,8 @@ export interface paths {
         get?: never;
         /**
          * Change the password
-         * @description Ends every other session; this one goes on. Asks for a code of the second factor if there is one.
+         * @description Ends every other session and the open links in mails; this session goes on. Asks for a code of
+         *     the second factor if there is one.
          */
         put: operations["changePassword"];
         post?: never;
@@ -281,7 +282,11 @@ export interface paths {
         /**
          * Change the e-mail address
          * @description Mails a link to the new address; the account keeps the old one until the link was followed.
-         *     The answer is the same whether or not the new address is taken.
+         *     The present address gets a notice at once. The answer is the same whether or not the new
+         *     address is taken.
+         *
+         *     A request ends the ones before it; one for the present address only withdraws them. Another
+         *     password, a reset, a logout everywhere and a new second factor end them too.
          */
         put: operations["changeEmail"];
         post?: never;
@@ -370,7 +375,8 @@ export interface paths {
         /**
          * Add a second factor
          * @description Makes a secret for an authenticator app (RFC 6238). It counts once a first code was confirmed;
-         *     starting again before that makes a new secret.
+         *     starting again before that makes a new secret. Another password, a logout everywhere and a new
+         *     address end what was started.
          */
         post: operations["startTotp"];
         /**
@@ -484,7 +490,8 @@ export interface paths {
         /**
          * Create an area
          * @description The caller becomes its creator. It starts unverified unless the caller may verify areas. Its
-         *     name is unique beneath its parent.
+         *     name is unique beneath its parent, by what a search takes for the same: *Café* and *cafe* are
+         *     one, as are the two Unicode forms of the é.
          */
         post: operations["createArea"];
         delete?: never;
@@ -542,6 +549,8 @@ export interface paths {
         /**
          * Change an area
          * @description A JSON Merge Patch (RFC 7396). What is absent stays; null clears.
+         *
+         *     A verified area is verified no more when its owner renames it, unless the owner may verify areas.
          */
         patch: operations["updateArea"];
         trace?: never;
@@ -588,7 +597,7 @@ export interface paths {
         get: operations["getAreaImage"];
         /**
          * Set an area's image
-         * @description JPEG, PNG or WebP, up to 20 MB. It is turned upright and stripped of its metadata.
+         * @description JPEG, PNG or WebP, or HEIC or AVIF where the server has a converter, up to 20 MB and 64 megapixels. It is turned upright, stripped of its metadata and shown in sRGB.
          */
         put: operations["putAreaImage"];
         post?: never;
@@ -704,6 +713,9 @@ export interface paths {
         /**
          * Change a landmark
          * @description A JSON Merge Patch (RFC 7396). What is absent stays; null clears.
+         *
+         *     A verified landmark is verified no more when its owner renames it, or moves it or the spot for
+         *     its photo beyond the radius that was verified, unless the owner may verify landmarks.
          */
         patch: operations["updateLandmark"];
         trace?: never;
@@ -725,7 +737,7 @@ export interface paths {
         get: operations["getLandmarkImage"];
         /**
          * Set a landmark's image
-         * @description JPEG, PNG or WebP, up to 20 MB. It is turned upright and stripped of its metadata.
+         * @description JPEG, PNG or WebP, or HEIC or AVIF where the server has a converter, up to 20 MB and 64 megapixels. It is turned upright, stripped of its metadata and shown in sRGB.
          */
         put: operations["putLandmarkImage"];
         post?: never;
@@ -814,8 +826,9 @@ export interface paths {
          *     two tiles.
          *     - `landmarks`: `id` (the landmark's), `name`, `difficulty` (1 to 5), `is_verified`, `area_id`.
          *     - `clusters`: `id` (the cell as `z/x/y`, the same in every tile), `count` (of its landmarks) and
-         *       `bbox` (the cell as `west,south,east,north` in degrees, to zoom in on, or to list the
-         *       landmarks with `GET /api/v1/landmarks?bbox=`). The point is the middle of its landmarks.
+         *       `bbox` (the cell as `west,south,east,north` in degrees, to zoom in on). The point is the middle of its
+         *       landmarks; `GET /api/v1/landmarks?cell=` with its `id` lists them. A `bbox` would list those on the edges
+         *       of neighbours too.
          *
          *     Ids are properties, since vector tiles know numbers only: MapLibre takes them with
          *     `promoteId: id`. What lies beyond 85.05 degrees stands on the map's edge. The tile is the same
@@ -878,8 +891,12 @@ export interface paths {
          * @description A photo that was taken at the landmark, with the position that the device claims. The attempt
          *     is stored and verified by a job: follow it (`GET /api/v1/attempts/{attempt_id}/events`), or ask for
          *     it again, until its `status` is no longer `pending`.
-         *     JPEG, PNG or WebP, up to 20 MB and 50 megapixels. The photo's own EXIF position and time are
-         *     compared with the claim; where they are missing the attempt goes to a moderator.
+         *     JPEG, PNG or WebP, up to 20 MB and 64 megapixels (8192 by 8192). HEIC and AVIF of up to 50
+         *     megapixels are taken where the server has a converter; elsewhere the answer is 415
+         *     (`photo_format`), and the app sends a JPEG. The photo's own EXIF position and time are
+         *     compared with the claim; where they are missing the attempt goes to a moderator. An account
+         *     has one large photo decoded at a time; when too many wait the answer is 503 (`busy`) with
+         *     `Retry-After`.
          */
         post: operations["createAttempt"];
         delete?: never;
@@ -1144,7 +1161,8 @@ export interface paths {
         /**
          * Delete an account for good
          * @description Takes an account out of the trash with its sessions, attempts, unlocks and files. What it has
-         *     created stays. This can't be undone.
+         *     created stays. This can't be undone. An account whose role allows more than the caller's own stays,
+         *     unless the caller holds `policy:manage`.
          */
         delete: operations["purgeUser"];
         options?: never;
@@ -1152,8 +1170,9 @@ export interface paths {
         /**
          * Change an account
          * @description A JSON Merge Patch (RFC 7396). Another role and a suspension hold from the next request on, on
-         *     every replica; a suspension ends every session. Nobody changes their own role or status, so that
-         *     somebody who may undo it is left.
+         *     every replica; a suspension ends every session. Callers can't change their own role or status. A
+         *     role that allows more than the caller's own can be neither given nor taken away, and an account
+         *     that has it not be suspended or activated, unless the caller holds `policy:manage`.
          */
         patch: operations["updateUser"];
         trace?: never;
@@ -1172,7 +1191,9 @@ export interface paths {
         put?: never;
         /**
          * Restore an account
-         * @description Brings back exactly what its deletion took, or says what is in the way.
+         * @description Brings back exactly what its deletion took, or says what is in the way. An account whose role is not
+         *     in the policy any more comes back with the role `user`. One whose role allows more than the caller's
+         *     own stays where it is, unless the caller holds `policy:manage`.
          */
         post: operations["restoreUser"];
         delete?: never;
@@ -1730,7 +1751,8 @@ export interface paths {
         };
         /**
          * Is the process ready for requests?
-         * @description Asks each service that requests depend on, and tells the state of each.
+         * @description Asks each service that requests depend on, and tells the state of each. A process that is about to stop says
+         *     503 while it still answers requests, so that load balancers leave it.
          */
         get: operations["getReadiness"];
         put?: never;
@@ -1828,7 +1850,10 @@ export interface components {
         RegisterRequest: {
             /** @description Letters, digits, dots, dashes and underscores; unique without regard to case. */
             username: string;
-            /** Format: email */
+            /**
+             * Format: email
+             * @description Where the verification link is sent.
+             */
             email: string;
             /**
              * Format: password
@@ -1837,17 +1862,25 @@ export interface components {
             password: string;
         };
         Registration: {
+            /** @description The name that was asked for. */
             username: string;
-            /** Format: email */
+            /**
+             * Format: email
+             * @description The address that the link was sent to.
+             */
             email: string;
             /** @description What to do next. */
             message: string;
         };
         VerifyEmailRequest: {
+            /** @description The token of the link in the mail; it works once. */
             token: string;
         };
         EmailRequest: {
-            /** Format: email */
+            /**
+             * Format: email
+             * @description The address of the account; the answer does not tell whether there is one.
+             */
             email: string;
         };
         Notice: {
@@ -1857,7 +1890,10 @@ export interface components {
         LoginRequest: {
             /** @description User name or e-mail address. */
             identifier: string;
-            /** Format: password */
+            /**
+             * Format: password
+             * @description The password of the account.
+             */
             password: string;
             /** @description A code of the authenticator app, or a recovery code. */
             otp?: string;
@@ -1874,14 +1910,21 @@ export interface components {
         };
         /** @description The password grant needs `username` and `password`, the refresh token grant `refresh_token`. */
         TokenRequest: {
-            /** @enum {string} */
+            /**
+             * @description The OAuth 2 grant (RFC 6749).
+             * @enum {string}
+             */
             grant_type: "password" | "refresh_token";
             /** @description User name or e-mail address. */
             username?: string;
-            /** Format: password */
+            /**
+             * Format: password
+             * @description With `grant_type` password: the password.
+             */
             password?: string;
             /** @description A code of the authenticator app, or a recovery code. */
             otp?: string;
+            /** @description With `grant_type` refresh_token: the token of the last answer. */
             refresh_token?: string;
             /** @description Accepted and ignored. */
             scope?: string;
@@ -1897,7 +1940,10 @@ export interface components {
         TokenResponse: {
             /** @description A JWT (RFC 9068). */
             access_token: string;
-            /** @enum {string} */
+            /**
+             * @description How the access token is sent: `Authorization: Bearer …` (RFC 6750).
+             * @enum {string}
+             */
             token_type: "Bearer";
             /** @description Seconds until the access token expires. */
             expires_in: number;
@@ -1907,6 +1953,7 @@ export interface components {
             refresh_expires_in: number;
         };
         PasswordResetRequest: {
+            /** @description The token of the link in the mail; it works once. */
             token: string;
             /**
              * Format: password
@@ -1914,36 +1961,61 @@ export interface components {
              */
             password: string;
         };
+        /** @description The caller's account. */
         Me: {
-            /** Format: uuid */
+            /**
+             * Format: uuid
+             * @description The id of the account, a UUIDv7.
+             */
             id: string;
+            /** @description The name to log in with, unique without regard to case. */
             username: string;
-            /** Format: email */
+            /**
+             * Format: email
+             * @description The proven address.
+             */
             email: string;
             /** @description What others see instead of the user name. */
             display_name: string | null;
+            /** @description What the user says about themselves. */
             bio: string;
             avatar: components["schemas"]["Image"];
             /** @description The name of a role of the live policy. */
             role: string;
+            /** @description Whether logging in asks for a code too. */
             has_second_factor: boolean;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When it was created.
+             */
             created_at: string;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When it was last changed.
+             */
             updated_at: string;
         };
+        /** @description What is absent stays as it is; null clears (RFC 7396). */
         MeUpdate: {
+            /** @description The name that others see: one line, as the names of areas and landmarks; null shows the user name. */
             display_name?: string | null;
-            bio?: string;
+            /** @description What the user says about themselves; null clears it. */
+            bio?: string | null;
         };
         PasswordConfirmation: {
-            /** Format: password */
+            /**
+             * Format: password
+             * @description The present password.
+             */
             password: string;
             /** @description A code of the authenticator app, or a recovery code. */
             otp?: string;
         };
         PasswordChange: {
-            /** Format: password */
+            /**
+             * Format: password
+             * @description The password until now.
+             */
             current_password: string;
             /** @description A code of the authenticator app, or a recovery code; where there is a second factor. */
             otp?: string;
@@ -1954,15 +2026,24 @@ export interface components {
             password: string;
         };
         EmailChange: {
-            /** Format: email */
+            /**
+             * Format: email
+             * @description The new address; it counts once its link was opened.
+             */
             email: string;
-            /** Format: password */
+            /**
+             * Format: password
+             * @description The present password.
+             */
             password: string;
             /** @description A code of the authenticator app, or a recovery code; where there is a second factor. */
             otp?: string;
         };
         Session: {
-            /** Format: uuid */
+            /**
+             * Format: uuid
+             * @description The id of the session, a UUIDv7.
+             */
             id: string;
             /**
              * @description Browser or app and system, as the user agent tells them.
@@ -1975,10 +2056,14 @@ export interface components {
             ip_address: string;
             /** @description Whether this request is part of it. */
             is_current: boolean;
+            /** @description Whether the session lasts beyond the browser, with the longer limits. */
             remember: boolean;
             /** @description Whether a second factor has proven it. */
             second_factor: boolean;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When the user logged in.
+             */
             created_at: string;
             /**
              * Format: date-time
@@ -1992,6 +2077,7 @@ export interface components {
             expires_at: string;
         };
         SessionList: components["schemas"]["PageInfo"] & {
+            /** @description The entries of this page. */
             items: components["schemas"]["Session"][];
         };
         TotpEnrolment: {
@@ -2009,110 +2095,203 @@ export interface components {
             recovery_codes: string[];
         };
         AuditEntry: {
-            /** Format: uuid */
+            /**
+             * Format: uuid
+             * @description The id of the audit entry, a UUIDv7.
+             */
             id: string;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When it happened.
+             */
             created_at: string;
-            /** Format: uuid */
+            /**
+             * Format: uuid
+             * @description The user who did it; null for the system and the command line.
+             */
             actor_id: string | null;
-            /** @example login */
+            /**
+             * @description What was done, as `landmark.update`.
+             * @example login
+             */
             action: string;
-            /** @example session */
+            /**
+             * @description The kind of object that it was done to.
+             * @example session
+             */
             entity_type: string;
-            /** Format: uuid */
+            /**
+             * Format: uuid
+             * @description The object that it was done to.
+             */
             entity_id: string | null;
             /** @description The changed fields, each with its value before and after. Secrets have neither. */
             changes: {
                 [key: string]: unknown;
             };
+            /** @description The client's address. */
             ip_address: string;
+            /** @description The User-Agent header of the request; `cli:user@host` for a change from the command line. */
             user_agent: string;
+            /** @description The `X-Request-ID` of the request. */
             request_id: string;
         };
         MeExport: {
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When the export was made.
+             */
             exported_at: string;
             account: components["schemas"]["Me"];
+            /** @description The sessions, ended ones included. */
             sessions: components["schemas"]["Session"][];
             /** @description What the caller created. */
             areas: components["schemas"]["Area"][];
             /** @description What the caller created. */
             landmarks: components["schemas"]["Landmark"][];
+            /** @description All attempts, with what was read from the photos. */
             attempts: components["schemas"]["Attempt"][];
+            /** @description All unlocks. */
             unlocks: components["schemas"]["Unlock"][];
             /** @description What the caller did, and what was done to the account. */
             audit_log: components["schemas"]["AuditEntry"][];
         };
-        /** @enum {string} */
+        /**
+         * @description The kind of object that a report is about.
+         * @enum {string}
+         */
         ReportSubject: "area" | "landmark" | "unlock" | "user";
-        /** @enum {string} */
+        /**
+         * @description What came of a report: open until a moderator decides.
+         * @enum {string}
+         */
         ReportStatus: "open" | "resolved" | "dismissed";
-        /** @enum {string} */
+        /**
+         * @description Why something is reported.
+         * @enum {string}
+         */
         ReportReason: "spam" | "wrong_place" | "private_place" | "dangerous" | "offensive" | "cheating" | "other";
-        /** @enum {string} */
+        /**
+         * @description What a moderator did about what was reported.
+         * @enum {string}
+         */
         ReportAction: "none" | "unverify" | "delete" | "suspend";
         ReportCreate: {
             subject_type: components["schemas"]["ReportSubject"];
-            /** Format: uuid */
+            /**
+             * Format: uuid
+             * @description What is reported.
+             */
             subject_id: string;
             reason: components["schemas"]["ReportReason"];
+            /** @description What a moderator should know. */
             comment?: string;
         };
         ReportUpdate: {
-            /** @enum {string} */
+            /**
+             * @description What comes of the report.
+             * @enum {string}
+             */
             status: "resolved" | "dismissed";
             action?: components["schemas"]["ReportAction"];
+            /** @description Why, for other moderators. */
             note?: string;
         };
         Report: {
-            /** Format: uuid */
+            /**
+             * Format: uuid
+             * @description The id of the report, a UUIDv7.
+             */
             id: string;
-            /** Format: uuid */
+            /**
+             * Format: uuid
+             * @description The user who reported.
+             */
             reporter_id: string;
             subject_type: components["schemas"]["ReportSubject"];
-            /** Format: uuid */
+            /**
+             * Format: uuid
+             * @description What was reported.
+             */
             subject_id: string;
             reason: components["schemas"]["ReportReason"];
+            /** @description What the reporter wrote. */
             comment: string;
             status: components["schemas"]["ReportStatus"];
             action: components["schemas"]["ReportAction"];
             /** @description What the moderator said. */
             note: string;
-            /** Format: uuid */
+            /**
+             * Format: uuid
+             * @description The moderator who decided.
+             */
             resolved_by: string | null;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When it was decided.
+             */
             resolved_at: string | null;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When it was created.
+             */
             created_at: string;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When it was last changed.
+             */
             updated_at: string;
         };
         ReportList: components["schemas"]["PageInfo"] & {
+            /** @description The entries of this page. */
             items: components["schemas"]["Report"][];
         };
-        /** @enum {string} */
+        /**
+         * @description `suspended` accounts can not log in, and their sessions are over.
+         * @enum {string}
+         */
         UserStatus: "active" | "suspended";
         AdminUser: {
-            /** Format: uuid */
+            /**
+             * Format: uuid
+             * @description The id of the account, a UUIDv7.
+             */
             id: string;
+            /** @description The name to log in with. */
             username: string;
-            /** Format: email */
+            /**
+             * Format: email
+             * @description The address, proven or not.
+             */
             email: string;
+            /** @description The name that others see; null shows the user name. */
             display_name: string | null;
+            /** @description The role's name. */
             role: string;
             status: components["schemas"]["UserStatus"];
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When the address was proven; null before.
+             */
             email_verified_at: string | null;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When it was created.
+             */
             created_at: string;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When it was last changed.
+             */
             updated_at: string;
         };
         AdminUserUpdate: {
+            /** @description The role to give, by its name. */
             role?: string;
             status?: components["schemas"]["UserStatus"];
         };
         UserList: components["schemas"]["PageInfo"] & {
+            /** @description The entries of this page. */
             items: components["schemas"]["AdminUser"][];
         };
         /**
@@ -2126,13 +2305,18 @@ export interface components {
          */
         PolicyEffect: "allow" | "deny";
         Grant: {
-            /** @example area:update */
+            /**
+             * @description What is granted, as `resource:action`.
+             * @example area:update
+             */
             permission: string;
             scope: components["schemas"]["PolicyScope"];
             effect?: components["schemas"]["PolicyEffect"];
         };
         Role: {
+            /** @description The name, as in the policy. */
             name: string;
+            /** @description What the role is for. */
             description: string;
             /** @description Whether the role can be used only in a session that a second factor has proven. */
             requires_mfa: boolean;
@@ -2144,29 +2328,43 @@ export interface components {
             member_count: number;
         };
         RoleCreate: {
+            /** @description The name, as in the policy; it can not be changed. */
             name: string;
+            /** @description What the role is for. */
             description?: string;
-            /** @default false */
+            /**
+             * @description Whether its holders need a second factor to log in.
+             * @default false
+             */
             requires_mfa?: boolean;
+            /** @description Roles whose permissions it has too. */
             inherits?: string[];
+            /** @description What it may do besides. */
             permissions?: components["schemas"]["Grant"][];
         };
         RoleUpdate: {
+            /** @description What the role is for. */
             description?: string;
+            /** @description Whether its holders need a second factor to log in. */
             requires_mfa?: boolean;
+            /** @description Roles whose permissions it has too; replaces the list. */
             inherits?: string[];
         };
         RolePermissions: {
+            /** @description The role's whole set, inherited ones excluded. */
             permissions: components["schemas"]["Grant"][];
         };
         RoleList: components["schemas"]["PageInfo"] & {
+            /** @description The entries of this page. */
             items: components["schemas"]["Role"][];
         };
         RoleScope: {
+            /** @description The role's name. */
             role: string;
             scope: components["schemas"]["PolicyScope"];
         };
         Permission: {
+            /** @description As `resource:action`. */
             permission: string;
             /** @description Whether a role may hold it for its own objects only. */
             ownable: boolean;
@@ -2176,47 +2374,77 @@ export interface components {
             roles: components["schemas"]["RoleScope"][];
         };
         PermissionList: components["schemas"]["PageInfo"] & {
+            /** @description The entries of this page. */
             items: components["schemas"]["Permission"][];
         };
         PolicyVersion: {
-            /** Format: int64 */
+            /**
+             * Format: int64
+             * @description Counts from 1.
+             */
             version: number;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When it became active.
+             */
             created_at: string;
-            /** Format: uuid */
+            /**
+             * Format: uuid
+             * @description Who changed it; null for the system and the command line.
+             */
             created_by: string | null;
+            /** @description Why, in the words of who changed it. */
             comment: string;
             /** @description The lines that came (+) and went (-) since the version before. */
             diff: string;
         };
         PolicyVersionList: components["schemas"]["PageInfo"] & {
+            /** @description The entries of this page. */
             items: components["schemas"]["PolicyVersion"][];
         };
         /** @description Either `role` or `user_id` is needed; `entity_type` and `entity_id` go together, and with `user_id`. */
         PolicyCheck: {
+            /** @description The role to ask for; or name a user. */
             role?: string;
-            /** Format: uuid */
+            /**
+             * Format: uuid
+             * @description The user to ask for; or name a role.
+             */
             user_id?: string;
+            /** @description As `resource:action`. */
             permission: string;
-            /** @enum {string} */
+            /**
+             * @description The kind of object, where ownership matters.
+             * @enum {string}
+             */
             entity_type?: "area" | "landmark" | "attempt" | "unlock";
-            /** Format: uuid */
+            /**
+             * Format: uuid
+             * @description The object, where ownership matters.
+             */
             entity_id?: string;
         };
+        /** @description A line of the policy. */
         PolicyLine: {
+            /** @description Line in the policy, from 1. */
             number: number;
+            /** @description The line as it is written. */
             text: string;
         } | null;
         PolicyDecision: {
             /** @description Whether the question as it was asked is answered with yes; without an object, whether at least own objects are allowed. */
             allowed: boolean;
-            /** @enum {string} */
+            /**
+             * @description What the policy says.
+             * @enum {string}
+             */
             decision: "any" | "own" | "denied";
             /**
              * Format: int64
              * @description The version of the policy that was asked.
              */
             version: number;
+            /** @description The role that was asked for. */
             role: string;
             /** @description From the role to the one that the deciding line speaks of. */
             path: string[];
@@ -2226,32 +2454,60 @@ export interface components {
             /** @description Other lines that speak of the permission, or nearly. */
             considered: string[];
         };
-        /** @enum {string} */
+        /**
+         * @description The kind of a deleted object.
+         * @enum {string}
+         */
         TrashKind: "area" | "landmark" | "user" | "unlock";
         Restoration: {
-            /** Format: uuid */
+            /**
+             * Format: uuid
+             * @description The deletion that was undone.
+             */
             deletion_id: string;
+            /** @description Areas that are back. */
             areas: number;
+            /** @description Landmarks that are back. */
             landmarks: number;
+            /** @description Unlocks that are back. */
             unlocks: number;
+            /** @description Accounts that are back. */
             users: number;
         };
+        /** @description How many objects of each kind. */
         TrashCounts: {
+            /** @description Areas. */
             areas: number;
+            /** @description Landmarks. */
             landmarks: number;
+            /** @description Unlocks. */
             unlocks: number;
+            /** @description Accounts. */
             users: number;
         };
         TrashEntry: {
             entity_type: components["schemas"]["TrashKind"];
-            /** Format: uuid */
+            /**
+             * Format: uuid
+             * @description The id of the object, a UUIDv7.
+             */
             id: string;
+            /** @description Its name. */
             name: string;
-            /** Format: uuid */
+            /**
+             * Format: uuid
+             * @description The deletion that took it; a restore brings back what carries the same.
+             */
             deletion_id: string;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When it was deleted.
+             */
             deleted_at: string;
-            /** Format: uuid */
+            /**
+             * Format: uuid
+             * @description Who deleted it; null for the system.
+             */
             deleted_by: string | null;
             /**
              * Format: date-time
@@ -2261,27 +2517,57 @@ export interface components {
             comes_back: components["schemas"]["TrashCounts"];
         };
         TrashList: components["schemas"]["PageInfo"] & {
+            /** @description The entries of this page. */
             items: components["schemas"]["TrashEntry"][];
         };
         AuditLogList: components["schemas"]["PageInfo"] & {
+            /** @description The entries of this page. */
             items: components["schemas"]["AuditEntry"][];
         };
+        /** @description A picture. */
         Image: {
             /** @description Where to fetch it; changes with the image. */
             url: string;
+            /** @description Media type of the file. */
             content_type: string;
-            /** Format: int64 */
+            /**
+             * Format: int64
+             * @description Size of the file in bytes.
+             */
             bytes: number;
             /** @description Pixels. */
             width: number;
             /** @description Pixels. */
             height: number;
         } | null;
+        /** @description A point on the earth (WGS 84). */
         Position: {
-            /** Format: double */
+            /**
+             * Format: double
+             * @description Degrees north of the equator (WGS 84).
+             */
             latitude: number;
-            /** Format: double */
+            /**
+             * Format: double
+             * @description Degrees east of Greenwich (WGS 84).
+             */
             longitude: number;
+        } | null;
+        /**
+         * @description What is absent stays as it is where there is a position; where there is none, both are needed. null removes
+         *     it (RFC 7396).
+         */
+        PositionUpdate: {
+            /**
+             * Format: double
+             * @description Degrees north of the equator (WGS 84).
+             */
+            latitude?: number;
+            /**
+             * Format: double
+             * @description Degrees east of Greenwich (WGS 84).
+             */
+            longitude?: number;
         } | null;
         /** @description `total`, `page`, `size` and `pages` with `page`, `next_cursor` with `cursor`. */
         PageInfo: {
@@ -2289,41 +2575,74 @@ export interface components {
             total?: number;
             /** @description True when a search has more matches than `total`, which were not counted; absent otherwise. */
             total_is_lower_bound?: boolean;
+            /** @description Number of this page, from 1. */
             page?: number;
+            /** @description Entries of a full page. */
             size?: number;
+            /** @description Number of pages. */
             pages?: number;
             /** @description Absent at the end. */
             next_cursor?: string;
         };
         Area: {
-            /** Format: uuid */
+            /**
+             * Format: uuid
+             * @description The id of the area, a UUIDv7.
+             */
             id: string;
+            /** @description Unique beneath its parent, by what a search takes for the same. One line, in Unicode's Form C, without characters that show nothing, control or turn the text. */
             name: string;
+            /** @description What there is to find. */
             description: string;
-            /** Format: uuid */
+            /**
+             * Format: uuid
+             * @description The area that it is part of; null at the top.
+             */
             parent_area_id: string | null;
-            /** Format: uuid */
+            /**
+             * Format: uuid
+             * @description The user who created it.
+             */
             created_by: string;
+            /** @description Whether a moderator, or a creator who may verify, has confirmed it. */
             is_verified: boolean;
             image: components["schemas"]["Image"];
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When it was created.
+             */
             created_at: string;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When it was last changed.
+             */
             updated_at: string;
         };
         AreaCreate: {
+            /** @description Unique beneath its parent, by what a search takes for the same. One line, in Unicode's Form C, without characters that show nothing, control or turn the text. */
             name: string;
+            /** @description What there is to find. */
             description?: string;
-            /** Format: uuid */
+            /**
+             * Format: uuid
+             * @description The area that it is part of; null at the top.
+             */
             parent_area_id?: string | null;
         };
+        /** @description What is absent stays as it is; null clears (RFC 7396). */
         AreaUpdate: {
+            /** @description Unique beneath its parent, by what a search takes for the same. One line, in Unicode's Form C, without characters that show nothing, control or turn the text. */
             name?: string;
-            description?: string;
-            /** Format: uuid */
+            /** @description What there is to find; null clears it. */
+            description?: string | null;
+            /**
+             * Format: uuid
+             * @description The area that it is part of; null moves it to the top.
+             */
             parent_area_id?: string | null;
         };
         AreaList: components["schemas"]["PageInfo"] & {
+            /** @description The entries of this page. */
             items: components["schemas"]["Area"][];
         };
         NearbyArea: components["schemas"]["Area"] & {
@@ -2336,20 +2655,37 @@ export interface components {
             landmark_count: number;
         };
         NearbyAreaList: components["schemas"]["PageInfo"] & {
+            /** @description The entries of this page. */
             items: components["schemas"]["NearbyArea"][];
         };
         Landmark: {
-            /** Format: uuid */
+            /**
+             * Format: uuid
+             * @description The id of the landmark, a UUIDv7.
+             */
             id: string;
-            /** Format: uuid */
+            /**
+             * Format: uuid
+             * @description The area that it stands in.
+             */
             area_id: string;
+            /** @description What people call it: one line, in Unicode's Form C, without characters that show nothing, control or turn the text. */
             name: string;
+            /** @description What is worth knowing about it. */
             description: string;
+            /** @description Helps to find it. */
             hint: string;
+            /** @description From 1 (easy) to 5 (hard). */
             difficulty: number;
-            /** Format: double */
+            /**
+             * Format: double
+             * @description Degrees north of the equator (WGS 84).
+             */
             latitude: number;
-            /** Format: double */
+            /**
+             * Format: double
+             * @description Degrees east of Greenwich (WGS 84).
+             */
             longitude: number;
             /**
              * Format: double
@@ -2362,35 +2698,62 @@ export interface components {
              * @description How near to `photo_location`, where there is one.
              */
             photo_radius_meters: number;
-            /** Format: uuid */
+            /**
+             * Format: uuid
+             * @description The user who created it.
+             */
             created_by: string;
+            /** @description Whether a moderator, or a creator who may verify, has confirmed it. */
             is_verified: boolean;
             image: components["schemas"]["Image"];
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When it was created.
+             */
             created_at: string;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When it was last changed.
+             */
             updated_at: string;
         };
         LandmarkCreate: {
-            /** Format: uuid */
+            /**
+             * Format: uuid
+             * @description The area that it stands in.
+             */
             area_id: string;
+            /** @description What people call it: one line, in Unicode's Form C, without characters that show nothing, control or turn the text. */
             name: string;
+            /** @description What is worth knowing about it. */
             description?: string;
+            /** @description Helps to find it. */
             hint?: string;
-            /** @default 1 */
+            /**
+             * @description From 1 (easy) to 5 (hard).
+             * @default 1
+             */
             difficulty?: number;
-            /** Format: double */
+            /**
+             * Format: double
+             * @description Degrees north of the equator (WGS 84).
+             */
             latitude: number;
-            /** Format: double */
+            /**
+             * Format: double
+             * @description Degrees east of Greenwich (WGS 84).
+             */
             longitude: number;
             /**
              * Format: double
+             * @description How near to the landmark the photo has to be taken, in metres.
              * @default 100
              */
             unlock_radius_meters?: number;
             photo_location?: components["schemas"]["Position"];
             /**
              * Format: double
+             * @description How near to `photo_location` the photo has to be taken, in metres.
              * @default 50
              */
             photo_radius_meters?: number;
@@ -2400,76 +2763,139 @@ export interface components {
              */
             allow_duplicate?: boolean;
         };
+        /** @description What is absent stays as it is; null clears (RFC 7396). */
         LandmarkUpdate: {
-            /** Format: uuid */
+            /**
+             * Format: uuid
+             * @description The area to move it to.
+             */
             area_id?: string;
+            /** @description What people call it: one line, in Unicode's Form C, without characters that show nothing, control or turn the text. */
             name?: string;
-            description?: string;
-            hint?: string;
+            /** @description What is worth knowing about it; null clears it. */
+            description?: string | null;
+            /** @description Helps to find it; null clears it. */
+            hint?: string | null;
+            /** @description From 1 (easy) to 5 (hard). */
             difficulty?: number;
-            /** Format: double */
+            /**
+             * Format: double
+             * @description Degrees north of the equator (WGS 84).
+             */
             latitude?: number;
-            /** Format: double */
+            /**
+             * Format: double
+             * @description Degrees east of Greenwich (WGS 84).
+             */
             longitude?: number;
-            /** Format: double */
+            /**
+             * Format: double
+             * @description How near to the landmark the photo has to be taken, in metres.
+             */
             unlock_radius_meters?: number;
-            photo_location?: components["schemas"]["Position"];
-            /** Format: double */
+            photo_location?: components["schemas"]["PositionUpdate"];
+            /**
+             * Format: double
+             * @description How near to `photo_location` the photo has to be taken, in metres.
+             */
             photo_radius_meters?: number;
         };
         LandmarkList: components["schemas"]["PageInfo"] & {
+            /** @description The entries of this page. */
             items: components["schemas"]["Landmark"][];
         };
         NearbyLandmark: components["schemas"]["Landmark"] & {
-            /** Format: double */
+            /**
+             * Format: double
+             * @description Distance from the point that was asked for, in metres on the WGS 84 ellipsoid.
+             */
             distance_meters: number;
             /** @description Whether the caller has unlocked it. */
             unlocked: boolean;
         };
         NearbyLandmarkList: components["schemas"]["PageInfo"] & {
+            /** @description The entries of this page. */
             items: components["schemas"]["NearbyLandmark"][];
         };
         /** @description A GeoJSON FeatureCollection (RFC 7946). */
         LandmarkFeatureCollection: {
-            /** @enum {string} */
+            /**
+             * @description Always FeatureCollection (RFC 7946).
+             * @enum {string}
+             */
             type: "FeatureCollection";
+            /** @description The landmarks. */
             features: components["schemas"]["LandmarkFeature"][];
         };
         /** @description A landmark as a GeoJSON Feature. */
         LandmarkFeature: {
-            /** @enum {string} */
+            /**
+             * @description Always Feature (RFC 7946).
+             * @enum {string}
+             */
             type: "Feature";
-            /** Format: uuid */
+            /**
+             * Format: uuid
+             * @description The id of the landmark, a UUIDv7.
+             */
             id: string;
             geometry: components["schemas"]["PointGeometry"];
             properties: components["schemas"]["LandmarkProperties"];
         };
+        /** @description A point (RFC 7946, 3.1.2). */
         PointGeometry: {
-            /** @enum {string} */
+            /**
+             * @description Always Point (RFC 7946).
+             * @enum {string}
+             */
             type: "Point";
             /** @description Longitude, latitude. */
             coordinates: number[];
         };
+        /** @description What is known of the landmark. */
         LandmarkProperties: {
+            /** @description What people call it: one line, in Unicode's Form C, without characters that show nothing, control or turn the text. */
             name: string;
+            /** @description What is worth knowing about it. */
             description: string;
+            /** @description Helps to find it. */
             hint: string;
+            /** @description From 1 (easy) to 5 (hard). */
             difficulty: number;
             /** @description The name of the area. */
             area: string;
-            /** Format: uuid */
+            /**
+             * Format: uuid
+             * @description The area that it stands in.
+             */
             area_id: string;
-            /** Format: double */
+            /**
+             * Format: double
+             * @description How near to the landmark the photo has to be taken, in metres.
+             */
             unlock_radius_meters: number;
             photo_location: components["schemas"]["Position"];
-            /** Format: double */
+            /**
+             * Format: double
+             * @description How near to `photo_location` the photo has to be taken, in metres.
+             */
             photo_radius_meters: number;
-            /** Format: uuid */
+            /**
+             * Format: uuid
+             * @description The user who created it.
+             */
             created_by: string;
+            /** @description Whether a moderator, or a creator who may verify, has confirmed it. */
             is_verified: boolean;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When it was created.
+             */
             created_at: string;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When it was last changed.
+             */
             updated_at: string;
         };
         UnlockTile: {
@@ -2487,7 +2913,10 @@ export interface components {
             /** @description How many of its landmarks the caller has unlocked. */
             unlocked: number;
         };
-        /** @enum {string} */
+        /**
+         * @description `pending` until it is decided; `needs_review` waits for a moderator.
+         * @enum {string}
+         */
         AttemptStatus: "pending" | "succeeded" | "failed" | "needs_review";
         /**
          * @description Server-sent events, of which each has the name `attempt`, the attempt's version as its `id`, and
@@ -2497,16 +2926,25 @@ export interface components {
         AttemptCreate: {
             /**
              * Format: binary
-             * @description JPEG, PNG or WebP.
+             * @description JPEG, PNG or WebP; HEIC or AVIF where the server has a converter.
              */
             photo: Blob;
-            /** Format: double */
+            /**
+             * Format: double
+             * @description Where the device says that it is: degrees north of the equator (WGS 84).
+             * @example 1.2868
+             */
             latitude: number;
-            /** Format: double */
+            /**
+             * Format: double
+             * @description Where the device says that it is: degrees east of Greenwich (WGS 84).
+             * @example 103.8545
+             */
             longitude: number;
             /**
              * Format: double
              * @description As the device states it.
+             * @example 8
              */
             accuracy_meters?: number;
             /**
@@ -2515,16 +2953,24 @@ export interface components {
              */
             captured_at?: string;
         };
+        /** @description The photo as it was handed in. */
         AttemptPhoto: {
+            /** @description Media type of the file. */
             content_type: string;
-            /** Format: int64 */
+            /**
+             * Format: int64
+             * @description Size of the file in bytes.
+             */
             bytes: number;
             /** @description Pixels. */
             width: number;
             /** @description Pixels. */
             height: number;
         };
-        /** @enum {string} */
+        /**
+         * @description A check passes, fails, or abstains where there is nothing to judge by.
+         * @enum {string}
+         */
         CheckOutcome: "pass" | "fail" | "abstain";
         Check: {
             /**
@@ -2542,61 +2988,120 @@ export interface components {
             reason: string;
         };
         Attempt: {
-            /** Format: uuid */
+            /**
+             * Format: uuid
+             * @description The id of the attempt, a UUIDv7.
+             */
             id: string;
-            /** Format: uuid */
+            /**
+             * Format: uuid
+             * @description The landmark.
+             */
             landmark_id: string;
-            /** Format: uuid */
+            /**
+             * Format: uuid
+             * @description The user who handed it in.
+             */
             user_id: string;
             status: components["schemas"]["AttemptStatus"];
-            /** Format: double */
+            /**
+             * Format: double
+             * @description Claimed position: degrees north of the equator (WGS 84).
+             */
             latitude: number;
-            /** Format: double */
+            /**
+             * Format: double
+             * @description Claimed position: degrees east of Greenwich (WGS 84).
+             */
             longitude: number;
-            /** Format: double */
+            /**
+             * Format: double
+             * @description How exact the device called the position; null where it did not say.
+             */
             accuracy_meters: number | null;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description Claimed time of the photo; null where the client did not say.
+             */
             captured_at: string | null;
             photo: components["schemas"]["AttemptPhoto"];
+            /** @description What each check of the verification found; empty while it is pending. */
             checks: components["schemas"]["Check"][];
             /**
              * Format: double
              * @description The weighted mean of the checks' scores, from 0 to 1.
              */
             score: number | null;
-            /** Format: uuid */
+            /**
+             * Format: uuid
+             * @description The unlock that it led to; null unless it succeeded.
+             */
             unlock_id: string | null;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When the verdict fell; null before.
+             */
             decided_at: string | null;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When it was handed in.
+             */
             created_at: string;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When it was last changed.
+             */
             updated_at: string;
         };
         AttemptList: components["schemas"]["PageInfo"] & {
+            /** @description The entries of this page. */
             items: components["schemas"]["Attempt"][];
         };
         Unlock: {
-            /** Format: uuid */
+            /**
+             * Format: uuid
+             * @description The id of the unlock, a UUIDv7.
+             */
             id: string;
-            /** Format: uuid */
+            /**
+             * Format: uuid
+             * @description The user.
+             */
             user_id: string;
-            /** Format: uuid */
+            /**
+             * Format: uuid
+             * @description The landmark.
+             */
             landmark_id: string;
-            /** Format: uuid */
+            /**
+             * Format: uuid
+             * @description The attempt that it came of; null once that was removed for good.
+             */
             attempt_id: string | null;
+            /** @description Whether others see it in the feed. */
             is_posted_to_feed: boolean;
+            /** @description What the user wrote to it. */
             caption: string;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When the landmark was unlocked.
+             */
             created_at: string;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When it was last changed.
+             */
             updated_at: string;
         };
+        /** @description What is absent stays as it is; null clears (RFC 7396). */
         UnlockUpdate: {
+            /** @description Whether others see it in the feed. */
             is_posted_to_feed?: boolean;
-            caption?: string;
+            /** @description What the user writes to it; null clears it. */
+            caption?: string | null;
         };
         UnlockList: components["schemas"]["PageInfo"] & {
+            /** @description The entries of this page. */
             items: components["schemas"]["Unlock"][];
         };
         /** @enum {string} */
@@ -2612,36 +3117,62 @@ export interface components {
          */
         WebhookDisabledReason: "admin" | "gone" | "failing";
         WebhookCreate: {
+            /** @description Where deliveries are posted to. */
             url: string;
+            /** @description What it is for. */
             description?: string;
+            /** @description The events that are delivered. */
             events: components["schemas"]["WebhookEvent"][];
         };
         WebhookUpdate: {
+            /** @description Where deliveries are posted to. */
             url?: string;
+            /** @description What it is for. */
             description?: string;
+            /** @description The events that are delivered; replaces the list. */
             events?: components["schemas"]["WebhookEvent"][];
+            /** @description Whether events are delivered. */
             enabled?: boolean;
         };
         Webhook: {
-            /** Format: uuid */
+            /**
+             * Format: uuid
+             * @description The id of the webhook, a UUIDv7.
+             */
             id: string;
+            /** @description Where deliveries are posted to. */
             url: string;
+            /** @description What it is for. */
             description: string;
+            /** @description The events that are delivered. */
             events: components["schemas"]["WebhookEvent"][];
+            /** @description Whether events are delivered. */
             enabled: boolean;
             disabled_reason: (string & components["schemas"]["WebhookDisabledReason"]) | null;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description Since when nothing is delivered.
+             */
             disabled_at: string | null;
             /**
              * Format: date-time
              * @description Until when deliveries carry a signature of the secret before.
              */
             previous_secret_until: string | null;
-            /** Format: uuid */
+            /**
+             * Format: uuid
+             * @description The user who created it.
+             */
             created_by: string;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When it was created.
+             */
             created_at: string;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When it was last changed.
+             */
             updated_at: string;
         };
         WebhookWithSecret: components["schemas"]["Webhook"] & {
@@ -2649,14 +3180,24 @@ export interface components {
             secret: string;
         };
         WebhookList: components["schemas"]["PageInfo"] & {
+            /** @description The entries of this page. */
             items: components["schemas"]["Webhook"][];
         };
-        /** @enum {string} */
+        /**
+         * @description What became of a delivery.
+         * @enum {string}
+         */
         WebhookDeliveryStatus: "pending" | "succeeded" | "failed" | "cancelled";
         WebhookDelivery: {
-            /** Format: uuid */
+            /**
+             * Format: uuid
+             * @description The id of the delivery, a UUIDv7.
+             */
             id: string;
-            /** Format: uuid */
+            /**
+             * Format: uuid
+             * @description The webhook that it goes to.
+             */
             webhook_id: string;
             /**
              * Format: uuid
@@ -2673,9 +3214,15 @@ export interface components {
             duration_ms: number | null;
             /** @description What was wrong with the last try; empty when nothing was. */
             error: string;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When it is tried next; null once it is finished.
+             */
             next_try_at: string | null;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When it was delivered or given up; null before.
+             */
             finished_at: string | null;
             /**
              * Format: uuid
@@ -2683,16 +3230,23 @@ export interface components {
              */
             replay_of: string | null;
             payload: components["schemas"]["WebhookPayload"];
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When the event happened.
+             */
             created_at: string;
         };
         /** @description The body as it is sent, one of those under *Callbacks* of `createWebhook`. */
         WebhookPayload: Record<string, never>;
         WebhookDeliveryList: components["schemas"]["PageInfo"] & {
+            /** @description The entries of this page. */
             items: components["schemas"]["WebhookDelivery"][];
         };
         WebhookLandmarkEvent: {
-            /** @enum {string} */
+            /**
+             * @description The event.
+             * @enum {string}
+             */
             type: "landmark.created" | "landmark.updated" | "landmark.deleted" | "landmark.restored";
             /**
              * Format: date-time
@@ -2703,29 +3257,60 @@ export interface components {
         };
         /** @description A landmark as it is after the event. */
         WebhookLandmark: {
-            /** Format: uuid */
+            /**
+             * Format: uuid
+             * @description The id of the landmark, a UUIDv7.
+             */
             id: string;
-            /** Format: uuid */
+            /**
+             * Format: uuid
+             * @description The area that it stands in.
+             */
             area_id: string;
+            /** @description What people call it: one line, in Unicode's Form C, without characters that show nothing, control or turn the text. */
             name: string;
+            /** @description What is worth knowing about it. */
             description: string;
+            /** @description From 1 (easy) to 5 (hard). */
             difficulty: number;
-            /** Format: double */
+            /**
+             * Format: double
+             * @description Degrees north of the equator (WGS 84).
+             */
             latitude: number;
-            /** Format: double */
+            /**
+             * Format: double
+             * @description Degrees east of Greenwich (WGS 84).
+             */
             longitude: number;
-            /** Format: double */
+            /**
+             * Format: double
+             * @description How near to the landmark the photo has to be taken, in metres.
+             */
             unlock_radius_meters: number;
+            /** @description Whether a moderator, or a creator who may verify, has confirmed it. */
             is_verified: boolean;
-            /** Format: uuid */
+            /**
+             * Format: uuid
+             * @description The user who created it.
+             */
             created_by: string;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When it was created.
+             */
             created_at: string;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When it was last changed.
+             */
             updated_at: string;
         };
         WebhookAreaEvent: {
-            /** @enum {string} */
+            /**
+             * @description The event.
+             * @enum {string}
+             */
             type: "area.created" | "area.updated" | "area.deleted" | "area.restored";
             /**
              * Format: date-time
@@ -2736,22 +3321,43 @@ export interface components {
         };
         /** @description An area as it is after the event. */
         WebhookArea: {
-            /** Format: uuid */
+            /**
+             * Format: uuid
+             * @description The id of the area, a UUIDv7.
+             */
             id: string;
-            /** Format: uuid */
+            /**
+             * Format: uuid
+             * @description The area that it is part of; null at the top.
+             */
             parent_area_id: string | null;
+            /** @description Unique beneath its parent, by what a search takes for the same. One line, in Unicode's Form C, without characters that show nothing, control or turn the text. */
             name: string;
+            /** @description What there is to find. */
             description: string;
+            /** @description Whether a moderator, or a creator who may verify, has confirmed it. */
             is_verified: boolean;
-            /** Format: uuid */
+            /**
+             * Format: uuid
+             * @description The user who created it.
+             */
             created_by: string;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When it was created.
+             */
             created_at: string;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When it was last changed.
+             */
             updated_at: string;
         };
         WebhookAttemptEvent: {
-            /** @enum {string} */
+            /**
+             * @description The event.
+             * @enum {string}
+             */
             type: "attempt.decided";
             /**
              * Format: date-time
@@ -2762,17 +3368,32 @@ export interface components {
         };
         /** @description An attempt that was decided. */
         WebhookAttempt: {
-            /** Format: uuid */
+            /**
+             * Format: uuid
+             * @description The id of the attempt, a UUIDv7.
+             */
             id: string;
-            /** Format: uuid */
+            /**
+             * Format: uuid
+             * @description The user who handed it in.
+             */
             user_id: string;
-            /** Format: uuid */
+            /**
+             * Format: uuid
+             * @description The landmark.
+             */
             landmark_id: string;
-            /** @enum {string} */
+            /**
+             * @description The verdict.
+             * @enum {string}
+             */
             status: "succeeded" | "failed" | "needs_review";
         };
         WebhookUnlockEvent: {
-            /** @enum {string} */
+            /**
+             * @description The event.
+             * @enum {string}
+             */
             type: "unlock.created";
             /**
              * Format: date-time
@@ -2783,15 +3404,27 @@ export interface components {
         };
         /** @description A landmark that a user has unlocked. */
         WebhookUnlock: {
-            /** Format: uuid */
+            /**
+             * Format: uuid
+             * @description The user.
+             */
             user_id: string;
-            /** Format: uuid */
+            /**
+             * Format: uuid
+             * @description The landmark.
+             */
             landmark_id: string;
-            /** Format: uuid */
+            /**
+             * Format: uuid
+             * @description The attempt that it came of.
+             */
             attempt_id: string;
         };
         WebhookReportEvent: {
-            /** @enum {string} */
+            /**
+             * @description The event.
+             * @enum {string}
+             */
             type: "report.created" | "report.resolved";
             /**
              * Format: date-time
@@ -2802,17 +3435,26 @@ export interface components {
         };
         /** @description A report. */
         WebhookReport: {
-            /** Format: uuid */
+            /**
+             * Format: uuid
+             * @description The id of the report, a UUIDv7.
+             */
             id: string;
             subject_type: components["schemas"]["ReportSubject"];
-            /** Format: uuid */
+            /**
+             * Format: uuid
+             * @description What was reported.
+             */
             subject_id: string;
             reason: components["schemas"]["ReportReason"];
             status: components["schemas"]["ReportStatus"];
             action: components["schemas"]["ReportAction"];
         };
         WebhookPingEvent: {
-            /** @enum {string} */
+            /**
+             * @description The event.
+             * @enum {string}
+             */
             type: "ping";
             /**
              * Format: date-time
@@ -2823,30 +3465,45 @@ export interface components {
         };
         /** @description What a test says. */
         WebhookPing: {
+            /** @description A greeting. */
             message: string;
         };
         Health: {
-            /** @enum {string} */
+            /**
+             * @description Always ok: the process answers.
+             * @enum {string}
+             */
             status: "ok";
         };
         /** @enum {string} */
         DependencyState: "up" | "down";
         Readiness: {
-            /** @enum {string} */
+            /**
+             * @description Whether requests can be served.
+             * @enum {string}
+             */
             status: "ready" | "unavailable";
+            /** @description Each service that the process depends on, with its state. */
             dependencies: {
                 [key: string]: components["schemas"]["DependencyState"];
             };
         };
         JSONWebKey: {
+            /** @description Key type (RFC 7517, 4.1). */
             kty: string;
+            /** @description Curve (RFC 8037). */
             crv?: string;
+            /** @description Key id, as in the header of a token (RFC 7517, 4.5). */
             kid: string;
+            /** @description Always sig (RFC 7517, 4.2). */
             use?: string;
+            /** @description Algorithm (RFC 7517, 4.4). */
             alg?: string;
+            /** @description The public key in base64url (RFC 8037). */
             x?: string;
         };
         JSONWebKeySet: {
+            /** @description The keys that access tokens may be signed with. */
             keys: components["schemas"]["JSONWebKey"][];
         };
         /** @description An error (RFC 9457). */
@@ -2856,11 +3513,15 @@ export interface components {
              * @example /problems/not_found
              */
             type: string;
+            /** @description What kind of problem it is, in short. */
             title: string;
+            /** @description The HTTP status. */
             status: number;
+            /** @description What is wrong with this request, for a reader. */
             detail?: string;
             /** @description The path of the request. */
             instance: string;
+            /** @description The `X-Request-ID` of the request, to be named to support. */
             request_id: string;
             /**
              * @description The OAuth 2.0 error code (RFC 6749, section 5.2); of the token endpoint only.
@@ -2869,6 +3530,7 @@ export interface components {
             error?: string;
             /** @description As `detail`; of the token endpoint only. */
             error_description?: string;
+            /** @description Every fault of the request. */
             errors?: components["schemas"]["FieldError"][];
         };
         /** @description One fault, in the body (`pointer`, RFC 6901) or in a parameter. */
@@ -2883,8 +3545,12 @@ export interface components {
              * @example size
              */
             parameter?: string;
-            /** @example maximum */
+            /**
+             * @description A stable code of the fault.
+             * @example maximum
+             */
             code: string;
+            /** @description What is wrong, for a reader. */
             message: string;
         };
     };
@@ -3246,13 +3912,24 @@ export interface components {
          *     characters, also in double quotes. Sent again under it, the request creates nothing more.
          */
         IdempotencyKey: string;
+        /**
+         * @description Only in this cell of the map, `zoom/column/row` as `10/536/329`, which is the `id` of a cluster in a tile:
+         *     exactly the landmarks that the cluster counts. A landmark on the line between two cells is in the one to the east or
+         *     to the south.
+         */
+        MapCell: string;
         /** @description The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1). */
         IfMatch: string;
+        /**
+         * @description An `ETag` that the present version must not have (RFC 9110, section 13.1.2). `*` stands for every version, so
+         *     what exists is not changed.
+         */
+        UnlessMatch: string;
         /** @description The `ETag` of the version that the client has; the answer is 304 when it is still current. */
         IfNoneMatch: string;
     };
     requestBodies: {
-        /** @description The image file itself, as image/jpeg, image/png or image/webp. */
+        /** @description The image file itself, as image/jpeg, image/png or image/webp, or image/heic or image/avif where the server has a converter. */
         ImageUpload: {
             content: {
                 "image/*": Blob;
@@ -3337,6 +4014,7 @@ export type TrashList = components['schemas']['TrashList'];
 export type AuditLogList = components['schemas']['AuditLogList'];
 export type Image = components['schemas']['Image'];
 export type Position = components['schemas']['Position'];
+export type PositionUpdate = components['schemas']['PositionUpdate'];
 export type PageInfo = components['schemas']['PageInfo'];
 export type Area = components['schemas']['Area'];
 export type AreaCreate = components['schemas']['AreaCreate'];
@@ -3887,6 +4565,11 @@ export interface operations {
             header?: {
                 /** @description The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1). */
                 "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description An `ETag` that the present version must not have (RFC 9110, section 13.1.2). `*` stands for every version, so
+                 *     what exists is not changed.
+                 */
+                "If-None-Match"?: components["parameters"]["UnlessMatch"];
             };
             path?: never;
             cookie?: never;
@@ -4714,6 +5397,11 @@ export interface operations {
             header?: {
                 /** @description The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1). */
                 "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description An `ETag` that the present version must not have (RFC 9110, section 13.1.2). `*` stands for every version, so
+                 *     what exists is not changed.
+                 */
+                "If-None-Match"?: components["parameters"]["UnlessMatch"];
             };
             path: {
                 /** @description The area's id. */
@@ -4746,6 +5434,11 @@ export interface operations {
             header?: {
                 /** @description The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1). */
                 "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description An `ETag` that the present version must not have (RFC 9110, section 13.1.2). `*` stands for every version, so
+                 *     what exists is not changed.
+                 */
+                "If-None-Match"?: components["parameters"]["UnlessMatch"];
             };
             path: {
                 /** @description The area's id. */
@@ -5101,6 +5794,12 @@ export interface operations {
                  *     `8.6,53.8,8.8,53.9`. West may be greater than east: the box then crosses the antimeridian.
                  */
                 bbox?: string;
+                /**
+                 * @description Only in this cell of the map, `zoom/column/row` as `10/536/329`, which is the `id` of a cluster in a tile:
+                 *     exactly the landmarks that the cluster counts. A landmark on the line between two cells is in the one to the east or
+                 *     to the south.
+                 */
+                cell?: components["parameters"]["MapCell"];
                 /** @description Only what has these words, as they are typed or mistyped: `old lighthouse`, `lighthuose`, `東京`. */
                 search?: components["parameters"]["Search"];
                 /**
@@ -5397,6 +6096,11 @@ export interface operations {
             header?: {
                 /** @description The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1). */
                 "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description An `ETag` that the present version must not have (RFC 9110, section 13.1.2). `*` stands for every version, so
+                 *     what exists is not changed.
+                 */
+                "If-None-Match"?: components["parameters"]["UnlessMatch"];
             };
             path: {
                 /** @description The landmark's id. */
@@ -5429,6 +6133,11 @@ export interface operations {
             header?: {
                 /** @description The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1). */
                 "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description An `ETag` that the present version must not have (RFC 9110, section 13.1.2). `*` stands for every version, so
+                 *     what exists is not changed.
+                 */
+                "If-None-Match"?: components["parameters"]["UnlessMatch"];
             };
             path: {
                 /** @description The landmark's id. */
@@ -5735,6 +6444,12 @@ export interface operations {
                  *     `8.6,53.8,8.8,53.9`. West may be greater than east: the box then crosses the antimeridian.
                  */
                 bbox?: string;
+                /**
+                 * @description Only in this cell of the map, `zoom/column/row` as `10/536/329`, which is the `id` of a cluster in a tile:
+                 *     exactly the landmarks that the cluster counts. A landmark on the line between two cells is in the one to the east or
+                 *     to the south.
+                 */
+                cell?: components["parameters"]["MapCell"];
                 /** @description Only what has these words, as they are typed or mistyped: `old lighthouse`, `lighthuose`, `東京`. */
                 search?: components["parameters"]["Search"];
             };
@@ -6314,6 +7029,11 @@ export interface operations {
             header?: {
                 /** @description The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1). */
                 "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description An `ETag` that the present version must not have (RFC 9110, section 13.1.2). `*` stands for every version, so
+                 *     what exists is not changed.
+                 */
+                "If-None-Match"?: components["parameters"]["UnlessMatch"];
             };
             path: {
                 /** @description The unlock's id. */
@@ -6566,6 +7286,11 @@ export interface operations {
             header?: {
                 /** @description The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1). */
                 "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description An `ETag` that the present version must not have (RFC 9110, section 13.1.2). `*` stands for every version, so
+                 *     what exists is not changed.
+                 */
+                "If-None-Match"?: components["parameters"]["UnlessMatch"];
             };
             path: {
                 /** @description The report's id. */
@@ -6780,6 +7505,11 @@ export interface operations {
             header?: {
                 /** @description The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1). */
                 "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description An `ETag` that the present version must not have (RFC 9110, section 13.1.2). `*` stands for every version, so
+                 *     what exists is not changed.
+                 */
+                "If-None-Match"?: components["parameters"]["UnlessMatch"];
             };
             path: {
                 /** @description The user's id. */
@@ -7297,6 +8027,11 @@ export interface operations {
             header?: {
                 /** @description The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1). */
                 "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description An `ETag` that the present version must not have (RFC 9110, section 13.1.2). `*` stands for every version, so
+                 *     what exists is not changed.
+                 */
+                "If-None-Match"?: components["parameters"]["UnlessMatch"];
             };
             path: {
                 /**
@@ -7333,6 +8068,11 @@ export interface operations {
             header?: {
                 /** @description The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1). */
                 "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description An `ETag` that the present version must not have (RFC 9110, section 13.1.2). `*` stands for every version, so
+                 *     what exists is not changed.
+                 */
+                "If-None-Match"?: components["parameters"]["UnlessMatch"];
             };
             path: {
                 /**
@@ -7402,6 +8142,11 @@ export interface operations {
             header?: {
                 /** @description The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1). */
                 "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description An `ETag` that the present version must not have (RFC 9110, section 13.1.2). `*` stands for every version, so
+                 *     what exists is not changed.
+                 */
+                "If-None-Match"?: components["parameters"]["UnlessMatch"];
             };
             path: {
                 /**
@@ -7589,6 +8334,11 @@ export interface operations {
                  * @example "1"
                  */
                 "If-Match": components["parameters"]["RequiredIfMatch"];
+                /**
+                 * @description An `ETag` that the present version must not have (RFC 9110, section 13.1.2). `*` stands for every version, so
+                 *     what exists is not changed.
+                 */
+                "If-None-Match"?: components["parameters"]["UnlessMatch"];
             };
             path?: never;
             cookie?: never;
@@ -7753,6 +8503,11 @@ export interface operations {
             header?: {
                 /** @description The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1). */
                 "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description An `ETag` that the present version must not have (RFC 9110, section 13.1.2). `*` stands for every version, so
+                 *     what exists is not changed.
+                 */
+                "If-None-Match"?: components["parameters"]["UnlessMatch"];
             };
             path: {
                 /**
@@ -8120,6 +8875,11 @@ export interface operations {
             header?: {
                 /** @description The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1). */
                 "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description An `ETag` that the present version must not have (RFC 9110, section 13.1.2). `*` stands for every version, so
+                 *     what exists is not changed.
+                 */
+                "If-None-Match"?: components["parameters"]["UnlessMatch"];
             };
             path: {
                 /** @description The webhook's id. */
@@ -8152,6 +8912,11 @@ export interface operations {
             header?: {
                 /** @description The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1). */
                 "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description An `ETag` that the present version must not have (RFC 9110, section 13.1.2). `*` stands for every version, so
+                 *     what exists is not changed.
+                 */
+                "If-None-Match"?: components["parameters"]["UnlessMatch"];
             };
             path: {
                 /** @description The webhook's id. */

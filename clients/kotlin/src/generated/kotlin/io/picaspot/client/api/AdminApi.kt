@@ -78,14 +78,17 @@ public class AdminApi internal constructor(private val caller: Caller) {
      *
      * @param role The role's name.
      * @param ifMatch The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1).
+     * @param ifNoneMatch An `ETag` that the present version must not have (RFC 9110, section 13.1.2). `*` stands for every version, so what exists is not changed.
      */
     public suspend fun deleteRole(
         role: kotlin.String,
         ifMatch: kotlin.String? = null,
+        ifNoneMatch: kotlin.String? = null,
     ): Answer<Unit> = caller.call(
         Operation("DELETE", "/api/v1/admin/roles/{role}")
             .path("role", role)
             .header("If-Match", ifMatch)
+            .header("If-None-Match", ifNoneMatch)
     )
 
     /**
@@ -95,14 +98,17 @@ public class AdminApi internal constructor(private val caller: Caller) {
      *
      * @param webhookId The webhook's id.
      * @param ifMatch The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1).
+     * @param ifNoneMatch An `ETag` that the present version must not have (RFC 9110, section 13.1.2). `*` stands for every version, so what exists is not changed.
      */
     public suspend fun deleteWebhook(
         webhookId: java.util.UUID,
         ifMatch: kotlin.String? = null,
+        ifNoneMatch: kotlin.String? = null,
     ): Answer<Unit> = caller.call(
         Operation("DELETE", "/api/v1/admin/webhooks/{webhook_id}")
             .path("webhook_id", webhookId)
             .header("If-Match", ifMatch)
+            .header("If-None-Match", ifNoneMatch)
     )
 
     /**
@@ -498,7 +504,7 @@ public class AdminApi internal constructor(private val caller: Caller) {
     /**
      * Delete an account for good: `DELETE /api/v1/admin/users/{user_id}`.
      *
-     * Takes an account out of the trash with its sessions, attempts, unlocks and files. What it has created stays. This can't be undone. 
+     * Takes an account out of the trash with its sessions, attempts, unlocks and files. What it has created stays. This can't be undone. An account whose role allows more than the caller's own stays, unless the caller holds `policy:manage`. 
      *
      * @param userId The user's id.
      */
@@ -515,16 +521,19 @@ public class AdminApi internal constructor(private val caller: Caller) {
      * Takes a whole policy as casbin CSV, once it was validated: every fault of every line is named. `If-Match` has to name the version that was edited; when somebody else was faster, the answer is a 412 that says what they changed. Live on every replica within a second, whole or not at all. 
      *
      * @param ifMatch The `ETag` of the version that was edited (RFC 9110, section 13.1.1).
+     * @param ifNoneMatch An `ETag` that the present version must not have (RFC 9110, section 13.1.2). `*` stands for every version, so what exists is not changed.
      * @param comment Why, for those who read the history.
      */
     public suspend fun replacePolicy(
         ifMatch: kotlin.String,
         body: kotlin.String,
+        ifNoneMatch: kotlin.String? = null,
         comment: kotlin.String? = null,
     ): Answer<PolicyVersion> = caller.call(
         Operation("PUT", "/api/v1/admin/policy")
             .query("comment", comment)
             .header("If-Match", ifMatch)
+            .header("If-None-Match", ifNoneMatch)
             .body(body, "text/csv")
     )
 
@@ -535,15 +544,18 @@ public class AdminApi internal constructor(private val caller: Caller) {
      *
      * @param role The role's name.
      * @param ifMatch The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1).
+     * @param ifNoneMatch An `ETag` that the present version must not have (RFC 9110, section 13.1.2). `*` stands for every version, so what exists is not changed.
      */
     public suspend fun replaceRolePermissions(
         role: kotlin.String,
         rolePermissions: RolePermissions,
         ifMatch: kotlin.String? = null,
+        ifNoneMatch: kotlin.String? = null,
     ): Answer<Role> = caller.call(
         Operation("PUT", "/api/v1/admin/roles/{role}/permissions")
             .path("role", role)
             .header("If-Match", ifMatch)
+            .header("If-None-Match", ifNoneMatch)
             .body(rolePermissions, "application/json")
     )
 
@@ -619,20 +631,23 @@ public class AdminApi internal constructor(private val caller: Caller) {
      *
      * @param version The version's number.
      * @param ifMatch The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1).
+     * @param ifNoneMatch An `ETag` that the present version must not have (RFC 9110, section 13.1.2). `*` stands for every version, so what exists is not changed.
      */
     public suspend fun restorePolicyVersion(
         version: kotlin.Long,
         ifMatch: kotlin.String? = null,
+        ifNoneMatch: kotlin.String? = null,
     ): Answer<PolicyVersion> = caller.call(
         Operation("POST", "/api/v1/admin/policy/versions/{version}/revert")
             .path("version", version)
             .header("If-Match", ifMatch)
+            .header("If-None-Match", ifNoneMatch)
     )
 
     /**
      * Restore an account: `POST /api/v1/admin/users/{user_id}/restore`.
      *
-     * Brings back exactly what its deletion took, or says what is in the way. 
+     * Brings back exactly what its deletion took, or says what is in the way. An account whose role is not in the policy any more comes back with the role `user`. One whose role allows more than the caller's own stays where it is, unless the caller holds `policy:manage`. 
      *
      * @param userId The user's id.
      */
@@ -667,34 +682,40 @@ public class AdminApi internal constructor(private val caller: Caller) {
      *
      * @param role The role's name.
      * @param ifMatch The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1).
+     * @param ifNoneMatch An `ETag` that the present version must not have (RFC 9110, section 13.1.2). `*` stands for every version, so what exists is not changed.
      */
     public suspend fun updateRole(
         role: kotlin.String,
         roleUpdate: RoleUpdate,
         ifMatch: kotlin.String? = null,
+        ifNoneMatch: kotlin.String? = null,
     ): Answer<Role> = caller.call(
         Operation("PATCH", "/api/v1/admin/roles/{role}")
             .path("role", role)
             .header("If-Match", ifMatch)
+            .header("If-None-Match", ifNoneMatch)
             .body(roleUpdate, "application/merge-patch+json")
     )
 
     /**
      * Change an account: `PATCH /api/v1/admin/users/{user_id}`.
      *
-     * A JSON Merge Patch (RFC 7396). Another role and a suspension hold from the next request on, on every replica; a suspension ends every session. Nobody changes their own role or status, so that somebody who may undo it is left. 
+     * A JSON Merge Patch (RFC 7396). Another role and a suspension hold from the next request on, on every replica; a suspension ends every session. Callers can't change their own role or status. A role that allows more than the caller's own can be neither given nor taken away, and an account that has it not be suspended or activated, unless the caller holds `policy:manage`. 
      *
      * @param userId The user's id.
      * @param ifMatch The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1).
+     * @param ifNoneMatch An `ETag` that the present version must not have (RFC 9110, section 13.1.2). `*` stands for every version, so what exists is not changed.
      */
     public suspend fun updateUser(
         userId: java.util.UUID,
         adminUserUpdate: AdminUserUpdate,
         ifMatch: kotlin.String? = null,
+        ifNoneMatch: kotlin.String? = null,
     ): Answer<AdminUser> = caller.call(
         Operation("PATCH", "/api/v1/admin/users/{user_id}")
             .path("user_id", userId)
             .header("If-Match", ifMatch)
+            .header("If-None-Match", ifNoneMatch)
             .body(adminUserUpdate, "application/merge-patch+json")
     )
 
@@ -705,15 +726,18 @@ public class AdminApi internal constructor(private val caller: Caller) {
      *
      * @param webhookId The webhook's id.
      * @param ifMatch The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1).
+     * @param ifNoneMatch An `ETag` that the present version must not have (RFC 9110, section 13.1.2). `*` stands for every version, so what exists is not changed.
      */
     public suspend fun updateWebhook(
         webhookId: java.util.UUID,
         webhookUpdate: WebhookUpdate,
         ifMatch: kotlin.String? = null,
+        ifNoneMatch: kotlin.String? = null,
     ): Answer<Webhook> = caller.call(
         Operation("PATCH", "/api/v1/admin/webhooks/{webhook_id}")
             .path("webhook_id", webhookId)
             .header("If-Match", ifMatch)
+            .header("If-None-Match", ifNoneMatch)
             .body(webhookUpdate, "application/merge-patch+json")
     )
 

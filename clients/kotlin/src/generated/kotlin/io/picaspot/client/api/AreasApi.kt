@@ -21,7 +21,7 @@ public class AreasApi internal constructor(private val caller: Caller) {
     /**
      * Create an area: `POST /api/v1/areas`.
      *
-     * The caller becomes its creator. It starts unverified unless the caller may verify areas. Its name is unique beneath its parent. 
+     * The caller becomes its creator. It starts unverified unless the caller may verify areas. Its name is unique beneath its parent, by what a search takes for the same: *Café* and *cafe* are one, as are the two Unicode forms of the é. 
      *
      * @param idempotencyKey A key of the client's own for this request, as a random UUID: 1 to 255 visible ASCII characters, also in double quotes. Sent again under it, the request creates nothing more. 
      */
@@ -41,14 +41,17 @@ public class AreasApi internal constructor(private val caller: Caller) {
      *
      * @param areaId The area's id.
      * @param ifMatch The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1).
+     * @param ifNoneMatch An `ETag` that the present version must not have (RFC 9110, section 13.1.2). `*` stands for every version, so what exists is not changed.
      */
     public suspend fun deleteArea(
         areaId: java.util.UUID,
         ifMatch: kotlin.String? = null,
+        ifNoneMatch: kotlin.String? = null,
     ): Answer<Unit> = caller.call(
         Operation("DELETE", "/api/v1/areas/{area_id}")
             .path("area_id", areaId)
             .header("If-Match", ifMatch)
+            .header("If-None-Match", ifNoneMatch)
     )
 
     /**
@@ -219,10 +222,10 @@ public class AreasApi internal constructor(private val caller: Caller) {
     /**
      * Set an area's image: `PUT /api/v1/areas/{area_id}/image`.
      *
-     * JPEG, PNG or WebP, up to 20 MB. It is turned upright and stripped of its metadata.
+     * JPEG, PNG or WebP, or HEIC or AVIF where the server has a converter, up to 20 MB and 64 megapixels. It is turned upright, stripped of its metadata and shown in sRGB.
      *
      * @param areaId The area's id.
-     * @param body The image file itself, as image/jpeg, image/png or image/webp.
+     * @param body The image file itself, as image/jpeg, image/png or image/webp, or image/heic or image/avif where the server has a converter.
      */
     public suspend fun putAreaImage(
         areaId: java.util.UUID,
@@ -250,19 +253,22 @@ public class AreasApi internal constructor(private val caller: Caller) {
     /**
      * Change an area: `PATCH /api/v1/areas/{area_id}`.
      *
-     * A JSON Merge Patch (RFC 7396). What is absent stays; null clears.
+     * A JSON Merge Patch (RFC 7396). What is absent stays; null clears.  A verified area is verified no more when its owner renames it, unless the owner may verify areas. 
      *
      * @param areaId The area's id.
      * @param ifMatch The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1).
+     * @param ifNoneMatch An `ETag` that the present version must not have (RFC 9110, section 13.1.2). `*` stands for every version, so what exists is not changed.
      */
     public suspend fun updateArea(
         areaId: java.util.UUID,
         areaUpdate: AreaUpdate,
         ifMatch: kotlin.String? = null,
+        ifNoneMatch: kotlin.String? = null,
     ): Answer<Area> = caller.call(
         Operation("PATCH", "/api/v1/areas/{area_id}")
             .path("area_id", areaId)
             .header("If-Match", ifMatch)
+            .header("If-None-Match", ifNoneMatch)
             .body(areaUpdate, "application/merge-patch+json")
     )
 

@@ -26,8 +26,11 @@ public class AuthApi internal constructor(private val caller: Caller) {
      *
      * The resource owner password grant (RFC 6749, section 4.3) and the refresh token grant (section 6), for Swagger UI and stock OAuth clients. Other clients use `login` and `refresh`. Problems carry `error` and `error_description` besides (section 5.2). 
      *
+     * @param grantType The OAuth 2 grant (RFC 6749).
      * @param username User name or e-mail address.
+     * @param password With `grant_type` password: the password.
      * @param otp A code of the authenticator app, or a recovery code.
+     * @param refreshToken With `grant_type` refresh_token: the token of the last answer.
      * @param scope Accepted and ignored.
      * @param clientId Accepted and ignored.
      * @param clientSecret Accepted and ignored.
@@ -79,7 +82,7 @@ public class AuthApi internal constructor(private val caller: Caller) {
     /**
      * Log out everywhere: `POST /api/v1/auth/logout-all`.
      *
-     * Ends every session of the caller, this one among them. 
+     * Ends every session of the caller, this one among them, and the open links in mails. 
      */
     public suspend fun logoutAll(
     ): Answer<Unit> = caller.call(

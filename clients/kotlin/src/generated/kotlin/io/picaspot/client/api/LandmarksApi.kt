@@ -40,14 +40,17 @@ public class LandmarksApi internal constructor(private val caller: Caller) {
      *
      * @param landmarkId The landmark's id.
      * @param ifMatch The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1).
+     * @param ifNoneMatch An `ETag` that the present version must not have (RFC 9110, section 13.1.2). `*` stands for every version, so what exists is not changed.
      */
     public suspend fun deleteLandmark(
         landmarkId: java.util.UUID,
         ifMatch: kotlin.String? = null,
+        ifNoneMatch: kotlin.String? = null,
     ): Answer<Unit> = caller.call(
         Operation("DELETE", "/api/v1/landmarks/{landmark_id}")
             .path("landmark_id", landmarkId)
             .header("If-Match", ifMatch)
+            .header("If-None-Match", ifNoneMatch)
     )
 
     /**
@@ -111,6 +114,7 @@ public class LandmarksApi internal constructor(private val caller: Caller) {
      * @param isVerified Only verified or only unverified landmarks.
      * @param createdBy Only what this user created.
      * @param bbox Only within the box `west,south,east,north` in degrees (RFC 7946, section 5), as `8.6,53.8,8.8,53.9`. West may be greater than east: the box then crosses the antimeridian.
+     * @param cell Only in this cell of the map, `zoom/column/row` as `10/536/329`, which is the `id` of a cluster in a tile: exactly the landmarks that the cluster counts. A landmark on the line between two cells is in the one to the east or to the south.
      * @param search Only what has these words, as they are typed or mistyped: `old lighthouse`, `lighthuose`, `東京`.
      * @param sortBy What to sort by; `relevance` with `search`, and `created_at` without, unless it is given. Names are sorted regardless of case and accents, and those of the same difficulty by `created_at`.
      * @param sortOrder Ascending or descending; descending by default for times, ascending for the rest.
@@ -124,6 +128,7 @@ public class LandmarksApi internal constructor(private val caller: Caller) {
         isVerified: kotlin.Boolean? = null,
         createdBy: java.util.UUID? = null,
         bbox: kotlin.String? = null,
+        cell: kotlin.String? = null,
         search: kotlin.String? = null,
         sortBy: ListLandmarksSortBy? = null,
         sortOrder: ListLandmarksSortOrder? = null,
@@ -137,6 +142,7 @@ public class LandmarksApi internal constructor(private val caller: Caller) {
             .query("is_verified", isVerified)
             .query("created_by", createdBy)
             .query("bbox", bbox)
+            .query("cell", cell)
             .query("search", search)
             .query("sort_by", sortBy)
             .query("sort_order", sortOrder)
@@ -192,10 +198,10 @@ public class LandmarksApi internal constructor(private val caller: Caller) {
     /**
      * Set a landmark's image: `PUT /api/v1/landmarks/{landmark_id}/image`.
      *
-     * JPEG, PNG or WebP, up to 20 MB. It is turned upright and stripped of its metadata.
+     * JPEG, PNG or WebP, or HEIC or AVIF where the server has a converter, up to 20 MB and 64 megapixels. It is turned upright, stripped of its metadata and shown in sRGB.
      *
      * @param landmarkId The landmark's id.
-     * @param body The image file itself, as image/jpeg, image/png or image/webp.
+     * @param body The image file itself, as image/jpeg, image/png or image/webp, or image/heic or image/avif where the server has a converter.
      */
     public suspend fun putLandmarkImage(
         landmarkId: java.util.UUID,
@@ -223,19 +229,22 @@ public class LandmarksApi internal constructor(private val caller: Caller) {
     /**
      * Change a landmark: `PATCH /api/v1/landmarks/{landmark_id}`.
      *
-     * A JSON Merge Patch (RFC 7396). What is absent stays; null clears.
+     * A JSON Merge Patch (RFC 7396). What is absent stays; null clears.  A verified landmark is verified no more when its owner renames it, or moves it or the spot for its photo beyond the radius that was verified, unless the owner may verify landmarks. 
      *
      * @param landmarkId The landmark's id.
      * @param ifMatch The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1).
+     * @param ifNoneMatch An `ETag` that the present version must not have (RFC 9110, section 13.1.2). `*` stands for every version, so what exists is not changed.
      */
     public suspend fun updateLandmark(
         landmarkId: java.util.UUID,
         landmarkUpdate: LandmarkUpdate,
         ifMatch: kotlin.String? = null,
+        ifNoneMatch: kotlin.String? = null,
     ): Answer<Landmark> = caller.call(
         Operation("PATCH", "/api/v1/landmarks/{landmark_id}")
             .path("landmark_id", landmarkId)
             .header("If-Match", ifMatch)
+            .header("If-None-Match", ifNoneMatch)
             .body(landmarkUpdate, "application/merge-patch+json")
     )
 

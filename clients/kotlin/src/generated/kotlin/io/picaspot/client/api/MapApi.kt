@@ -25,6 +25,7 @@ public class MapApi internal constructor(private val caller: Caller) {
      * @param isVerified Only verified or only unverified landmarks.
      * @param createdBy Only what this user created.
      * @param bbox Only within the box `west,south,east,north` in degrees (RFC 7946, section 5), as `8.6,53.8,8.8,53.9`. West may be greater than east: the box then crosses the antimeridian.
+     * @param cell Only in this cell of the map, `zoom/column/row` as `10/536/329`, which is the `id` of a cluster in a tile: exactly the landmarks that the cluster counts. A landmark on the line between two cells is in the one to the east or to the south.
      * @param search Only what has these words, as they are typed or mistyped: `old lighthouse`, `lighthuose`, `東京`.
      */
     public suspend fun exportLandmarks(
@@ -34,6 +35,7 @@ public class MapApi internal constructor(private val caller: Caller) {
         isVerified: kotlin.Boolean? = null,
         createdBy: java.util.UUID? = null,
         bbox: kotlin.String? = null,
+        cell: kotlin.String? = null,
         search: kotlin.String? = null,
     ): Answer<LandmarkFeatureCollection> = caller.call(
         Operation("GET", "/api/v1/landmarks.geojson")
@@ -43,13 +45,14 @@ public class MapApi internal constructor(private val caller: Caller) {
             .query("is_verified", isVerified)
             .query("created_by", createdBy)
             .query("bbox", bbox)
+            .query("cell", cell)
             .query("search", search)
     )
 
     /**
      * Get a tile of landmarks: `GET /api/v1/tiles/landmarks/{z}/{x}/{y}`.
      *
-     * A Mapbox Vector Tile 2.1 in Web Mercator, extent 4096, numbered from the north west (XYZ). A grid divides each tile into eight times eight cells, each of which is a tile itself, three zooms deeper. Up to zoom 13 a cell shows a single landmark or a cluster; from zoom 14 on it shows up to 32 landmarks, or a cluster. There are two layers, and one that is empty is left out; a tile that shows nothing has no bytes. All features are points, and none stands in two tiles. - `landmarks`: `id` (the landmark's), `name`, `difficulty` (1 to 5), `is_verified`, `area_id`. - `clusters`: `id` (the cell as `z/x/y`, the same in every tile), `count` (of its landmarks) and   `bbox` (the cell as `west,south,east,north` in degrees, to zoom in on, or to list the   landmarks with `GET /api/v1/landmarks?bbox=`). The point is the middle of its landmarks.  Ids are properties, since vector tiles know numbers only: MapLibre takes them with `promoteId: id`. What lies beyond 85.05 degrees stands on the map's edge. The tile is the same for everybody, and shows each change that was acknowledged before the request; what the caller has unlocked is told by `GET /api/v1/tiles/unlocks/{z}/{x}/{y}`. `ETag` is of the content: a client may keep tiles, and asks with `If-None-Match` whether they still hold. 
+     * A Mapbox Vector Tile 2.1 in Web Mercator, extent 4096, numbered from the north west (XYZ). A grid divides each tile into eight times eight cells, each of which is a tile itself, three zooms deeper. Up to zoom 13 a cell shows a single landmark or a cluster; from zoom 14 on it shows up to 32 landmarks, or a cluster. There are two layers, and one that is empty is left out; a tile that shows nothing has no bytes. All features are points, and none stands in two tiles. - `landmarks`: `id` (the landmark's), `name`, `difficulty` (1 to 5), `is_verified`, `area_id`. - `clusters`: `id` (the cell as `z/x/y`, the same in every tile), `count` (of its landmarks) and   `bbox` (the cell as `west,south,east,north` in degrees, to zoom in on). The point is the middle of its   landmarks; `GET /api/v1/landmarks?cell=` with its `id` lists them. A `bbox` would list those on the edges   of neighbours too.  Ids are properties, since vector tiles know numbers only: MapLibre takes them with `promoteId: id`. What lies beyond 85.05 degrees stands on the map's edge. The tile is the same for everybody, and shows each change that was acknowledged before the request; what the caller has unlocked is told by `GET /api/v1/tiles/unlocks/{z}/{x}/{y}`. `ETag` is of the content: a client may keep tiles, and asks with `If-None-Match` whether they still hold. 
      *
      * @param z The zoom.
      * @param x The column from the west, less than 2 to the power of `z`.

@@ -26,7 +26,7 @@ public class MeApi internal constructor(private val caller: Caller) {
     /**
      * Change the e-mail address: `PUT /api/v1/me/email`.
      *
-     * Mails a link to the new address; the account keeps the old one until the link was followed. The answer is the same whether or not the new address is taken. 
+     * Mails a link to the new address; the account keeps the old one until the link was followed. The present address gets a notice at once. The answer is the same whether or not the new address is taken.  A request ends the ones before it; one for the present address only withdraws them. Another password, a reset, a logout everywhere and a new second factor end them too. 
      */
     public suspend fun changeEmail(
         emailChange: EmailChange,
@@ -39,7 +39,7 @@ public class MeApi internal constructor(private val caller: Caller) {
     /**
      * Change the password: `PUT /api/v1/me/password`.
      *
-     * Ends every other session; this one goes on. Asks for a code of the second factor if there is one. 
+     * Ends every other session and the open links in mails; this session goes on. Asks for a code of the second factor if there is one. 
      */
     public suspend fun changePassword(
         passwordChange: PasswordChange,
@@ -154,7 +154,7 @@ public class MeApi internal constructor(private val caller: Caller) {
      *
      * Replaces the picture. Position, time and all other metadata are removed from it. 
      *
-     * @param body The image file itself, as image/jpeg, image/png or image/webp.
+     * @param body The image file itself, as image/jpeg, image/png or image/webp, or image/heic or image/avif where the server has a converter.
      */
     public suspend fun putAvatar(
         body: okhttp3.RequestBody,
@@ -192,7 +192,7 @@ public class MeApi internal constructor(private val caller: Caller) {
     /**
      * Add a second factor: `POST /api/v1/me/mfa/totp`.
      *
-     * Makes a secret for an authenticator app (RFC 6238). It counts once a first code was confirmed; starting again before that makes a new secret. 
+     * Makes a secret for an authenticator app (RFC 6238). It counts once a first code was confirmed; starting again before that makes a new secret. Another password, a logout everywhere and a new address end what was started. 
      */
     public suspend fun startTotp(
         passwordConfirmation: PasswordConfirmation,
@@ -208,13 +208,16 @@ public class MeApi internal constructor(private val caller: Caller) {
      * A JSON Merge Patch (RFC 7396). What is absent stays; null clears. 
      *
      * @param ifMatch The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1).
+     * @param ifNoneMatch An `ETag` that the present version must not have (RFC 9110, section 13.1.2). `*` stands for every version, so what exists is not changed.
      */
     public suspend fun updateMe(
         meUpdate: MeUpdate,
         ifMatch: kotlin.String? = null,
+        ifNoneMatch: kotlin.String? = null,
     ): Answer<Me> = caller.call(
         Operation("PATCH", "/api/v1/me")
             .header("If-Match", ifMatch)
+            .header("If-None-Match", ifNoneMatch)
             .body(meUpdate, "application/merge-patch+json")
     )
 }

@@ -99,15 +99,18 @@ public class ModerationApi internal constructor(private val caller: Caller) {
      *
      * @param reportId The report's id.
      * @param ifMatch The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1).
+     * @param ifNoneMatch An `ETag` that the present version must not have (RFC 9110, section 13.1.2). `*` stands for every version, so what exists is not changed.
      */
     public suspend fun resolveReport(
         reportId: java.util.UUID,
         reportUpdate: ReportUpdate,
         ifMatch: kotlin.String? = null,
+        ifNoneMatch: kotlin.String? = null,
     ): Answer<Report> = caller.call(
         Operation("PATCH", "/api/v1/moderation/reports/{report_id}")
             .path("report_id", reportId)
             .header("If-Match", ifMatch)
+            .header("If-None-Match", ifNoneMatch)
             .body(reportUpdate, "application/merge-patch+json")
     )
 }

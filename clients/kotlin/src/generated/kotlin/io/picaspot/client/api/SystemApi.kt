@@ -68,7 +68,7 @@ public class SystemApi internal constructor(private val caller: Caller) {
     /**
      * Is the process ready for requests?: `GET /readyz`.
      *
-     * Asks each service that requests depend on, and tells the state of each.
+     * Asks each service that requests depend on, and tells the state of each. A process that is about to stop says 503 while it still answers requests, so that load balancers leave it. 
      */
     public suspend fun getReadiness(
     ): Answer<Readiness> = caller.call(

@@ -21,10 +21,12 @@ public class UnlocksApi internal constructor(private val caller: Caller) {
     /**
      * Hand in a photo: `POST /api/v1/landmarks/{landmark_id}/attempts`.
      *
-     * A photo that was taken at the landmark, with the position that the device claims. The attempt is stored and verified by a job: follow it (`GET /api/v1/attempts/{attempt_id}/events`), or ask for it again, until its `status` is no longer `pending`. JPEG, PNG or WebP, up to 20 MB and 50 megapixels. The photo's own EXIF position and time are compared with the claim; where they are missing the attempt goes to a moderator. 
+     * A photo that was taken at the landmark, with the position that the device claims. The attempt is stored and verified by a job: follow it (`GET /api/v1/attempts/{attempt_id}/events`), or ask for it again, until its `status` is no longer `pending`. JPEG, PNG or WebP, up to 20 MB and 64 megapixels (8192 by 8192). HEIC and AVIF of up to 50 megapixels are taken where the server has a converter; elsewhere the answer is 415 (`photo_format`), and the app sends a JPEG. The photo's own EXIF position and time are compared with the claim; where they are missing the attempt goes to a moderator. An account has one large photo decoded at a time; when too many wait the answer is 503 (`busy`) with `Retry-After`. 
      *
      * @param landmarkId The landmark's id.
-     * @param photo JPEG, PNG or WebP.
+     * @param photo JPEG, PNG or WebP; HEIC or AVIF where the server has a converter.
+     * @param latitude Where the device says that it is: degrees north of the equator (WGS 84).
+     * @param longitude Where the device says that it is: degrees east of Greenwich (WGS 84).
      * @param idempotencyKey A key of the client's own for this request, as a random UUID: 1 to 255 visible ASCII characters, also in double quotes. Sent again under it, the request creates nothing more.
      * @param accuracyMeters As the device states it.
      * @param capturedAt When the photo was taken.
@@ -190,15 +192,18 @@ public class UnlocksApi internal constructor(private val caller: Caller) {
      *
      * @param unlockId The unlock's id.
      * @param ifMatch The `ETag` of the version that is to be changed (RFC 9110, section 13.1.1).
+     * @param ifNoneMatch An `ETag` that the present version must not have (RFC 9110, section 13.1.2). `*` stands for every version, so what exists is not changed.
      */
     public suspend fun updateUnlock(
         unlockId: java.util.UUID,
         unlockUpdate: UnlockUpdate,
         ifMatch: kotlin.String? = null,
+        ifNoneMatch: kotlin.String? = null,
     ): Answer<Unlock> = caller.call(
         Operation("PATCH", "/api/v1/unlocks/{unlock_id}")
             .path("unlock_id", unlockId)
             .header("If-Match", ifMatch)
+            .header("If-None-Match", ifNoneMatch)
             .body(unlockUpdate, "application/merge-patch+json")
     )
 }

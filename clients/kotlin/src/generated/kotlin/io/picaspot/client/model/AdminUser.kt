@@ -16,6 +16,15 @@ import kotlinx.serialization.UseSerializers
 
 /**
  * The schema `AdminUser`.
+ *
+ * @property id The id of the account, a UUIDv7.
+ * @property username The name to log in with.
+ * @property email The address, proven or not.
+ * @property displayName The name that others see; null shows the user name.
+ * @property role The role's name.
+ * @property emailVerifiedAt When the address was proven; null before.
+ * @property createdAt When it was created.
+ * @property updatedAt When it was last changed.
  */
 @Serializable
 public data class AdminUser(

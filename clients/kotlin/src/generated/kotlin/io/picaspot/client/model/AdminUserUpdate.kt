@@ -16,6 +16,8 @@ import kotlinx.serialization.UseSerializers
 
 /**
  * The schema `AdminUserUpdate`.
+ *
+ * @property role The role to give, by its name.
  */
 @Serializable
 public data class AdminUserUpdate(

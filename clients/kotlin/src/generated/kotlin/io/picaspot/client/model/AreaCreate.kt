@@ -15,6 +15,10 @@ import kotlinx.serialization.UseSerializers
 
 /**
  * The schema `AreaCreate`.
+ *
+ * @property name Unique beneath its parent, by what a search takes for the same. One line, in Unicode's Form C, without characters that show nothing, control or turn the text.
+ * @property description What there is to find.
+ * @property parentAreaId The area that it is part of; null at the top.
  */
 @Serializable
 public data class AreaCreate(

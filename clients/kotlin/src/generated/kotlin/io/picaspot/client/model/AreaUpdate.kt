@@ -14,14 +14,18 @@ import kotlinx.serialization.Serializable
 import kotlinx.serialization.UseSerializers
 
 /**
- * The schema `AreaUpdate`.
+ * What is absent stays as it is; null clears (RFC 7396).
+ *
+ * @property name Unique beneath its parent, by what a search takes for the same. One line, in Unicode's Form C, without characters that show nothing, control or turn the text.
+ * @property description What there is to find; null clears it.
+ * @property parentAreaId The area that it is part of; null moves it to the top.
  */
 @Serializable
 public data class AreaUpdate(
     @SerialName("name")
     public val name: kotlin.String? = null,
     @SerialName("description")
-    public val description: kotlin.String? = null,
+    public val description: Present<kotlin.String?>? = null,
     @SerialName("parent_area_id")
     public val parentAreaId: Present<java.util.UUID?>? = null,
 )

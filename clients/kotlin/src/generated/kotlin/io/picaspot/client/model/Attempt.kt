@@ -19,7 +19,19 @@ import kotlinx.serialization.UseSerializers
 /**
  * The schema `Attempt`.
  *
+ * @property id The id of the attempt, a UUIDv7.
+ * @property landmarkId The landmark.
+ * @property userId The user who handed it in.
+ * @property latitude Claimed position: degrees north of the equator (WGS 84).
+ * @property longitude Claimed position: degrees east of Greenwich (WGS 84).
+ * @property accuracyMeters How exact the device called the position; null where it did not say.
+ * @property capturedAt Claimed time of the photo; null where the client did not say.
+ * @property checks What each check of the verification found; empty while it is pending.
  * @property score The weighted mean of the checks' scores, from 0 to 1.
+ * @property unlockId The unlock that it led to; null unless it succeeded.
+ * @property decidedAt When the verdict fell; null before.
+ * @property createdAt When it was handed in.
+ * @property updatedAt When it was last changed.
  */
 @Serializable
 public data class Attempt(

@@ -14,8 +14,10 @@ import kotlinx.serialization.Serializable
 import kotlinx.serialization.UseSerializers
 
 /**
- * The schema `AttemptPhoto`.
+ * The photo as it was handed in.
  *
+ * @property contentType Media type of the file.
+ * @property bytes Size of the file in bytes.
  * @property width Pixels.
  * @property height Pixels.
  */

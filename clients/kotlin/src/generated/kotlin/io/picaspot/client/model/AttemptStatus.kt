@@ -13,6 +13,7 @@ import kotlinx.serialization.SerialName
 import kotlinx.serialization.Serializable
 import kotlinx.serialization.UseSerializers
 
+/** `pending` until it is decided; `needs_review` waits for a moderator. */
 @Serializable(with = AttemptStatus.Serializer::class)
 public enum class AttemptStatus(private val value: String) {
     PENDING("pending"),

@@ -16,7 +16,16 @@ import kotlinx.serialization.UseSerializers
 /**
  * The schema `AuditEntry`.
  *
+ * @property id The id of the audit entry, a UUIDv7.
+ * @property createdAt When it happened.
+ * @property actorId The user who did it; null for the system and the command line.
+ * @property action What was done, as `landmark.update`.
+ * @property entityType The kind of object that it was done to.
+ * @property entityId The object that it was done to.
  * @property changes The changed fields, each with its value before and after. Secrets have neither.
+ * @property ipAddress The client's address.
+ * @property userAgent The User-Agent header of the request; `cli:user@host` for a change from the command line.
+ * @property requestId The `X-Request-ID` of the request.
  */
 @Serializable
 public data class AuditEntry(

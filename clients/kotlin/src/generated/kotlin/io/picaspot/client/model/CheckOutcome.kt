@@ -13,6 +13,7 @@ import kotlinx.serialization.SerialName
 import kotlinx.serialization.Serializable
 import kotlinx.serialization.UseSerializers
 
+/** A check passes, fails, or abstains where there is nothing to judge by. */
 @Serializable(with = CheckOutcome.Serializer::class)
 public enum class CheckOutcome(private val value: String) {
     PASS("pass"),

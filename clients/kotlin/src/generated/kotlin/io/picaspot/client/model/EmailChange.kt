@@ -16,6 +16,8 @@ import kotlinx.serialization.UseSerializers
 /**
  * The schema `EmailChange`.
  *
+ * @property email The new address; it counts once its link was opened.
+ * @property password The present password.
  * @property otp A code of the authenticator app, or a recovery code; where there is a second factor.
  */
 @Serializable

@@ -15,6 +15,8 @@ import kotlinx.serialization.UseSerializers
 
 /**
  * The schema `EmailRequest`.
+ *
+ * @property email The address of the account; the answer does not tell whether there is one.
  */
 @Serializable
 public data class EmailRequest(

@@ -16,6 +16,8 @@ import kotlinx.serialization.UseSerializers
 /**
  * One fault, in the body (`pointer`, RFC 6901) or in a parameter.
  *
+ * @property code A stable code of the fault.
+ * @property message What is wrong, for a reader.
  * @property pointer JSON pointer into the body.
  * @property parameter Name of the parameter.
  */

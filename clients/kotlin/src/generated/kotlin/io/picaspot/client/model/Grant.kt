@@ -17,6 +17,8 @@ import kotlinx.serialization.UseSerializers
 
 /**
  * The schema `Grant`.
+ *
+ * @property permission What is granted, as `resource:action`.
  */
 @Serializable
 public data class Grant(

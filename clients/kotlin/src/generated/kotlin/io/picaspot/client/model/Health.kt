@@ -15,6 +15,8 @@ import kotlinx.serialization.UseSerializers
 
 /**
  * The schema `Health`.
+ *
+ * @property status Always ok: the process answers.
  */
 @Serializable
 public data class Health(

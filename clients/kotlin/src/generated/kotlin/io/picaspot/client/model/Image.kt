@@ -14,9 +14,11 @@ import kotlinx.serialization.Serializable
 import kotlinx.serialization.UseSerializers
 
 /**
- * The schema `Image`.
+ * A picture.
  *
  * @property url Where to fetch it; changes with the image.
+ * @property contentType Media type of the file.
+ * @property bytes Size of the file in bytes.
  * @property width Pixels.
  * @property height Pixels.
  */

@@ -15,6 +15,13 @@ import kotlinx.serialization.UseSerializers
 
 /**
  * The schema `JSONWebKey`.
+ *
+ * @property kty Key type (RFC 7517, 4.1).
+ * @property kid Key id, as in the header of a token (RFC 7517, 4.5).
+ * @property crv Curve (RFC 8037).
+ * @property use Always sig (RFC 7517, 4.2).
+ * @property alg Algorithm (RFC 7517, 4.4).
+ * @property x The public key in base64url (RFC 8037).
  */
 @Serializable
 public data class JSONWebKey(

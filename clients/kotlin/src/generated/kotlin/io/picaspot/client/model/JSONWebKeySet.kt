@@ -16,6 +16,8 @@ import kotlinx.serialization.UseSerializers
 
 /**
  * The schema `JSONWebKeySet`.
+ *
+ * @property propertyKeys The keys that access tokens may be signed with.
  */
 @Serializable
 public data class JSONWebKeySet(

@@ -17,6 +17,15 @@ import kotlinx.serialization.UseSerializers
 /**
  * The schema `LandmarkCreate`.
  *
+ * @property areaId The area that it stands in.
+ * @property name What people call it: one line, in Unicode's Form C, without characters that show nothing, control or turn the text.
+ * @property latitude Degrees north of the equator (WGS 84).
+ * @property longitude Degrees east of Greenwich (WGS 84).
+ * @property description What is worth knowing about it.
+ * @property hint Helps to find it.
+ * @property difficulty From 1 (easy) to 5 (hard).
+ * @property unlockRadiusMeters How near to the landmark the photo has to be taken, in metres.
+ * @property photoRadiusMeters How near to `photo_location` the photo has to be taken, in metres.
  * @property allowDuplicate Create it although a similar one stands within 25 m.
  */
 @Serializable

@@ -17,6 +17,9 @@ import kotlinx.serialization.UseSerializers
 
 /**
  * A landmark as a GeoJSON Feature.
+ *
+ * @property type Always Feature (RFC 7946).
+ * @property id The id of the landmark, a UUIDv7.
  */
 @Serializable
 public data class LandmarkFeature(

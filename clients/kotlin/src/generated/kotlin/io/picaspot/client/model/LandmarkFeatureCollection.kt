@@ -16,6 +16,9 @@ import kotlinx.serialization.UseSerializers
 
 /**
  * A GeoJSON FeatureCollection (RFC 7946).
+ *
+ * @property type Always FeatureCollection (RFC 7946).
+ * @property features The landmarks.
  */
 @Serializable
 public data class LandmarkFeatureCollection(

@@ -15,9 +15,20 @@ import kotlinx.serialization.Serializable
 import kotlinx.serialization.UseSerializers
 
 /**
- * The schema `LandmarkProperties`.
+ * What is known of the landmark.
  *
+ * @property name What people call it: one line, in Unicode's Form C, without characters that show nothing, control or turn the text.
+ * @property description What is worth knowing about it.
+ * @property hint Helps to find it.
+ * @property difficulty From 1 (easy) to 5 (hard).
  * @property area The name of the area.
+ * @property areaId The area that it stands in.
+ * @property unlockRadiusMeters How near to the landmark the photo has to be taken, in metres.
+ * @property photoRadiusMeters How near to `photo_location` the photo has to be taken, in metres.
+ * @property createdBy The user who created it.
+ * @property isVerified Whether a moderator, or a creator who may verify, has confirmed it.
+ * @property createdAt When it was created.
+ * @property updatedAt When it was last changed.
  */
 @Serializable
 public data class LandmarkProperties(

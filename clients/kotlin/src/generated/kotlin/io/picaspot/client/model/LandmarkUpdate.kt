@@ -9,13 +9,23 @@ import io.picaspot.client.Present
 import io.picaspot.client.internal.EnumSerializer
 import io.picaspot.client.internal.TimeSerializer
 import io.picaspot.client.internal.UuidSerializer
-import io.picaspot.client.model.Position
+import io.picaspot.client.model.PositionUpdate
 import kotlinx.serialization.SerialName
 import kotlinx.serialization.Serializable
 import kotlinx.serialization.UseSerializers
 
 /**
- * The schema `LandmarkUpdate`.
+ * What is absent stays as it is; null clears (RFC 7396).
+ *
+ * @property areaId The area to move it to.
+ * @property name What people call it: one line, in Unicode's Form C, without characters that show nothing, control or turn the text.
+ * @property description What is worth knowing about it; null clears it.
+ * @property hint Helps to find it; null clears it.
+ * @property difficulty From 1 (easy) to 5 (hard).
+ * @property latitude Degrees north of the equator (WGS 84).
+ * @property longitude Degrees east of Greenwich (WGS 84).
+ * @property unlockRadiusMeters How near to the landmark the photo has to be taken, in metres.
+ * @property photoRadiusMeters How near to `photo_location` the photo has to be taken, in metres.
  */
 @Serializable
 public data class LandmarkUpdate(
@@ -24,9 +34,9 @@ public data class LandmarkUpdate(
     @SerialName("name")
     public val name: kotlin.String? = null,
     @SerialName("description")
-    public val description: kotlin.String? = null,
+    public val description: Present<kotlin.String?>? = null,
     @SerialName("hint")
-    public val hint: kotlin.String? = null,
+    public val hint: Present<kotlin.String?>? = null,
     @SerialName("difficulty")
     public val difficulty: kotlin.Int? = null,
     @SerialName("latitude")
@@ -36,7 +46,7 @@ public data class LandmarkUpdate(
     @SerialName("unlock_radius_meters")
     public val unlockRadiusMeters: kotlin.Double? = null,
     @SerialName("photo_location")
-    public val photoLocation: Present<Position?>? = null,
+    public val photoLocation: Present<PositionUpdate?>? = null,
     @SerialName("photo_radius_meters")
     public val photoRadiusMeters: kotlin.Double? = null,
 )

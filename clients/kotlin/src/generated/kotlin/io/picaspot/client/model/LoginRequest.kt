@@ -17,6 +17,7 @@ import kotlinx.serialization.UseSerializers
  * The schema `LoginRequest`.
  *
  * @property identifier User name or e-mail address.
+ * @property password The password of the account.
  * @property otp A code of the authenticator app, or a recovery code.
  * @property remember Whether the session is to last longer.
  * @property cookie Whether the refresh token is to travel in an HttpOnly cookie, as browsers want it.

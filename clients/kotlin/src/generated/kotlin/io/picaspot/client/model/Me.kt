@@ -15,10 +15,17 @@ import kotlinx.serialization.Serializable
 import kotlinx.serialization.UseSerializers
 
 /**
- * The schema `Me`.
+ * The caller's account.
  *
+ * @property id The id of the account, a UUIDv7.
+ * @property username The name to log in with, unique without regard to case.
+ * @property email The proven address.
  * @property displayName What others see instead of the user name.
+ * @property bio What the user says about themselves.
  * @property role The name of a role of the live policy.
+ * @property hasSecondFactor Whether logging in asks for a code too.
+ * @property createdAt When it was created.
+ * @property updatedAt When it was last changed.
  */
 @Serializable
 public data class Me(

@@ -23,8 +23,12 @@ import kotlinx.serialization.UseSerializers
 /**
  * The schema `MeExport`.
  *
+ * @property exportedAt When the export was made.
+ * @property sessions The sessions, ended ones included.
  * @property areas What the caller created.
  * @property landmarks What the caller created.
+ * @property attempts All attempts, with what was read from the photos.
+ * @property unlocks All unlocks.
  * @property auditLog What the caller did, and what was done to the account.
  */
 @Serializable

@@ -14,12 +14,15 @@ import kotlinx.serialization.Serializable
 import kotlinx.serialization.UseSerializers
 
 /**
- * The schema `MeUpdate`.
+ * What is absent stays as it is; null clears (RFC 7396).
+ *
+ * @property displayName The name that others see: one line, as the names of areas and landmarks; null shows the user name.
+ * @property bio What the user says about themselves; null clears it.
  */
 @Serializable
 public data class MeUpdate(
     @SerialName("display_name")
     public val displayName: Present<kotlin.String?>? = null,
     @SerialName("bio")
-    public val bio: kotlin.String? = null,
+    public val bio: Present<kotlin.String?>? = null,
 )

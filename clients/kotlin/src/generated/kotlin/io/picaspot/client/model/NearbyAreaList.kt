@@ -18,8 +18,12 @@ import kotlinx.serialization.UseSerializers
 /**
  * The schema `NearbyAreaList`.
  *
+ * @property items The entries of this page.
  * @property total Items on all pages.
  * @property totalIsLowerBound True when a search has more matches than `total`, which were not counted; absent otherwise.
+ * @property page Number of this page, from 1.
+ * @property size Entries of a full page.
+ * @property pages Number of pages.
  * @property nextCursor Absent at the end.
  */
 @Serializable

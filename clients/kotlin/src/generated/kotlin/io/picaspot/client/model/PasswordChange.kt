@@ -16,6 +16,7 @@ import kotlinx.serialization.UseSerializers
 /**
  * The schema `PasswordChange`.
  *
+ * @property currentPassword The password until now.
  * @property password At least 8 characters, not a common one and not your own name. Nothing else is asked of it.
  * @property otp A code of the authenticator app, or a recovery code; where there is a second factor.
  */

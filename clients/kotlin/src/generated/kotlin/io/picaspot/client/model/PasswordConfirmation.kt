@@ -16,6 +16,7 @@ import kotlinx.serialization.UseSerializers
 /**
  * The schema `PasswordConfirmation`.
  *
+ * @property password The present password.
  * @property otp A code of the authenticator app, or a recovery code.
  */
 @Serializable

@@ -16,6 +16,7 @@ import kotlinx.serialization.UseSerializers
 /**
  * The schema `PasswordResetRequest`.
  *
+ * @property token The token of the link in the mail; it works once.
  * @property password At least 8 characters, not a common one and not your own name. Nothing else is asked of it.
  */
 @Serializable

@@ -17,6 +17,7 @@ import kotlinx.serialization.UseSerializers
 /**
  * The schema `Permission`.
  *
+ * @property permission As `resource:action`.
  * @property ownable Whether a role may hold it for its own objects only.
  * @property operations The operations that ask for it.
  * @property roles The roles that have it by now.

@@ -14,8 +14,9 @@ import kotlinx.serialization.Serializable
 import kotlinx.serialization.UseSerializers
 
 /**
- * The schema `PointGeometry`.
+ * A point (RFC 7946, 3.1.2).
  *
+ * @property type Always Point (RFC 7946).
  * @property coordinates Longitude, latitude.
  */
 @Serializable

@@ -15,6 +15,12 @@ import kotlinx.serialization.UseSerializers
 
 /**
  * Either `role` or `user_id` is needed; `entity_type` and `entity_id` go together, and with `user_id`.
+ *
+ * @property permission As `resource:action`.
+ * @property role The role to ask for; or name a user.
+ * @property userId The user to ask for; or name a role.
+ * @property entityType The kind of object, where ownership matters.
+ * @property entityId The object, where ownership matters.
  */
 @Serializable
 public data class PolicyCheck(

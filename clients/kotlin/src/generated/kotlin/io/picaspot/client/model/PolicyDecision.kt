@@ -18,7 +18,9 @@ import kotlinx.serialization.UseSerializers
  * The schema `PolicyDecision`.
  *
  * @property allowed Whether the question as it was asked is answered with yes; without an object, whether at least own objects are allowed.
+ * @property decision What the policy says.
  * @property version The version of the policy that was asked.
+ * @property role The role that was asked for.
  * @property path From the role to the one that the deciding line speaks of.
  * @property reason In a sentence, for people.
  * @property considered Other lines that speak of the permission, or nearly.

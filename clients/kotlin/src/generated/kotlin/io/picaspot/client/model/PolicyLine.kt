@@ -14,7 +14,10 @@ import kotlinx.serialization.Serializable
 import kotlinx.serialization.UseSerializers
 
 /**
- * The schema `PolicyLine`.
+ * A line of the policy.
+ *
+ * @property number Line in the policy, from 1.
+ * @property text The line as it is written.
  */
 @Serializable
 public data class PolicyLine(

@@ -16,6 +16,10 @@ import kotlinx.serialization.UseSerializers
 /**
  * The schema `PolicyVersion`.
  *
+ * @property version Counts from 1.
+ * @property createdAt When it became active.
+ * @property createdBy Who changed it; null for the system and the command line.
+ * @property comment Why, in the words of who changed it.
  * @property diff The lines that came (+) and went (-) since the version before.
  */
 @Serializable

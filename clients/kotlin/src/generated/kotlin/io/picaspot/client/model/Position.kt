@@ -14,7 +14,10 @@ import kotlinx.serialization.Serializable
 import kotlinx.serialization.UseSerializers
 
 /**
- * The schema `Position`.
+ * A point on the earth (WGS 84).
+ *
+ * @property latitude Degrees north of the equator (WGS 84).
+ * @property longitude Degrees east of Greenwich (WGS 84).
  */
 @Serializable
 public data class Position(

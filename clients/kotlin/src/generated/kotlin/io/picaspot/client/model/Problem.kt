@@ -18,9 +18,14 @@ import kotlinx.serialization.UseSerializers
  * An error (RFC 9457).
  *
  * @property type A stable URI reference that names the problem.
+ * @property title What kind of problem it is, in short.
+ * @property status The HTTP status.
  * @property instance The path of the request.
+ * @property requestId The `X-Request-ID` of the request, to be named to support.
+ * @property detail What is wrong with this request, for a reader.
  * @property error The OAuth 2.0 error code (RFC 6749, section 5.2); of the token endpoint only.
  * @property errorDescription As `detail`; of the token endpoint only.
+ * @property errors Every fault of the request.
  */
 @Serializable
 public data class Problem(

@@ -16,6 +16,9 @@ import kotlinx.serialization.UseSerializers
 
 /**
  * The schema `Readiness`.
+ *
+ * @property status Whether requests can be served.
+ * @property dependencies Each service that the process depends on, with its state.
  */
 @Serializable
 public data class Readiness(

@@ -17,6 +17,7 @@ import kotlinx.serialization.UseSerializers
  * The schema `RegisterRequest`.
  *
  * @property username Letters, digits, dots, dashes and underscores; unique without regard to case.
+ * @property email Where the verification link is sent.
  * @property password At least 8 characters, not a common one and not your own name. Nothing else is asked of it.
  */
 @Serializable

@@ -16,6 +16,8 @@ import kotlinx.serialization.UseSerializers
 /**
  * The schema `Registration`.
  *
+ * @property username The name that was asked for.
+ * @property email The address that the link was sent to.
  * @property message What to do next.
  */
 @Serializable

@@ -20,7 +20,15 @@ import kotlinx.serialization.UseSerializers
 /**
  * The schema `Report`.
  *
+ * @property id The id of the report, a UUIDv7.
+ * @property reporterId The user who reported.
+ * @property subjectId What was reported.
+ * @property comment What the reporter wrote.
  * @property note What the moderator said.
+ * @property resolvedBy The moderator who decided.
+ * @property resolvedAt When it was decided.
+ * @property createdAt When it was created.
+ * @property updatedAt When it was last changed.
  */
 @Serializable
 public data class Report(

@@ -13,6 +13,7 @@ import kotlinx.serialization.SerialName
 import kotlinx.serialization.Serializable
 import kotlinx.serialization.UseSerializers
 
+/** What a moderator did about what was reported. */
 @Serializable(with = ReportAction.Serializer::class)
 public enum class ReportAction(private val value: String) {
     NONE("none"),

@@ -17,6 +17,9 @@ import kotlinx.serialization.UseSerializers
 
 /**
  * The schema `ReportCreate`.
+ *
+ * @property subjectId What is reported.
+ * @property comment What a moderator should know.
  */
 @Serializable
 public data class ReportCreate(

@@ -13,6 +13,7 @@ import kotlinx.serialization.SerialName
 import kotlinx.serialization.Serializable
 import kotlinx.serialization.UseSerializers
 
+/** Why something is reported. */
 @Serializable(with = ReportReason.Serializer::class)
 public enum class ReportReason(private val value: String) {
     SPAM("spam"),

@@ -13,6 +13,7 @@ import kotlinx.serialization.SerialName
 import kotlinx.serialization.Serializable
 import kotlinx.serialization.UseSerializers
 
+/** What came of a report: open until a moderator decides. */
 @Serializable(with = ReportStatus.Serializer::class)
 public enum class ReportStatus(private val value: String) {
     OPEN("open"),

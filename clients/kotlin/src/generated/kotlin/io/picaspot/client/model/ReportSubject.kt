@@ -13,6 +13,7 @@ import kotlinx.serialization.SerialName
 import kotlinx.serialization.Serializable
 import kotlinx.serialization.UseSerializers
 
+/** The kind of object that a report is about. */
 @Serializable(with = ReportSubject.Serializer::class)
 public enum class ReportSubject(private val value: String) {
     AREA("area"),

@@ -16,6 +16,9 @@ import kotlinx.serialization.UseSerializers
 
 /**
  * The schema `ReportUpdate`.
+ *
+ * @property status What comes of the report.
+ * @property note Why, for other moderators.
  */
 @Serializable
 public data class ReportUpdate(

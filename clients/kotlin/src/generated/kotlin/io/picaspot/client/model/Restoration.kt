@@ -15,6 +15,12 @@ import kotlinx.serialization.UseSerializers
 
 /**
  * The schema `Restoration`.
+ *
+ * @property deletionId The deletion that was undone.
+ * @property areas Areas that are back.
+ * @property landmarks Landmarks that are back.
+ * @property unlocks Unlocks that are back.
+ * @property users Accounts that are back.
  */
 @Serializable
 public data class Restoration(

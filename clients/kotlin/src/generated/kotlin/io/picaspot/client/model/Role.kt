@@ -17,6 +17,8 @@ import kotlinx.serialization.UseSerializers
 /**
  * The schema `Role`.
  *
+ * @property name The name, as in the policy.
+ * @property description What the role is for.
  * @property requiresMfa Whether the role can be used only in a session that a second factor has proven.
  * @property inherits The roles that it inherits from directly.
  * @property permissions What it may do itself.

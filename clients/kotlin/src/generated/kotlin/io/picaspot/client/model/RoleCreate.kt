@@ -16,6 +16,12 @@ import kotlinx.serialization.UseSerializers
 
 /**
  * The schema `RoleCreate`.
+ *
+ * @property name The name, as in the policy; it can not be changed.
+ * @property description What the role is for.
+ * @property requiresMfa Whether its holders need a second factor to log in.
+ * @property inherits Roles whose permissions it has too.
+ * @property permissions What it may do besides.
  */
 @Serializable
 public data class RoleCreate(

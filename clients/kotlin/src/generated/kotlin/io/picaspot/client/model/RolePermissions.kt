@@ -16,6 +16,8 @@ import kotlinx.serialization.UseSerializers
 
 /**
  * The schema `RolePermissions`.
+ *
+ * @property permissions The role's whole set, inherited ones excluded.
  */
 @Serializable
 public data class RolePermissions(

@@ -16,6 +16,8 @@ import kotlinx.serialization.UseSerializers
 
 /**
  * The schema `RoleScope`.
+ *
+ * @property role The role's name.
  */
 @Serializable
 public data class RoleScope(

@@ -15,6 +15,10 @@ import kotlinx.serialization.UseSerializers
 
 /**
  * The schema `RoleUpdate`.
+ *
+ * @property description What the role is for.
+ * @property requiresMfa Whether its holders need a second factor to log in.
+ * @property inherits Roles whose permissions it has too; replaces the list.
  */
 @Serializable
 public data class RoleUpdate(

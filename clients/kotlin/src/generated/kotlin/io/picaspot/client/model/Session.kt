@@ -16,11 +16,14 @@ import kotlinx.serialization.UseSerializers
 /**
  * The schema `Session`.
  *
+ * @property id The id of the session, a UUIDv7.
  * @property device Browser or app and system, as the user agent tells them.
  * @property userAgent As the client called itself when it logged in.
  * @property ipAddress Where it was last used from.
  * @property isCurrent Whether this request is part of it.
+ * @property remember Whether the session lasts beyond the browser, with the longer limits.
  * @property secondFactor Whether a second factor has proven it.
+ * @property createdAt When the user logged in.
  * @property lastUsedAt When it last got new tokens.
  * @property expiresAt When it ends unless it is used.
  */

@@ -17,6 +17,7 @@ import kotlinx.serialization.UseSerializers
  * The schema `TokenResponse`.
  *
  * @property accessToken A JWT (RFC 9068).
+ * @property tokenType How the access token is sent: `Authorization: Bearer …` (RFC 6750).
  * @property expiresIn Seconds until the access token expires.
  * @property refreshExpiresIn Seconds until the refresh token expires.
  * @property refreshToken For `refresh`, once. Absent when it travels in the cookie.

@@ -14,7 +14,12 @@ import kotlinx.serialization.Serializable
 import kotlinx.serialization.UseSerializers
 
 /**
- * The schema `TrashCounts`.
+ * How many objects of each kind.
+ *
+ * @property areas Areas.
+ * @property landmarks Landmarks.
+ * @property unlocks Unlocks.
+ * @property users Accounts.
  */
 @Serializable
 public data class TrashCounts(

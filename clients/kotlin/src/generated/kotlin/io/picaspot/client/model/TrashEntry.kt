@@ -18,6 +18,11 @@ import kotlinx.serialization.UseSerializers
 /**
  * The schema `TrashEntry`.
  *
+ * @property id The id of the object, a UUIDv7.
+ * @property name Its name.
+ * @property deletionId The deletion that took it; a restore brings back what carries the same.
+ * @property deletedAt When it was deleted.
+ * @property deletedBy Who deleted it; null for the system.
  * @property purgeAt When it will be removed for good.
  */
 @Serializable

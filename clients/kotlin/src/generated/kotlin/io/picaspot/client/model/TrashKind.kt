@@ -13,6 +13,7 @@ import kotlinx.serialization.SerialName
 import kotlinx.serialization.Serializable
 import kotlinx.serialization.UseSerializers
 
+/** The kind of a deleted object. */
 @Serializable(with = TrashKind.Serializer::class)
 public enum class TrashKind(private val value: String) {
     AREA("area"),

@@ -15,6 +15,15 @@ import kotlinx.serialization.UseSerializers
 
 /**
  * The schema `Unlock`.
+ *
+ * @property id The id of the unlock, a UUIDv7.
+ * @property userId The user.
+ * @property landmarkId The landmark.
+ * @property attemptId The attempt that it came of; null once that was removed for good.
+ * @property isPostedToFeed Whether others see it in the feed.
+ * @property caption What the user wrote to it.
+ * @property createdAt When the landmark was unlocked.
+ * @property updatedAt When it was last changed.
  */
 @Serializable
 public data class Unlock(

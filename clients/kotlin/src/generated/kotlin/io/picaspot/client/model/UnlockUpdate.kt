@@ -14,12 +14,15 @@ import kotlinx.serialization.Serializable
 import kotlinx.serialization.UseSerializers
 
 /**
- * The schema `UnlockUpdate`.
+ * What is absent stays as it is; null clears (RFC 7396).
+ *
+ * @property isPostedToFeed Whether others see it in the feed.
+ * @property caption What the user writes to it; null clears it.
  */
 @Serializable
 public data class UnlockUpdate(
     @SerialName("is_posted_to_feed")
     public val isPostedToFeed: kotlin.Boolean? = null,
     @SerialName("caption")
-    public val caption: kotlin.String? = null,
+    public val caption: Present<kotlin.String?>? = null,
 )

@@ -13,6 +13,7 @@ import kotlinx.serialization.SerialName
 import kotlinx.serialization.Serializable
 import kotlinx.serialization.UseSerializers
 
+/** `suspended` accounts can not log in, and their sessions are over. */
 @Serializable(with = UserStatus.Serializer::class)
 public enum class UserStatus(private val value: String) {
     ACTIVE("active"),

@@ -15,6 +15,8 @@ import kotlinx.serialization.UseSerializers
 
 /**
  * The schema `VerifyEmailRequest`.
+ *
+ * @property token The token of the link in the mail; it works once.
  */
 @Serializable
 public data class VerifyEmailRequest(

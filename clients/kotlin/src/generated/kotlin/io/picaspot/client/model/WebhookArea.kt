@@ -15,6 +15,15 @@ import kotlinx.serialization.UseSerializers
 
 /**
  * An area as it is after the event.
+ *
+ * @property id The id of the area, a UUIDv7.
+ * @property parentAreaId The area that it is part of; null at the top.
+ * @property name Unique beneath its parent, by what a search takes for the same. One line, in Unicode's Form C, without characters that show nothing, control or turn the text.
+ * @property description What there is to find.
+ * @property isVerified Whether a moderator, or a creator who may verify, has confirmed it.
+ * @property createdBy The user who created it.
+ * @property createdAt When it was created.
+ * @property updatedAt When it was last changed.
  */
 @Serializable
 public data class WebhookArea(

@@ -15,6 +15,11 @@ import kotlinx.serialization.UseSerializers
 
 /**
  * An attempt that was decided.
+ *
+ * @property id The id of the attempt, a UUIDv7.
+ * @property userId The user who handed it in.
+ * @property landmarkId The landmark.
+ * @property status The verdict.
  */
 @Serializable
 public data class WebhookAttempt(

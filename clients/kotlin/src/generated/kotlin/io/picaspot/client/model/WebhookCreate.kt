@@ -16,6 +16,10 @@ import kotlinx.serialization.UseSerializers
 
 /**
  * The schema `WebhookCreate`.
+ *
+ * @property url Where deliveries are posted to.
+ * @property events The events that are delivered.
+ * @property description What it is for.
  */
 @Serializable
 public data class WebhookCreate(

@@ -18,13 +18,18 @@ import kotlinx.serialization.UseSerializers
 /**
  * The schema `WebhookDelivery`.
  *
+ * @property id The id of the delivery, a UUIDv7.
+ * @property webhookId The webhook that it goes to.
  * @property eventId The `webhook-id` of every try.
  * @property tries How often it was tried.
  * @property responseStatus Status of the last answer.
  * @property durationMs How long the last try took, in milliseconds.
  * @property error What was wrong with the last try; empty when nothing was.
+ * @property nextTryAt When it is tried next; null once it is finished.
+ * @property finishedAt When it was delivered or given up; null before.
  * @property replayOf The delivery that was to be delivered once more.
  * @property payload The body as it is sent, one of those under *Callbacks* of `createWebhook`.
+ * @property createdAt When the event happened.
  */
 @Serializable
 public data class WebhookDelivery(

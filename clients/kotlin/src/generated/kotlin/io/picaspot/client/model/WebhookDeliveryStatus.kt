@@ -13,6 +13,7 @@ import kotlinx.serialization.SerialName
 import kotlinx.serialization.Serializable
 import kotlinx.serialization.UseSerializers
 
+/** What became of a delivery. */
 @Serializable(with = WebhookDeliveryStatus.Serializer::class)
 public enum class WebhookDeliveryStatus(private val value: String) {
     PENDING("pending"),

@@ -15,6 +15,19 @@ import kotlinx.serialization.UseSerializers
 
 /**
  * A landmark as it is after the event.
+ *
+ * @property id The id of the landmark, a UUIDv7.
+ * @property areaId The area that it stands in.
+ * @property name What people call it: one line, in Unicode's Form C, without characters that show nothing, control or turn the text.
+ * @property description What is worth knowing about it.
+ * @property difficulty From 1 (easy) to 5 (hard).
+ * @property latitude Degrees north of the equator (WGS 84).
+ * @property longitude Degrees east of Greenwich (WGS 84).
+ * @property unlockRadiusMeters How near to the landmark the photo has to be taken, in metres.
+ * @property isVerified Whether a moderator, or a creator who may verify, has confirmed it.
+ * @property createdBy The user who created it.
+ * @property createdAt When it was created.
+ * @property updatedAt When it was last changed.
  */
 @Serializable
 public data class WebhookLandmark(

@@ -17,6 +17,7 @@ import kotlinx.serialization.UseSerializers
 /**
  * The schema `WebhookLandmarkEvent`.
  *
+ * @property type The event.
  * @property timestamp When it happened.
  */
 @Serializable

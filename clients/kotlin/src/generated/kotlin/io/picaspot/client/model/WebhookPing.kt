@@ -15,6 +15,8 @@ import kotlinx.serialization.UseSerializers
 
 /**
  * What a test says.
+ *
+ * @property message A greeting.
  */
 @Serializable
 public data class WebhookPing(

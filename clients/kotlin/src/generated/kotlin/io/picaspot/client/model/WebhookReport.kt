@@ -19,6 +19,9 @@ import kotlinx.serialization.UseSerializers
 
 /**
  * A report.
+ *
+ * @property id The id of the report, a UUIDv7.
+ * @property subjectId What was reported.
  */
 @Serializable
 public data class WebhookReport(

@@ -15,6 +15,10 @@ import kotlinx.serialization.UseSerializers
 
 /**
  * A landmark that a user has unlocked.
+ *
+ * @property userId The user.
+ * @property landmarkId The landmark.
+ * @property attemptId The attempt that it came of.
  */
 @Serializable
 public data class WebhookUnlock(

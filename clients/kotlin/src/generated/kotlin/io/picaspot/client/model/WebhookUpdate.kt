@@ -16,6 +16,11 @@ import kotlinx.serialization.UseSerializers
 
 /**
  * The schema `WebhookUpdate`.
+ *
+ * @property url Where deliveries are posted to.
+ * @property description What it is for.
+ * @property events The events that are delivered; replaces the list.
+ * @property enabled Whether events are delivered.
  */
 @Serializable
 public data class WebhookUpdate(

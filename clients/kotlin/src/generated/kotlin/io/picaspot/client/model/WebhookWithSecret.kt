@@ -18,7 +18,16 @@ import kotlinx.serialization.UseSerializers
 /**
  * The schema `WebhookWithSecret`.
  *
+ * @property id The id of the webhook, a UUIDv7.
+ * @property url Where deliveries are posted to.
+ * @property description What it is for.
+ * @property events The events that are delivered.
+ * @property enabled Whether events are delivered.
+ * @property disabledAt Since when nothing is delivered.
  * @property previousSecretUntil Until when deliveries carry a signature of the secret before.
+ * @property createdBy The user who created it.
+ * @property createdAt When it was created.
+ * @property updatedAt When it was last changed.
  * @property secret What signatures are made with, for the libraries of Standard Webhooks as it is. It is not shown again.
  */
 @Serializable
