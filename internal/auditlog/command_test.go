@@ -57,5 +57,5 @@ func TestVerifyCommand(t *testing.T) {
 	c.DatabaseURL = ""
 	output, err = verify()
 	require.Error(t, err)
-	require.Contains(t, output, "PICASPOT_DATABASE_URL is not set")
+	require.Contains(t, output, "PICASPOT_DATABASE_URL: a URL")
 }
