@@ -58,6 +58,9 @@ type ticket struct {
 // memory and a number of decodes at once. So an account that sends many large photos
 // holds up its own large ones.
 type admission struct {
+	// budget is what each lane has when nothing runs.
+	budget [lanes]int64
+
 	mu      sync.Mutex
 	free    [lanes]int64
 	slots   [lanes]int
@@ -73,15 +76,16 @@ type runner struct {
 func newAdmission(budget int64) *admission {
 	a := &admission{running: map[runner]int{}}
 	small := min(smallBudget, budget/4)
-	a.free = [lanes]int64{small, budget - small, 1 << 62}
+	a.budget = [lanes]int64{small, budget - small, 1 << 62}
+	a.free = a.budget
 	// Decoding keeps a processor busy: more at once take memory and finish no sooner.
 	processors := runtime.GOMAXPROCS(0)
 	a.slots = [lanes]int{4 * processors, processors, 1}
 	return a
 }
 
-// limit returns the most that one photo can take of a lane's budget.
-func (a *admission) limit(l lane) int64 { return a.free[l] }
+// limit returns the most that one photo can take of a lane, whatever runs there now.
+func (a *admission) limit(l lane) int64 { return a.budget[l] }
 
 // laneOf tells a small photo from a large one.
 func (a *admission) laneOf(bytes, work int64) lane {
