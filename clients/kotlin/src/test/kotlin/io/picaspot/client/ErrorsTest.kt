@@ -82,8 +82,8 @@ class ErrorsTest {
         val user = asRole("user")
         val id = user.newArea("Contested").id
         val (_, read) = user.areas.getArea(id)
-        val first = user.areas.updateArea(id, AreaUpdate(description = "Mine."), ifMatch = read)
-        val error = refusal { user.areas.updateArea(id, AreaUpdate(description = "No, mine."), ifMatch = read) }
+        val first = user.areas.updateArea(id, AreaUpdate(description = Present("Mine.")), ifMatch = read)
+        val error = refusal { user.areas.updateArea(id, AreaUpdate(description = Present("No, mine.")), ifMatch = read) }
         assertEquals(412 to ProblemCode.VERSION_CHANGED, error.status to error.code)
         assertEquals(first.etag, user.areas.getArea(id).etag)
     }

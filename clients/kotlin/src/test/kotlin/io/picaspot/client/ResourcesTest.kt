@@ -10,6 +10,7 @@ import io.picaspot.client.model.LandmarkCreate
 import io.picaspot.client.model.LandmarkUpdate
 import io.picaspot.client.model.MeUpdate
 import io.picaspot.client.model.Position
+import io.picaspot.client.model.PositionUpdate
 import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.flow.map
 import kotlinx.coroutines.flow.toList
@@ -96,9 +97,9 @@ class ResourcesTest {
     @Test
     fun `a patch leaves what is absent and clears what is null`() = test {
         val me = asNewUser().me
-        val named = me.updateMe(MeUpdate(displayName = Present("Ada"), bio = "Collects lighthouses.")).data
+        val named = me.updateMe(MeUpdate(displayName = Present("Ada"), bio = Present("Collects lighthouses."))).data
         assertEquals("Ada", named.displayName)
-        val left = me.updateMe(MeUpdate(bio = "Collects stones.")).data
+        val left = me.updateMe(MeUpdate(bio = Present("Collects stones."))).data
         assertEquals("Ada" to "Collects stones.", left.displayName to left.bio)
         val cleared = me.updateMe(MeUpdate(displayName = Present(null))).data
         assertEquals(null to "Collects stones.", cleared.displayName to cleared.bio)
@@ -109,8 +110,8 @@ class ResourcesTest {
         val landmarks = asRole("admin").landmarks
         val id = landmarkAt(somewhere())
         val position = Position(latitude = 1.5, longitude = 2.5)
-        assertEquals(position, landmarks.updateLandmark(id, LandmarkUpdate(photoLocation = Present(position))).data.photoLocation)
-        assertEquals(position, landmarks.updateLandmark(id, LandmarkUpdate(hint = "Look up.")).data.photoLocation)
+        assertEquals(position, landmarks.updateLandmark(id, LandmarkUpdate(photoLocation = Present(PositionUpdate(position.latitude, position.longitude)))).data.photoLocation)
+        assertEquals(position, landmarks.updateLandmark(id, LandmarkUpdate(hint = Present("Look up."))).data.photoLocation)
         assertNull(landmarks.updateLandmark(id, LandmarkUpdate(photoLocation = Present(null))).data.photoLocation)
     }
 
@@ -125,7 +126,7 @@ class ResourcesTest {
         val same = areas.getArea(id, ifNoneMatch = first.etag)
         assertTrue(same.isNotModified)
         assertFailsWith<IllegalStateException> { same.data }
-        areas.updateArea(id, AreaUpdate(description = "Not any more."), ifMatch = first.etag)
+        areas.updateArea(id, AreaUpdate(description = Present("Not any more.")), ifMatch = first.etag)
         val second = ifChanged(first.etag) { areas.getArea(id, ifNoneMatch = it) }
         assertEquals("Not any more.", second?.data?.description)
     }

@@ -111,7 +111,7 @@ class RetryTest {
     fun `what may have happened already and has no key is not sent again`() = test {
         val recorder = Recorder(flaky("/api/v1/me", 9, delivered = true))
         val user = asNewUser(recorder.okHttp, quick)
-        assertFailsWith<PicaspotNetworkException> { user.me.updateMe(MeUpdate(bio = "Once.")) }
+        assertFailsWith<PicaspotNetworkException> { user.me.updateMe(MeUpdate(bio = Present("Once."))) }
         assertEquals(1, recorder.of("/api/v1/me").size)
     }
 

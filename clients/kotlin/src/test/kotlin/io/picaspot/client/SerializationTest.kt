@@ -48,7 +48,7 @@ class SerializationTest {
     fun `absent, null and a value are three things`() {
         assertEquals("{}", Json.encodeToString(MeUpdate()))
         assertEquals("""{"display_name":null}""", Json.encodeToString(MeUpdate(displayName = Present(null))))
-        assertEquals("""{"display_name":"Ada","bio":""}""", Json.encodeToString(MeUpdate(displayName = Present("Ada"), bio = "")))
+        assertEquals("""{"display_name":"Ada","bio":""}""", Json.encodeToString(MeUpdate(displayName = Present("Ada"), bio = Present(""))))
         assertEquals("""{"parent_area_id":"$nobody"}""", Json.encodeToString(AreaUpdate(parentAreaId = Present(nobody))))
         assertEquals("""{"parent_area_id":null}""", Json.encodeToString(AreaUpdate(parentAreaId = Present(null))))
         assertEquals("""{"status":"dismissed"}""", Json.encodeToString(ReportUpdate(ReportUpdateStatus.DISMISSED)))

@@ -80,7 +80,7 @@ class SessionTest {
     @Test
     fun `a refused request is sent again with its body`() = test {
         with(resumed(accessToken = "not.a.token")) {
-            assertEquals("Collects lighthouses.", client.me.updateMe(MeUpdate(bio = "Collects lighthouses.")).data.bio)
+            assertEquals("Collects lighthouses.", client.me.updateMe(MeUpdate(bio = Present("Collects lighthouses."))).data.bio)
             assertNotEquals("not.a.token", tokenStore.load()?.accessToken)
         }
     }
