@@ -110,7 +110,8 @@ class ResourcesTest {
         val landmarks = asRole("admin").landmarks
         val id = landmarkAt(somewhere())
         val position = Position(latitude = 1.5, longitude = 2.5)
-        assertEquals(position, landmarks.updateLandmark(id, LandmarkUpdate(photoLocation = Present(PositionUpdate(position.latitude, position.longitude)))).data.photoLocation)
+        val moved = LandmarkUpdate(photoLocation = Present(PositionUpdate(position.latitude, position.longitude)))
+        assertEquals(position, landmarks.updateLandmark(id, moved).data.photoLocation)
         assertEquals(position, landmarks.updateLandmark(id, LandmarkUpdate(hint = Present("Look up."))).data.photoLocation)
         assertNull(landmarks.updateLandmark(id, LandmarkUpdate(photoLocation = Present(null))).data.photoLocation)
     }
