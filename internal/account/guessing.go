@@ -114,7 +114,7 @@ func (s *Service) wrongCodeRate() ratelimit.Rate {
 
 // tellOfCodes takes the outcome of an operation that asked for password and code, and
 // returns it. When wrong codes came too often with the right password it tells the
-// owner, whose password is known to somebody else, and the audit log.
+// owner, whose password another person knows, and the audit log.
 func (s *Service) tellOfCodes(ctx context.Context, user *ent.User, outcome error) error {
 	id := user.ID.String()
 	var spent *codesSpentError

@@ -120,7 +120,7 @@ func (s *Service) AnswerRequest(ctx context.Context, args RequestArgs) error {
 }
 
 // mailLink records that a link was asked for, opens it, and has it mailed to the
-// account's address. Earlier links go on: whoever asks need not be the owner, and must
+// account's address. Earlier links stay valid: the client that asks need not be the owner's, and must
 // not be able to end what the owner has in the mailbox.
 func (s *Service) mailLink(ctx context.Context, user *ent.User, template string, action audit.Action) error {
 	allowed := s.mayMail(ctx, template, user.Email)

@@ -90,7 +90,7 @@ func TestAuditLogNamesTheOperator(t *testing.T) {
 	require.NotEmpty(t, entry.RequestID)
 }
 
-// Whatever prints a table prints JSON for other programs too.
+// Each command that prints a table prints JSON for other programs too.
 func TestCommandsPrintJSON(t *testing.T) {
 	t.Parallel()
 	s := apptest.NewWithoutWorkers(t)
