@@ -143,7 +143,7 @@ export function createPicaspotClient(config: ClientConfig): PicaspotClient {
       const authorized = new Headers(headers)
       if (token !== undefined) authorized.set('Authorization', `Bearer ${token}`)
       const answer = await send({ ...request, headers: authorized }).catch((cause: unknown) =>
-        networkError(cause, signal),
+        networkError(cause, signal, request.url),
       )
       const lost = answer instanceof PicaspotNetworkError
       if (!lost) {
@@ -225,9 +225,9 @@ export function createPicaspotClient(config: ClientConfig): PicaspotClient {
 }
 
 /** What a failure to send means: an abort is the caller's own, everything else the network's. */
-function networkError(cause: unknown, signal: AbortSignal | null | undefined): PicaspotNetworkError {
+function networkError(cause: unknown, signal: AbortSignal | null | undefined, url?: string): PicaspotNetworkError {
   if (signal?.aborted) throw cause
-  return new PicaspotNetworkError(cause)
+  return new PicaspotNetworkError(cause, url)
 }
 
 async function read(response: Response, traits: Traits, signal: AbortSignal | null): Promise<unknown> {

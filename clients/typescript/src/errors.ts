@@ -47,9 +47,23 @@ export class PicaspotError extends Error {
 export class PicaspotNetworkError extends Error {
   override readonly name = 'PicaspotNetworkError'
 
-  constructor(cause: unknown) {
-    super('The server could not be reached.', { cause })
+  /** `url` is the address of the request, where nothing of an answer came. */
+  constructor(cause: unknown, url?: string) {
+    super(`The server could not be reached.${corsHint(url)}`, { cause })
   }
+}
+
+/**
+ * What to set when the server is there and does not allow the page: browsers tell a
+ * page nothing of a refused CORS preflight but that fetch failed.
+ */
+function corsHint(url: string | undefined): string {
+  const page = (globalThis as { location?: { origin?: string; href: string } }).location
+  if (!url || !page?.origin || new URL(url, page.href).origin === page.origin) return ''
+  if (page.origin === 'null') {
+    return ' If it is running: this page has no origin that the server could allow; serve it over HTTP.'
+  }
+  return ` If it is running, it may not allow pages of ${page.origin}: add ${page.origin} to its PICASPOT_CORS_ORIGINS.`
 }
 
 /** Reads the problem in a response. */

@@ -141,6 +141,27 @@ suite('errors', { concurrency: true }, () => {
     )
   })
 
+  test('a browser learns what to set when its page may not be allowed', async () => {
+    const away = 'http://127.0.0.1:9'
+    const message = async (page: string | undefined) => {
+      if (page) Object.assign(globalThis, { location: new URL(page) })
+      try {
+        const error = await createPicaspotClient({ baseUrl: away, retry: false })
+          .GET('/healthz')
+          .catch((it) => it)
+        assert.ok(error instanceof PicaspotNetworkError)
+        return error.message
+      } finally {
+        Reflect.deleteProperty(globalThis, 'location')
+      }
+    }
+    const plain = 'The server could not be reached.'
+    assert.match(await message('http://localhost:5173/map'), /add http:\/\/localhost:5173 to its PICASPOT_CORS_ORIGINS/)
+    assert.match(await message('file:///app/index.html'), /serve it over HTTP/)
+    assert.equal(await message(`${away}/app`), plain)
+    assert.equal(await message(undefined), plain)
+  })
+
   test('a second factor that is needed is told apart', async () => {
     const user = await asNewUser()
     const { data } = await user.POST('/api/v1/me/mfa/totp', { body: { password } })
