@@ -21,6 +21,10 @@ func (g Grant) line(role string) string {
 	return strings.Join([]string{"p", word(role), word(g.Permission.Resource()), word(g.Permission.Action()), word(g.Scope), word(g.Effect)}, ", ")
 }
 
+func parentLine(role, parent string) string {
+	return fmt.Sprintf("g, %s, %s", word(role), word(parent))
+}
+
 // word keeps within its column and its line what is no word: a name with a comma or
 // a line break in it would else say something of its own. Validation refuses it.
 func word(s string) string {
@@ -79,7 +83,7 @@ func WithGrants(text, role string, grants []Grant) string {
 func WithParents(text, role string, parents []string) string {
 	lines := make([]string, len(parents))
 	for i, parent := range parents {
-		lines[i] = fmt.Sprintf("g, %s, %s", word(role), word(parent))
+		lines[i] = parentLine(role, parent)
 	}
 	return replaceLines(text, func(r rule) bool { return r.kind == "g" && r.role == role }, lines)
 }

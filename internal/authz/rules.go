@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/casbin/casbin/v2/model"
@@ -97,6 +98,16 @@ func (rs rules) permissions() []Permission {
 	return slices.Compact(all)
 }
 
+// codeInvalid is the code of a policy with faults, and linePointer what is in front of
+// the number of a line in the pointer of one.
+const (
+	codeInvalid = "invalid_policy"
+	linePointer = "/lines/"
+)
+
+// linePrefix begins the message of a fault in a line.
+func linePrefix(number int) string { return fmt.Sprintf("Line %d: ", number) }
+
 // faults collects what is wrong with a policy text, by line.
 type faults []lineFault
 
@@ -120,15 +131,15 @@ func (f faults) err() error {
 	for i, one := range f {
 		fields[i] = fault.Field{Code: one.code, Message: one.message}
 		if one.line > 0 {
-			fields[i].Pointer = fmt.Sprintf("/lines/%d", one.line)
-			fields[i].Message = fmt.Sprintf("Line %d: %s", one.line, one.message)
+			fields[i].Pointer = linePointer + strconv.Itoa(one.line)
+			fields[i].Message = linePrefix(one.line) + one.message
 		}
 	}
 	message := "The policy has a fault."
 	if len(f) > 1 {
 		message = fmt.Sprintf("The policy has %d faults.", len(f))
 	}
-	return fault.New(fault.Invalid, "invalid_policy", message).With(fields...)
+	return fault.New(fault.Invalid, codeInvalid, message).With(fields...)
 }
 
 // parse reads a policy text as casbin does, one rule a line, and reports every

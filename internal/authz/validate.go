@@ -26,7 +26,7 @@ func Validate(csvText string, known []Permission) error {
 		case !slices.Contains(known, r.permission):
 			found.add(r.line, "unknown_permission", "no operation asks for %s.", r.permission)
 		case r.scope == "own" && !r.permission.Ownable():
-			found.add(r.line, "not_ownable", "%s can't be held for own objects only; its scope has to be any.", r.permission)
+			found.add(r.line, "not_ownable", "the permission %s can't be held for own objects only; its scope has to be any.", r.permission)
 		}
 	}
 	if !slices.Contains(rs.roles(), DefaultRole) {

@@ -15,7 +15,6 @@ import (
 
 	"github.com/picaspot/picaspot/ent"
 	entrole "github.com/picaspot/picaspot/ent/role"
-	entsession "github.com/picaspot/picaspot/ent/session"
 	"github.com/picaspot/picaspot/internal/authz"
 	"github.com/picaspot/picaspot/internal/fault"
 	"github.com/picaspot/picaspot/internal/livepolicy"
@@ -195,10 +194,11 @@ func (s *Service) Create(ctx context.Context, in Create) (Role, error) {
 		return Role{}, errEmpty
 	}
 	var told *ent.Role
+	var text string
 	made, err := s.live.EditWith(ctx, version.Precondition{}, "Role "+in.Name+" was added.",
-		func(ctx context.Context, tx *store.Tx, text string) (string, error) {
+		func(ctx context.Context, tx *store.Tx, present string) (string, error) {
 			tx.AfterCommit(s.reloadSoon)
-			known, err := rolesOf(text)
+			known, err := rolesOf(present)
 			if err != nil {
 				return "", err
 			}
@@ -211,10 +211,11 @@ func (s *Service) Create(ctx context.Context, in Create) (Role, error) {
 			if told, err = put(ctx, tx, in.Name, &in.Description, &in.RequiresMFA); err != nil {
 				return "", err
 			}
-			return authz.WithParents(authz.WithGrants(text, in.Name, in.Grants), in.Name, in.Inherits), nil
+			text = authz.WithParents(authz.WithGrants(present, in.Name, in.Grants), in.Name, in.Inherits)
+			return text, nil
 		})
 	if err != nil {
-		return Role{}, err
+		return Role{}, point(err, text, authz.Sent{Role: in.Name, Grants: in.Grants, Parents: in.Inherits, Rest: "/inherits"})
 	}
 	// Made of what was written, since others may not see it yet ([store.Hold]). Nobody
 	// has the role: the policy would have known it.
@@ -240,7 +241,11 @@ type Update struct {
 // long as none has proven the caller's session.
 func (s *Service) Update(ctx context.Context, name string, in Update, pre version.Precondition) (Role, error) {
 	comment := "What the role " + name + " inherits was changed."
-	return s.edit(ctx, name, comment, pre, func(ctx context.Context, tx *store.Tx, text string) (string, error) {
+	sent := authz.Sent{Role: name, Rest: "/inherits"}
+	if in.Inherits != nil {
+		sent.Parents = *in.Inherits
+	}
+	return s.edit(ctx, sent, comment, pre, func(ctx context.Context, tx *store.Tx, text string) (string, error) {
 		if in.RequiresMFA != nil && *in.RequiresMFA {
 			if err := checkOwnSession(ctx, tx, name); err != nil {
 				return "", err
@@ -268,7 +273,8 @@ func (s *Service) Update(ctx context.Context, name string, in Update, pre versio
 // ReplaceGrants sets all that a role may do itself.
 func (s *Service) ReplaceGrants(ctx context.Context, name string, grants []authz.Grant, pre version.Precondition) (Role, error) {
 	comment := "The permissions of the role " + name + " were changed."
-	return s.edit(ctx, name, comment, pre, func(_ context.Context, _ *store.Tx, text string) (string, error) {
+	sent := authz.Sent{Role: name, Grants: grants, Rest: "/permissions"}
+	return s.edit(ctx, sent, comment, pre, func(_ context.Context, _ *store.Tx, text string) (string, error) {
 		return authz.WithGrants(text, name, grants), nil
 	})
 }
@@ -299,26 +305,29 @@ func (s *Service) Delete(ctx context.Context, name string, pre version.Precondit
 	return s.reload(ctx)
 }
 
-// edit changes a role that is there, and that is the version that the caller saw.
+// edit changes a role that is there, and that is the version that the caller saw, to
+// what the request sent.
 func (s *Service) edit(
-	ctx context.Context, name, comment string, pre version.Precondition,
+	ctx context.Context, sent authz.Sent, comment string, pre version.Precondition,
 	fn func(context.Context, *store.Tx, string) (string, error),
 ) (Role, error) {
-	_, err := s.live.EditWith(ctx, version.Precondition{}, comment, func(ctx context.Context, tx *store.Tx, text string) (string, error) {
-		if err := s.check(ctx, tx, name, text, pre); err != nil {
+	var text string
+	_, err := s.live.EditWith(ctx, version.Precondition{}, comment, func(ctx context.Context, tx *store.Tx, present string) (string, error) {
+		if err := s.check(ctx, tx, sent.Role, present, pre); err != nil {
 			return "", err
 		}
-		next, err := fn(ctx, tx, text)
+		next, err := fn(ctx, tx, present)
 		if err != nil {
 			return "", err
 		}
 		known, err := rolesOf(next)
-		if err == nil && !slices.Contains(known, name) {
+		if err == nil && !slices.Contains(known, sent.Role) {
 			return "", errEmpty
 		}
-		return next, nil // What is wrong with it the validation names.
+		text = next
+		return text, nil // What is wrong with it the validation names.
 	})
-	return s.after(ctx, name, err)
+	return s.after(ctx, sent.Role, point(err, text, sent))
 }
 
 // check asks, with the policy locked, whether a role is there and the version that
@@ -353,49 +362,6 @@ func (s *Service) after(ctx context.Context, name string, err error) (Role, erro
 		return Role{}, err
 	}
 	return s.Get(ctx, name)
-}
-
-// rolesOf returns the roles that a policy text speaks of.
-func rolesOf(text string) ([]string, error) {
-	snapshot, err := authz.NewSnapshot(0, policy.Model, text)
-	if err != nil {
-		return nil, err
-	}
-	return snapshot.Roles(), nil
-}
-
-// checkParents names the roles of which the policy knows nothing. That a role inherits
-// from itself is a circle, which the validation names.
-func checkParents(name string, parents, known []string) error {
-	unknown := fault.New(fault.Unprocessable, "role_unknown", "The policy knows no such role.")
-	for i, parent := range parents {
-		if parent != name && !slices.Contains(known, parent) {
-			unknown = unknown.With(fault.Field{
-				Pointer: fmt.Sprintf("/inherits/%d", i), Code: "unknown", Message: "The policy knows " + strings.Join(known, ", ") + ".",
-			})
-		}
-	}
-	if len(unknown.Fields) > 0 {
-		return unknown
-	}
-	return nil
-}
-
-// checkOwnSession keeps callers from shutting themselves out: nobody requires a second
-// factor of their own role in a session that none has proven. Operators have no session.
-func checkOwnSession(ctx context.Context, tx *store.Tx, name string) error {
-	caller, ok := authz.CallerFrom(ctx)
-	if !ok || caller.Role != name {
-		return nil
-	}
-	proven, err := tx.Session.Query().Where(entsession.ID(caller.SessionID), entsession.SecondFactor(true)).Exist(ctx)
-	if err != nil {
-		return fmt.Errorf("read the session: %w", err)
-	}
-	if !proven {
-		return errUnproven
-	}
-	return nil
 }
 
 // put writes what is said about a role beside the policy, and returns it; it is nil
