@@ -10,7 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
-	"strconv"
+	"slices"
 	"strings"
 	"sync"
 
@@ -18,7 +18,9 @@ import (
 	"github.com/swaggest/swgui/v5emb"
 	"github.com/vearutop/statigz"
 
+	"github.com/picaspot/picaspot/api"
 	"github.com/picaspot/picaspot/internal/apidoc"
+	"github.com/picaspot/picaspot/internal/compress"
 	"github.com/picaspot/picaspot/internal/operation"
 )
 
@@ -40,14 +42,14 @@ const referencePolicy = "default-src 'none'; script-src 'self'; worker-src blob:
 // Docs is the contract and two ways to look at it, served from the binary: Swagger
 // UI, to try it, and Redoc, to read it.
 type Docs struct {
-	page   []byte
+	page   *compress.Document
 	policy string
 	assets http.Handler
 	// problems are the addresses that the type of a problem names.
 	problems *problemPages
-	// contract renders it once, when somebody asks first: it takes some tenths of a
-	// second and a lot of memory.
-	contract func() (apidoc.Document, error)
+	// contract renders it once, for the first client that asks: it takes some tenths of
+	// a second and a lot of memory.
+	contract func() (servedContract, error)
 }
 
 var inlineScript = regexp.MustCompile(`(?s)<script>(.*?)</script>`)
@@ -71,7 +73,7 @@ func NewDocs(contract []byte) (*Docs, error) {
 	if recorder.Code != http.StatusOK {
 		return nil, fmt.Errorf("render Swagger UI: status %d", recorder.Code)
 	}
-	page := recorder.Body.Bytes()
+	page := bytes.Clone(recorder.Body.Bytes())
 	var hashes strings.Builder
 	for _, script := range inlineScript.FindAllSubmatch(page, -1) {
 		digest := sha256.Sum256(script[1])
@@ -82,41 +84,74 @@ func NewDocs(contract []byte) (*Docs, error) {
 		return nil, err
 	}
 	return &Docs{
-		page:     page,
+		page:     compress.NewDocument("text/html; charset=utf-8", page),
 		problems: problems,
 		assets:   ui,
-		contract: sync.OnceValues(func() (apidoc.Document, error) { return apidoc.Render(contract) }),
+		contract: sync.OnceValues(func() (servedContract, error) { return newServedContract(contract) }),
 		policy: "default-src 'none'; script-src 'self'" + hashes.String() + "; style-src 'self' 'unsafe-inline'; " +
 			"img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
 	}, nil
 }
 
+// servedContract is the contract in its two forms.
+type servedContract struct{ yaml, json *compress.Document }
+
+func newServedContract(contract []byte) (servedContract, error) {
+	rendered, err := apidoc.Render(contract)
+	if err != nil {
+		return servedContract{}, err
+	}
+	return servedContract{
+		yaml: compress.NewDocument("application/yaml", rendered.YAML), json: compress.NewDocument("application/json", rendered.JSON),
+	}, nil
+}
+
+// served answers a request with a document. The generated server passes on what a
+// request asks for, not in which coding.
+type served struct {
+	request  *http.Request
+	document *compress.Document
+	// policy is the content security policy of a page.
+	policy string
+}
+
+func (s served) write(w http.ResponseWriter) error {
+	if s.policy != "" {
+		w.Header().Set("Content-Security-Policy", s.policy)
+	}
+	w.Header().Set("Cache-Control", documentCache)
+	s.document.ServeHTTP(w, s.request)
+	return nil
+}
+
+// documentCache lets everybody keep what is new with each version of the server only.
+const documentCache = "public, max-age=300"
+
 // VisitGetDocsResponse implements api.GetDocsResponseObject.
-func (d *Docs) VisitGetDocsResponse(w http.ResponseWriter) error {
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Header().Set("Content-Security-Policy", d.policy)
-	_, err := bytes.NewReader(d.page).WriteTo(w)
-	return err
-}
-
-// contract sends the contract in one of its two forms.
-type contract struct {
-	contentType string
-	body        []byte
-}
-
-func (c contract) write(w http.ResponseWriter) error {
-	w.Header().Set("Content-Type", c.contentType)
-	w.Header().Set("Content-Length", strconv.Itoa(len(c.body)))
-	_, err := w.Write(c.body)
-	return err
-}
+func (s served) VisitGetDocsResponse(w http.ResponseWriter) error { return s.write(w) }
 
 // VisitGetOpenAPIYAMLResponse implements api.GetOpenAPIYAMLResponseObject.
-func (c contract) VisitGetOpenAPIYAMLResponse(w http.ResponseWriter) error { return c.write(w) }
+func (s served) VisitGetOpenAPIYAMLResponse(w http.ResponseWriter) error { return s.write(w) }
 
 // VisitGetOpenAPIJSONResponse implements api.GetOpenAPIJSONResponseObject.
-func (c contract) VisitGetOpenAPIJSONResponse(w http.ResponseWriter) error { return c.write(w) }
+func (s served) VisitGetOpenAPIJSONResponse(w http.ResponseWriter) error { return s.write(w) }
+
+type requestKey struct{}
+
+// withRequest lets the handlers of documents see their request as a whole.
+func withRequest(next api.StrictHandlerFunc, operationID string) api.StrictHandlerFunc {
+	if !slices.Contains([]string{"GetDocs", "GetOpenAPIYAML", "GetOpenAPIJSON"}, operationID) {
+		return next
+	}
+	return func(ctx context.Context, w http.ResponseWriter, r *http.Request, request any) (any, error) {
+		return next(context.WithValue(ctx, requestKey{}, r), w, r, request)
+	}
+}
+
+func requestFrom(ctx context.Context) *http.Request {
+	r, _ := ctx.Value(requestKey{}).(*http.Request)
+	return r
+}
 
 func (d *Docs) mount(router *operation.Router) {
 	router.Handle("GET "+docsPath+"/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -63,7 +63,7 @@ var _ api.StrictServerInterface = (*Server)(nil)
 
 // Mount adds all operations of the contract to the router.
 func (s *Server) Mount(router *operation.Router) {
-	strict := api.NewStrictHandlerWithOptions(s, nil, api.StrictHTTPServerOptions{
+	strict := api.NewStrictHandlerWithOptions(s, []api.StrictMiddlewareFunc{withRequest}, api.StrictHTTPServerOptions{
 		RequestErrorHandlerFunc:  badRequest,
 		ResponseErrorHandlerFunc: writeError,
 	})

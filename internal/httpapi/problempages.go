@@ -11,6 +11,7 @@ import (
 
 	"github.com/picaspot/picaspot"
 	"github.com/picaspot/picaspot/internal/apidoc"
+	"github.com/picaspot/picaspot/internal/compress"
 	"github.com/picaspot/picaspot/internal/fault"
 	"github.com/picaspot/picaspot/internal/operation"
 	"github.com/picaspot/picaspot/internal/problem"
@@ -39,8 +40,11 @@ var problemPage = template.Must(template.New("problem").Parse(`<!doctype html>
 // names, as a page and as JSON, made from docs/problems.md.
 type problemPages struct {
 	policy string
-	types  map[string]apidoc.ProblemType
+	types  map[string]problemDocuments
 }
+
+// problemDocuments are what is said of one problem.
+type problemDocuments struct{ page, json *compress.Document }
 
 func newProblemPages() (*problemPages, error) {
 	types, err := apidoc.Catalog(picaspot.Problems)
@@ -48,11 +52,35 @@ func newProblemPages() (*problemPages, error) {
 		return nil, err
 	}
 	digest := sha256.Sum256([]byte(problemStyle))
-	return &problemPages{
-		types: types,
+	p := &problemPages{
+		types: make(map[string]problemDocuments, len(types)),
 		policy: "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(digest[:]) +
 			"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-	}, nil
+	}
+	for code, found := range types {
+		if p.types[code], err = newProblemDocuments(found); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+func newProblemDocuments(found apidoc.ProblemType) (problemDocuments, error) {
+	cases := make([]problemCase, len(found.Cases))
+	for i, c := range found.Cases {
+		cases[i] = problemCase{c}
+	}
+	var page, body bytes.Buffer
+	err := problemPage.Execute(&page, map[string]any{
+		"Problem": map[string]any{"Code": found.Code, "Cases": cases},
+		"Style":   template.CSS(problemStyle), //nolint:gosec // A constant of this file.
+	})
+	if err == nil {
+		err = json.NewEncoder(&body).Encode(found)
+	}
+	return problemDocuments{
+		page: compress.NewDocument("text/html; charset=utf-8", page.Bytes()), json: compress.NewDocument("application/json", body.Bytes()),
+	}, err
 }
 
 func (p *problemPages) mount(router *operation.Router) { router.Handle("GET /problems/{code}", p) }
@@ -72,29 +100,11 @@ func (p *problemPages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Add("Vary", "Accept")
 	w.Header().Set("Cache-Control", "public, max-age=3600")
-	var body bytes.Buffer
 	// Browsers name text/html; a client that names nothing, or everything, gets JSON.
-	if strings.Contains(r.Header.Get("Accept"), "text/html") {
-		cases := make([]problemCase, len(found.Cases))
-		for i, c := range found.Cases {
-			cases[i] = problemCase{c}
-		}
-		err := problemPage.Execute(&body, map[string]any{
-			"Problem": map[string]any{"Code": found.Code, "Cases": cases},
-			"Style":   template.CSS(problemStyle), //nolint:gosec // A constant of this file.
-		})
-		if err != nil {
-			problem.Write(w, r, err)
-			return
-		}
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		w.Header().Set("Content-Security-Policy", p.policy)
-	} else {
-		if err := json.NewEncoder(&body).Encode(found); err != nil {
-			problem.Write(w, r, err)
-			return
-		}
-		w.Header().Set("Content-Type", "application/json")
+	if !strings.Contains(r.Header.Get("Accept"), "text/html") {
+		found.json.ServeHTTP(w, r)
+		return
 	}
-	_, _ = body.WriteTo(w) // The client may be gone.
+	w.Header().Set("Content-Security-Policy", p.policy)
+	found.page.ServeHTTP(w, r)
 }

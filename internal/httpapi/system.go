@@ -106,18 +106,18 @@ func (s *Server) GetJSONWebKeySet(context.Context, api.GetJSONWebKeySetRequestOb
 }
 
 // GetOpenAPIYAML implements GET /openapi.yaml.
-func (s *Server) GetOpenAPIYAML(context.Context, api.GetOpenAPIYAMLRequestObject) (api.GetOpenAPIYAMLResponseObject, error) {
-	document, err := s.Docs.contract()
-	return contract{contentType: "application/yaml", body: document.YAML}, err
+func (s *Server) GetOpenAPIYAML(ctx context.Context, _ api.GetOpenAPIYAMLRequestObject) (api.GetOpenAPIYAMLResponseObject, error) {
+	contract, err := s.Docs.contract()
+	return served{request: requestFrom(ctx), document: contract.yaml}, err
 }
 
 // GetOpenAPIJSON implements GET /openapi.json.
-func (s *Server) GetOpenAPIJSON(context.Context, api.GetOpenAPIJSONRequestObject) (api.GetOpenAPIJSONResponseObject, error) {
-	document, err := s.Docs.contract()
-	return contract{contentType: "application/json", body: document.JSON}, err
+func (s *Server) GetOpenAPIJSON(ctx context.Context, _ api.GetOpenAPIJSONRequestObject) (api.GetOpenAPIJSONResponseObject, error) {
+	contract, err := s.Docs.contract()
+	return served{request: requestFrom(ctx), document: contract.json}, err
 }
 
 // GetDocs implements GET /docs.
-func (s *Server) GetDocs(context.Context, api.GetDocsRequestObject) (api.GetDocsResponseObject, error) {
-	return s.Docs, nil
+func (s *Server) GetDocs(ctx context.Context, _ api.GetDocsRequestObject) (api.GetDocsResponseObject, error) {
+	return served{request: requestFrom(ctx), document: s.Docs.page, policy: s.Docs.policy}, nil
 }

@@ -130,6 +130,51 @@ func (l *linter) operation(path string, item *openapi3.PathItem, op *openapi3.Op
 		}
 	}
 	l.responses(op.Responses)
+	l.secret(op)
+}
+
+// secretName is what a property is called that holds a secret.
+var secretName = regexp.MustCompile(`(^|_)(secret|token|codes|password|challenge)$`)
+
+// secret checks that answers with a secret are not compressed, nor any of those that
+// cookies may ask for.
+func (l *linter) secret(op *openapi3.Operation) {
+	if _, there := op.Extensions["x-compress"]; there {
+		return
+	}
+	if slices.Contains(op.Tags, "auth") {
+		l.say("is one of auth, and does not say x-compress: false")
+	}
+	for status, response := range op.Responses.Map() {
+		for _, media := range response.Value.Content {
+			if name := secretIn(media.Schema, map[*openapi3.Schema]bool{}); name != "" && strings.HasPrefix(status, "2") {
+				l.say("answers with %s, which sounds like a secret, and does not say x-compress: false", name)
+			}
+		}
+	}
+}
+
+// secretIn returns the name of a property beneath a schema that sounds like a secret,
+// or nothing.
+func secretIn(ref *openapi3.SchemaRef, seen map[*openapi3.Schema]bool) string {
+	if ref == nil || ref.Value == nil || seen[ref.Value] {
+		return ""
+	}
+	s := ref.Value
+	seen[s] = true
+	parts := slices.Concat(s.AllOf, s.AnyOf, s.OneOf, openapi3.SchemaRefs{s.Items, s.AdditionalProperties.Schema})
+	for name, property := range s.Properties {
+		if secretName.MatchString(name) {
+			return name
+		}
+		parts = append(parts, property)
+	}
+	for _, part := range parts {
+		if name := secretIn(part, seen); name != "" {
+			return name
+		}
+	}
+	return ""
 }
 
 func (l *linter) name(id string) {

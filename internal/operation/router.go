@@ -14,6 +14,7 @@ import (
 	"github.com/picaspot/picaspot/api"
 	"github.com/picaspot/picaspot/internal/authz"
 	"github.com/picaspot/picaspot/internal/cache"
+	"github.com/picaspot/picaspot/internal/compress"
 	"github.com/picaspot/picaspot/internal/fault"
 	"github.com/picaspot/picaspot/internal/idempotency"
 	"github.com/picaspot/picaspot/internal/middleware"
@@ -186,7 +187,7 @@ func (m *miss) Write(p []byte) (int, error) { return len(p), nil }
 // wrap puts its steps around an operation.
 func (rt *Router) wrap(op *Operation, next http.Handler) http.Handler {
 	limit := op.timeout()
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := withOperation(r.Context(), op, limit)
 		defer cancel()
 		if !op.Public {
@@ -208,7 +209,11 @@ func (rt *Router) wrap(op *Operation, next http.Handler) http.Handler {
 		if err := rt.answer(w, valid, op, caller, next); err != nil {
 			problem.Write(w, r, err)
 		}
-	})
+	}))
+	if op.Compressed {
+		handler = compress.Handler(handler)
+	}
+	return handler
 }
 
 // answer has an operation answer, or what it answered before under the same key.

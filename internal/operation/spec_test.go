@@ -97,6 +97,11 @@ func TestLintNamesWhatIsBroken(t *testing.T) {
 			login + "is x-idempotent and public: there is no caller to whom a key would belong"},
 		"an undocumented replay": {func(doc *openapi3.T) { delete(area(doc).Responses.Status(201).Value.Headers, "Idempotency-Replayed") },
 			createArea + "does not document the header Idempotency-Replayed of the response 201"},
+		"a compressed operation of auth": {func(doc *openapi3.T) { delete(doc.Paths.Find("/api/v1/auth/login").Post.Extensions, "x-compress") },
+			login + "answers with"},
+		"a compressed secret": {func(doc *openapi3.T) {
+			delete(doc.Paths.Find("/api/v1/admin/webhooks/{webhook_id}/secret").Post.Extensions, "x-compress")
+		}, "answers with secret, which sounds like a secret, and does not say x-compress: false"},
 		"an undocumented 409 for keys": {func(doc *openapi3.T) { area(doc).Responses.Delete("409") }, createArea + "does not document 409"},
 		"a property without description": {func(doc *openapi3.T) { doc.Components.Schemas["Area"].Value.Properties["name"].Value.Description = "" },
 			"schema Area has the property name without a description"},
@@ -156,6 +161,7 @@ func TestLoadRefusesWhatCannotBeServedSafely(t *testing.T) {
 		"keys as text":            {func(doc *openapi3.T) { area(doc).Extensions["x-idempotent"] = "true" }, "has an x-idempotent that is neither true nor false"},
 		"keys of nobody": {func(doc *openapi3.T) { doc.Paths.Find("/api/v1/auth/login").Post.Extensions["x-idempotent"] = true },
 			"is x-idempotent and public"},
+		"a wish for compression": {func(doc *openapi3.T) { area(doc).Extensions["x-compress"] = true }, "has an x-compress that is not false"},
 		"a pattern that is none": {func(doc *openapi3.T) {
 			listing(doc).Schema = &openapi3.SchemaRef{Value: openapi3.NewStringSchema().WithPattern("(")}
 		}, "the spec is not valid"},

@@ -15,6 +15,7 @@ import (
 	"github.com/getkin/kin-openapi/routers"
 
 	"github.com/picaspot/picaspot/internal/authz"
+	"github.com/picaspot/picaspot/internal/compress"
 )
 
 // What x-permission says of operations that ask for no permission.
@@ -39,6 +40,9 @@ type Operation struct {
 	RateLimit string
 	// Idempotent operations take a key under which they do nothing twice.
 	Idempotent bool
+	// Compressed operations send their answers in a content coding that the client
+	// takes.
+	Compressed bool
 
 	// cacheControl is what an answer says about keeping it unless its handler says
 	// otherwise.
@@ -162,6 +166,9 @@ func newOperation(doc *openapi3.T, path string, item *openapi3.PathItem, method 
 	if err := op.readIdempotent(spec); err != nil {
 		return nil, err
 	}
+	if err := op.readCompress(spec); err != nil {
+		return nil, err
+	}
 	for _, parameters := range []openapi3.Parameters{item.Parameters, spec.Parameters} {
 		for _, p := range parameters {
 			if err := op.readParameter(p.Value); err != nil {
@@ -215,6 +222,28 @@ func (op *Operation) readIdempotent(spec *openapi3.Operation) error {
 		return errors.New("is x-idempotent and public: there is no caller to whom a key would belong")
 	}
 	op.Idempotent = idempotent
+	return nil
+}
+
+// readCompress reads whether answers are compressed: where their type gets shorter by
+// it, unless x-compress says no. That is said of answers which hold a secret, since how
+// short they get tells something of it to those who choose a part of the answer and see
+// its length (the BREACH attack), and of documents that are compressed once.
+func (op *Operation) readCompress(spec *openapi3.Operation) error {
+	if extension, there := spec.Extensions["x-compress"]; there {
+		if compressed, ok := extension.(bool); !ok || compressed {
+			return fmt.Errorf("has an x-compress that is not false: %v", extension)
+		}
+		return nil
+	}
+	for status, response := range spec.Responses.Map() {
+		if !strings.HasPrefix(status, "2") {
+			continue
+		}
+		for contentType := range response.Value.Content {
+			op.Compressed = op.Compressed || compress.Takes(contentType)
+		}
+	}
 	return nil
 }
 

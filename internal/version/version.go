@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/picaspot/picaspot/internal/compress"
 	"github.com/picaspot/picaspot/internal/fault"
 )
 
@@ -60,12 +61,12 @@ func (p Precondition) CheckETag(etag string) error {
 	return nil
 }
 
-// Tags returns the entity tags of If-Match.
+// Tags returns the entity tags of If-Match, as they are without a content coding.
 func (p Precondition) Tags() []string {
 	var tags []string
 	for tag := range strings.SplitSeq(p.ifMatch, ",") {
 		if tag = strings.TrimSpace(tag); tag != "" {
-			tags = append(tags, tag)
+			tags = append(tags, compress.Plain(tag))
 		}
 	}
 	return tags
@@ -73,14 +74,15 @@ func (p Precondition) Tags() []string {
 
 // Matches reports whether a list of entity tags, as If-Match and If-None-Match
 // carry it, contains etag. weak compares W/"x" and "x" as equal, which
-// If-None-Match wants and If-Match does not.
+// If-None-Match wants and If-Match does not. A tag that came with a compressed answer
+// names the same version.
 func Matches(list, etag string, weak bool) bool {
 	for tag := range strings.SplitSeq(list, ",") {
 		tag = strings.TrimSpace(tag)
 		if weak {
 			tag = strings.TrimPrefix(tag, "W/")
 		}
-		if tag == "*" || tag == etag {
+		if tag == "*" || compress.Plain(tag) == etag {
 			return true
 		}
 	}
