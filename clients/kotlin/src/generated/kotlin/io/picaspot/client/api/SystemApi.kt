@@ -19,10 +19,14 @@ public class SystemApi internal constructor(private val caller: Caller) {
      * Swagger UI: `GET /docs`.
      *
      * This document, to read and to try. It needs no connection to anything else.
+     *
+     * @param ifNoneMatch The `ETag` of the version that the client has; the answer is 304 when it is still current.
      */
     public suspend fun getDocs(
+        ifNoneMatch: kotlin.String? = null,
     ): Answer<kotlin.String> = caller.call(
         Operation("GET", "/docs", isPublic = true)
+            .header("If-None-Match", ifNoneMatch)
     )
 
     /**
@@ -49,20 +53,28 @@ public class SystemApi internal constructor(private val caller: Caller) {
      * This document as JSON: `GET /openapi.json`.
      *
      * The contract as it was built into the server.
+     *
+     * @param ifNoneMatch The `ETag` of the version that the client has; the answer is 304 when it is still current.
      */
     public suspend fun getOpenAPIJSON(
+        ifNoneMatch: kotlin.String? = null,
     ): Answer<kotlin.collections.Map<kotlin.String, kotlinx.serialization.json.JsonElement>> = caller.call(
         Operation("GET", "/openapi.json", isPublic = true)
+            .header("If-None-Match", ifNoneMatch)
     )
 
     /**
      * This document as YAML: `GET /openapi.yaml`.
      *
      * The contract as it was built into the server.
+     *
+     * @param ifNoneMatch The `ETag` of the version that the client has; the answer is 304 when it is still current.
      */
     public suspend fun getOpenAPIYAML(
+        ifNoneMatch: kotlin.String? = null,
     ): Answer<kotlin.String> = caller.call(
         Operation("GET", "/openapi.yaml", isPublic = true)
+            .header("If-None-Match", ifNoneMatch)
     )
 
     /**
