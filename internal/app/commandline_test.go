@@ -77,7 +77,7 @@ func TestAuditLogNamesTheOperator(t *testing.T) {
 	out, err := apptest.Command(t, s.Config, "policy", "apply", file).CombinedOutput()
 	require.NoError(t, err, string(out))
 
-	list, err := s.As("admin").ListAuditLogsWithResponse(t.Context(), &api.ListAuditLogsParams{Action: new("policy_changed")})
+	list, err := s.As("admin").ListAuditLogsWithResponse(t.Context(), &api.ListAuditLogsParams{Action: new(api.AuditActionPolicyChanged)})
 	require.NoError(t, err)
 	require.NotEmpty(t, list.JSON200.Items, string(list.Body))
 	entry := list.JSON200.Items[0]

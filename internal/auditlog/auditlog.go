@@ -54,10 +54,10 @@ func NewService(s *store.Store, cursors *page.Codec, retention time.Duration) *S
 
 // Filter narrows the log; nil does not.
 type Filter struct {
-	ActorID    *uuid.UUID `json:"actor_id,omitempty"`
-	Action     *string    `json:"action,omitempty"`
-	EntityType *string    `json:"entity_type,omitempty"`
-	EntityID   *uuid.UUID `json:"entity_id,omitempty"`
+	ActorID    *uuid.UUID    `json:"actor_id,omitempty"`
+	Action     *audit.Action `json:"action,omitempty"`
+	EntityType *string       `json:"entity_type,omitempty"`
+	EntityID   *uuid.UUID    `json:"entity_id,omitempty"`
 	// From is the first moment that counts, To the first one that does not any more.
 	From      *time.Time `json:"from,omitempty"`
 	To        *time.Time `json:"to,omitempty"`

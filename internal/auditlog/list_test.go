@@ -102,14 +102,14 @@ func TestListFilters(t *testing.T) {
 	}{
 		"none":            {api.ExportAuditLogsParams{}, []string{"create r1", "create r1", "update r2", "update r3", "delete r4", "keys_rotated "}},
 		"actor":           {api.ExportAuditLogsParams{ActorID: &ada}, []string{"create r1", "create r1", "update r2"}},
-		"action":          {api.ExportAuditLogsParams{Action: new("update")}, []string{"update r2", "update r3"}},
+		"action":          {api.ExportAuditLogsParams{Action: new(api.AuditActionUpdate)}, []string{"update r2", "update r3"}},
 		"entity type":     {api.ExportAuditLogsParams{EntityType: new("landmark")}, []string{"create r1", "delete r4"}},
 		"entity":          {api.ExportAuditLogsParams{EntityID: &area}, []string{"create r1", "update r2", "update r3"}},
 		"from, inclusive": {api.ExportAuditLogsParams{From: new(day(3))}, []string{"delete r4", "keys_rotated "}},
 		"to, exclusive":   {api.ExportAuditLogsParams{To: new(day(1))}, []string{"create r1", "create r1"}},
 		"request":         {api.ExportAuditLogsParams{RequestID: new("r1")}, []string{"create r1", "create r1"}},
 		"all at once": {api.ExportAuditLogsParams{
-			ActorID: &ada, Action: new("update"), EntityType: new("area"), EntityID: &area, From: new(day(1)), To: new(day(2)), RequestID: new("r2"),
+			ActorID: &ada, Action: new(api.AuditActionUpdate), EntityType: new("area"), EntityID: &area, From: new(day(1)), To: new(day(2)), RequestID: new("r2"),
 		}, []string{"update r2"}},
 		"two that exclude each other": {api.ExportAuditLogsParams{ActorID: &bob, RequestID: new("r1")}, nil},
 	} {
@@ -144,7 +144,7 @@ func TestListFilters(t *testing.T) {
 		require.Equal(t, "203.0.113.7", e.IPAddress)
 		require.Equal(t, "test", e.UserAgent)
 		require.Equal(t, map[string]any{"name": map[string]any{"before": "a", "after": "b"}}, e.Changes)
-		e = list(t, admin, api.ListAuditLogsParams{Action: new("keys_rotated"), To: &until}).Items[0]
+		e = list(t, admin, api.ListAuditLogsParams{Action: new(api.AuditActionKeysRotated), To: &until}).Items[0]
 		require.True(t, e.ActorID.IsNull())
 		require.True(t, e.EntityID.IsNull())
 	})
@@ -238,7 +238,7 @@ func TestExport(t *testing.T) {
 	require.Len(t, seen, 4321)
 
 	t.Run("is on record, with what was asked for", func(t *testing.T) {
-		recorded := list(t, admin, api.ListAuditLogsParams{Action: new("audit_exported")})
+		recorded := list(t, admin, api.ListAuditLogsParams{Action: new(api.AuditActionAuditExported)})
 		require.Len(t, recorded.Items, 1)
 		e := recorded.Items[0]
 		require.Equal(t, admin.ID, e.ActorID.MustGet())
@@ -247,8 +247,19 @@ func TestExport(t *testing.T) {
 		require.Equal(t, h.Get("X-Request-ID"), e.RequestID)
 	})
 
+	t.Run("is refused of an action that there is not", func(t *testing.T) {
+		listed, err := admin.ListAuditLogsWithResponse(t.Context(), &api.ListAuditLogsParams{Action: new(api.AuditAction("updated"))})
+		require.NoError(t, err)
+		exported, err := admin.ExportAuditLogsWithResponse(t.Context(), &api.ExportAuditLogsParams{Action: new(api.AuditAction("updated"))})
+		require.NoError(t, err)
+		for _, p := range []*api.Problem{listed.ApplicationProblemJSON400, exported.ApplicationProblemJSON400} {
+			require.NotNil(t, p, "%s\n%s", listed.Body, exported.Body)
+			require.Equal(t, "action", *(*p.Errors)[0].Parameter)
+		}
+	})
+
 	t.Run("of nothing is empty", func(t *testing.T) {
-		got, err := admin.ExportAuditLogsWithResponse(t.Context(), &api.ExportAuditLogsParams{Action: new("nothing")})
+		got, err := admin.ExportAuditLogsWithResponse(t.Context(), &api.ExportAuditLogsParams{RequestID: new("nothing")})
 		require.NoError(t, err)
 		require.Equal(t, http.StatusOK, got.StatusCode())
 		require.Empty(t, got.Body)
@@ -296,7 +307,7 @@ func TestRefusalsAreOnRecord(t *testing.T) {
 	response, _ := s.Call(user, http.MethodGet, "/api/v1/moderation/reports", "", nil)
 	require.Equal(t, http.StatusForbidden, response.StatusCode)
 
-	recorded := list(t, admin, api.ListAuditLogsParams{Action: new("permission_denied"), Size: new(100)}).Items
+	recorded := list(t, admin, api.ListAuditLogsParams{Action: new(api.AuditActionPermissionDenied), Size: new(100)}).Items
 	minutes := int(time.Since(started)/time.Minute) + 2 // The clock may have gone on to the next minute.
 	require.GreaterOrEqual(t, len(recorded), 4)
 	require.LessOrEqual(t, len(recorded), 4*minutes)

@@ -8,6 +8,7 @@ import (
 	"net/http"
 
 	"github.com/picaspot/picaspot/api"
+	"github.com/picaspot/picaspot/internal/audit"
 	"github.com/picaspot/picaspot/internal/auditlog"
 	"github.com/picaspot/picaspot/internal/reqctx"
 )
@@ -16,7 +17,7 @@ import (
 func (s *Server) ListAuditLogs(ctx context.Context, request api.ListAuditLogsRequestObject) (api.ListAuditLogsResponseObject, error) {
 	p := request.Params
 	list, err := s.Audit.List(ctx, auditlog.Filter{
-		ActorID: p.ActorID, Action: p.Action, EntityType: p.EntityType, EntityID: p.EntityID,
+		ActorID: p.ActorID, Action: (*audit.Action)(p.Action), EntityType: p.EntityType, EntityID: p.EntityID,
 		From: p.From, To: p.To, RequestID: p.RequestID,
 	}, params(p.Page, p.Size, p.Cursor, p.SortBy, p.SortOrder))
 	if err != nil {
@@ -39,7 +40,7 @@ func (s *Server) ListAuditLogs(ctx context.Context, request api.ListAuditLogsReq
 func (s *Server) ExportAuditLogs(ctx context.Context, request api.ExportAuditLogsRequestObject) (api.ExportAuditLogsResponseObject, error) {
 	p := request.Params
 	each, err := s.Audit.Export(ctx, auditlog.Filter{
-		ActorID: p.ActorID, Action: p.Action, EntityType: p.EntityType, EntityID: p.EntityID,
+		ActorID: p.ActorID, Action: (*audit.Action)(p.Action), EntityType: p.EntityType, EntityID: p.EntityID,
 		From: p.From, To: p.To, RequestID: p.RequestID,
 	})
 	if err != nil {

@@ -10,6 +10,7 @@ import io.picaspot.client.internal.Operation
 import io.picaspot.client.internal.call
 import io.picaspot.client.model.AdminUser
 import io.picaspot.client.model.AdminUserUpdate
+import io.picaspot.client.model.AuditAction
 import io.picaspot.client.model.AuditLogList
 import io.picaspot.client.model.PermissionList
 import io.picaspot.client.model.PolicyCheck
@@ -126,7 +127,7 @@ public class AdminApi internal constructor(private val caller: Caller) {
      */
     public suspend fun exportAuditLogs(
         actorId: java.util.UUID? = null,
-        action: kotlin.String? = null,
+        action: AuditAction? = null,
         entityType: kotlin.String? = null,
         entityId: java.util.UUID? = null,
         from: java.time.OffsetDateTime? = null,
@@ -228,7 +229,7 @@ public class AdminApi internal constructor(private val caller: Caller) {
      */
     public suspend fun listAuditLogs(
         actorId: java.util.UUID? = null,
-        action: kotlin.String? = null,
+        action: AuditAction? = null,
         entityType: kotlin.String? = null,
         entityId: java.util.UUID? = null,
         from: java.time.OffsetDateTime? = null,

@@ -19,7 +19,7 @@ import kotlinx.serialization.UseSerializers
  * @property id The id of the audit entry, a UUIDv7.
  * @property createdAt When it happened.
  * @property actorId The user who did it; null for the system and the command line.
- * @property action What was done, as `landmark.update`.
+ * @property action What was done, as `update`. Later versions may know further actions.
  * @property entityType The kind of object that it was done to.
  * @property entityId The object that it was done to.
  * @property changes The changed fields, each with its value before and after. Secrets have neither.
