@@ -45,6 +45,120 @@ func (e AttemptStatus) Valid() bool {
 	}
 }
 
+// Defines values for AuditAction.
+const (
+	AuditActionActivated              AuditAction = "activated"
+	AuditActionAuditExported          AuditAction = "audit_exported"
+	AuditActionAuditPruned            AuditAction = "audit_pruned"
+	AuditActionCodesGuessed           AuditAction = "codes_guessed"
+	AuditActionCreate                 AuditAction = "create"
+	AuditActionDelete                 AuditAction = "delete"
+	AuditActionDeliveryReplayed       AuditAction = "delivery_replayed"
+	AuditActionEmailChangeRequested   AuditAction = "email_change_requested"
+	AuditActionEmailChangeWithdrawn   AuditAction = "email_change_withdrawn"
+	AuditActionEmailChanged           AuditAction = "email_changed"
+	AuditActionKeysRotated            AuditAction = "keys_rotated"
+	AuditActionLogin                  AuditAction = "login"
+	AuditActionLoginFailed            AuditAction = "login_failed"
+	AuditActionLogout                 AuditAction = "logout"
+	AuditActionLogoutAll              AuditAction = "logout_all"
+	AuditActionPasswordChanged        AuditAction = "password_changed"
+	AuditActionPasswordRefused        AuditAction = "password_refused"
+	AuditActionPasswordReset          AuditAction = "password_reset"
+	AuditActionPasswordResetRequested AuditAction = "password_reset_requested"
+	AuditActionPermissionDenied       AuditAction = "permission_denied"
+	AuditActionPolicyChanged          AuditAction = "policy_changed"
+	AuditActionPurge                  AuditAction = "purge"
+	AuditActionRecoveryCodeUsed       AuditAction = "recovery_code_used"
+	AuditActionRecoveryCodesRenewed   AuditAction = "recovery_codes_renewed"
+	AuditActionRefreshTokenReused     AuditAction = "refresh_token_reused"
+	AuditActionRestore                AuditAction = "restore"
+	AuditActionSecondFactorOff        AuditAction = "second_factor_off"
+	AuditActionSecondFactorOn         AuditAction = "second_factor_on"
+	AuditActionSecondFactorStarted    AuditAction = "second_factor_started"
+	AuditActionSessionEnded           AuditAction = "session_ended"
+	AuditActionSuspended              AuditAction = "suspended"
+	AuditActionUpdate                 AuditAction = "update"
+	AuditActionVerificationRequested  AuditAction = "verification_requested"
+	AuditActionWebhookTested          AuditAction = "webhook_tested"
+)
+
+// Valid indicates whether the value is a known member of the AuditAction enum.
+func (e AuditAction) Valid() bool {
+	switch e {
+	case AuditActionActivated:
+		return true
+	case AuditActionAuditExported:
+		return true
+	case AuditActionAuditPruned:
+		return true
+	case AuditActionCodesGuessed:
+		return true
+	case AuditActionCreate:
+		return true
+	case AuditActionDelete:
+		return true
+	case AuditActionDeliveryReplayed:
+		return true
+	case AuditActionEmailChangeRequested:
+		return true
+	case AuditActionEmailChangeWithdrawn:
+		return true
+	case AuditActionEmailChanged:
+		return true
+	case AuditActionKeysRotated:
+		return true
+	case AuditActionLogin:
+		return true
+	case AuditActionLoginFailed:
+		return true
+	case AuditActionLogout:
+		return true
+	case AuditActionLogoutAll:
+		return true
+	case AuditActionPasswordChanged:
+		return true
+	case AuditActionPasswordRefused:
+		return true
+	case AuditActionPasswordReset:
+		return true
+	case AuditActionPasswordResetRequested:
+		return true
+	case AuditActionPermissionDenied:
+		return true
+	case AuditActionPolicyChanged:
+		return true
+	case AuditActionPurge:
+		return true
+	case AuditActionRecoveryCodeUsed:
+		return true
+	case AuditActionRecoveryCodesRenewed:
+		return true
+	case AuditActionRefreshTokenReused:
+		return true
+	case AuditActionRestore:
+		return true
+	case AuditActionSecondFactorOff:
+		return true
+	case AuditActionSecondFactorOn:
+		return true
+	case AuditActionSecondFactorStarted:
+		return true
+	case AuditActionSessionEnded:
+		return true
+	case AuditActionSuspended:
+		return true
+	case AuditActionUpdate:
+		return true
+	case AuditActionVerificationRequested:
+		return true
+	case AuditActionWebhookTested:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for CheckOutcome.
 const (
 	CheckOutcomeAbstain CheckOutcome = "abstain"
@@ -1576,9 +1690,12 @@ type AttemptPhoto struct {
 // AttemptStatus `pending` until it is decided; `needs_review` waits for a moderator.
 type AttemptStatus string
 
+// AuditAction What was done. Actions on rows come first, then what services record.
+type AuditAction string
+
 // AuditEntry defines model for AuditEntry.
 type AuditEntry struct {
-	// Action What was done, as `landmark.update`.
+	// Action What was done, as `update`. Later versions may know further actions.
 	//
 	// Example: login
 	Action string `json:"action"`
@@ -3623,7 +3740,7 @@ type ListAuditLogsParams struct {
 	ActorID *openapi_types.UUID `form:"actor_id,omitempty" json:"actor_id,omitempty"`
 
 	// Action Only this action.
-	Action *string `form:"action,omitempty" json:"action,omitempty"`
+	Action *AuditAction `form:"action,omitempty" json:"action,omitempty"`
 
 	// EntityType Only changes of this kind of thing.
 	EntityType *string `form:"entity_type,omitempty" json:"entity_type,omitempty"`
@@ -3669,7 +3786,7 @@ type ExportAuditLogsParams struct {
 	ActorID *openapi_types.UUID `form:"actor_id,omitempty" json:"actor_id,omitempty"`
 
 	// Action Only this action.
-	Action *string `form:"action,omitempty" json:"action,omitempty"`
+	Action *AuditAction `form:"action,omitempty" json:"action,omitempty"`
 
 	// EntityType Only changes of this kind of thing.
 	EntityType *string `form:"entity_type,omitempty" json:"entity_type,omitempty"`
