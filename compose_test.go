@@ -161,6 +161,10 @@ func TestTheProxyOfTheTLSProfileIsTrusted(t *testing.T) {
 	_, network, err := net.ParseCIDR(p.Networks["edge"].Ipam.Config[0].Subnet)
 	require.NoError(t, err)
 	require.True(t, network.Contains(net.ParseIP(address)))
+	// Containers of api that start before the proxy must not take its address.
+	_, dynamic, err := net.ParseCIDR(p.Networks["edge"].Ipam.Config[0].IPRange)
+	require.NoError(t, err)
+	require.False(t, dynamic.Contains(net.ParseIP(address)))
 }
 
 func TestServicesAreBounded(t *testing.T) {
