@@ -33,6 +33,11 @@ export function encodeBody(
   return { body: JSON.stringify(body), contentType }
 }
 
+/** Whether an encoded body takes as long as a file does. */
+export function isFileBody(body: Body): boolean {
+  return body instanceof FormData || isBlob(body)
+}
+
 export function isJSON(contentType: string): boolean {
   return /[/+]json\b/i.test(contentType)
 }

@@ -1,9 +1,12 @@
 import createClient from 'openapi-fetch'
 import { orAborted, pause } from './abort.js'
-import { encodeBody, isJSON } from './body.js'
+import { encodeBody, isFileBody, isJSON } from './body.js'
+import { Deadline } from './deadline.js'
 import { errorOf, PicaspotError, PicaspotNetworkError } from './errors.js'
+import type { OperationCalls } from './generated/calls.js'
 import { operations, type Traits } from './generated/operations.js'
 import type { LoginRequest, TokenResponse } from './generated/schema.js'
+import { describe, type HookRequest, type Hooks } from './hooks.js'
 import { randomKey } from './key.js'
 import {
   delayBefore,
@@ -18,7 +21,7 @@ import { isRefusal, memoryStore, Session, type TokenStore } from './session.js'
 import { type Fetch, type Outgoing, type Transport, transportFor } from './transport.js'
 import type { Call, Result, UntypedOptions } from './types.js'
 
-export interface ClientConfig {
+export interface ClientConfig extends Hooks {
   /** Where the server is, as `https://api.picaspot.example`; without /api/v1. */
   baseUrl: string
   /** What sends requests, instead of the platform's own fetch. */
@@ -39,12 +42,21 @@ export interface ClientConfig {
   retry?: RetryOptions | false
   /** Headers of every request, as X-Timezone. */
   headers?: Record<string, string>
+  /**
+   * How long each try may take until its answer begins, in milliseconds; 30,000 by default, false for
+   * any time. The call then fails, or is repeated, as when the network fails.
+   */
+  timeout?: number | false
+  /** The same for sending a file, and for reading an answer; 300,000 by default. */
+  transferTimeout?: number | false
+  /** Tells of each request in one line, to the console or to a function: no token, no body, no position. */
+  debug?: boolean | ((line: string) => void)
 }
 
 export type Credentials = Omit<LoginRequest, 'cookie'>
 
-/** A client of one server, with one session at most. */
-export interface PicaspotClient {
+/** A client of one server, with one session at most. Its operations are called by name or by path. */
+export interface PicaspotClient extends OperationCalls {
   GET: Call<'get'>
   POST: Call<'post'>
   PUT: Call<'put'>
@@ -99,6 +111,9 @@ export function createPicaspotClient(config: ClientConfig): PicaspotClient {
     Request: Draft as unknown as typeof Request,
   })
   const policy = retryPolicy(config.retry)
+  const { timeout: defaultTimeout = 30_000, transferTimeout = 300_000, debug = false } = config
+  const log = debug === true ? (line: string) => console.debug(line) : debug || undefined
+  const traitsOf = new Map(Object.values(operations).map(([method, path, traits]) => [`${method} ${path}`, traits]))
   const session = new Session({
     store: config.tokenStore ?? memoryStore(),
     cookie,
@@ -107,11 +122,11 @@ export function createPicaspotClient(config: ClientConfig): PicaspotClient {
   })
 
   async function call(method: string, path: string, options: UntypedOptions = {}): Promise<Result<unknown>> {
-    const { retry, body, onProgress, signal = null, stream = false, ...rest } = options
-    const traits = operations[`${method} ${path}`] ?? {}
+    const { retry, body, onProgress, signal = null, stream = false, timeout, ...rest } = options
+    const traits = traitsOf.get(`${method} ${path}`) ?? {}
     const given = new Headers({ ...headers, ...rest.headers }).get('Content-Type')
     const encoded = encodeBody(body, { given, traits })
-    let response: Response | undefined
+    let answer: Answered | undefined
     await core.request(method.toLowerCase() as 'get', path, {
       ...rest,
       signal,
@@ -122,45 +137,102 @@ export function createPicaspotClient(config: ClientConfig): PicaspotClient {
       parseAs: 'stream',
       fetch: async (draft: unknown) => {
         const request: Outgoing = { ...(draft as Draft), credentials: credentialsFor(path) }
-        const send = transportFor(fetch, onProgress)
-        response = await dispatch(request, send, traits, retry === undefined ? policy : retryPolicy(retry))
-        return response
+        answer = await dispatch({
+          request,
+          path,
+          traits,
+          send: transportFor(fetch, onProgress),
+          policy: retry === undefined ? policy : retryPolicy(retry),
+          timeout: timeout ?? (isFileBody(request.body) ? transferTimeout : defaultTimeout),
+        })
+        return answer.response
       },
     })
-    if (!response) throw new TypeError(`${method} ${path} was not sent.`)
-    const data = stream ? response.body : await read(response, traits, signal)
-    return { data, etag: response.headers.get('ETag') ?? undefined, response }
+    if (!answer) throw new TypeError(`${method} ${path} was not sent.`)
+    const { response, deadline } = answer
+    const result = (data: unknown) => ({ data, etag: response.headers.get('ETag') ?? undefined, response })
+    if (stream) {
+      deadline.allow(false)
+      return result(response.body)
+    }
+    try {
+      return result(await read(response, traits, signal, deadline.signal))
+    } finally {
+      deadline.end()
+    }
+  }
+
+  /** One try: with its time, and with what the app does around it. */
+  async function attempt({ send, path, timeout }: Dispatch, request: Outgoing, number: number): Promise<Attempted> {
+    const hooked: HookRequest = {
+      method: request.method,
+      url: request.url,
+      path,
+      headers: request.headers,
+      attempt: number,
+    }
+    await config.onRequest?.(hooked)
+    const deadline = new Deadline(request.signal)
+    deadline.allow(timeout)
+    const begin = Date.now()
+    const tell = async (outcome: { response: Response } | { error: unknown }) => {
+      const told = { request: hooked, ...outcome, duration: Date.now() - begin }
+      log?.(describe(told))
+      await config.onResponse?.(told)
+    }
+    let response: Response
+    try {
+      response = await send({ ...request, signal: deadline.signal })
+    } catch (cause) {
+      deadline.end()
+      const error = request.signal?.aborted ? cause : new PicaspotNetworkError(cause, request.url)
+      await tell({ error })
+      if (error instanceof PicaspotNetworkError) return error
+      throw error
+    }
+    deadline.allow(false)
+    try {
+      await tell({ response })
+    } catch (error) {
+      deadline.end()
+      throw error
+    }
+    deadline.allow(transferTimeout)
+    return { response, deadline }
   }
 
   /** Sends a request with what it needs, as often as it needs, and answers with a success or a 304. */
-  async function dispatch(request: Outgoing, send: Transport, traits: Traits, policy: RetryPolicy): Promise<Response> {
+  async function dispatch(order: Dispatch): Promise<Answered> {
+    const { request, traits, policy } = order
     const { headers, signal } = request
     if (traits.idempotencyKey && !headers.has('Idempotency-Key')) headers.set('Idempotency-Key', randomKey())
     const tries = isRepeatable(request.method, headers, traits) ? policy : noRetry
     let renewed = false
-    for (let attempt = 1; ; ) {
+    for (let failures = 0, sent = 1; ; sent++) {
       const token = traits.public ? undefined : await orAborted(session.token(), signal)
       const authorized = new Headers(headers)
       if (token !== undefined) authorized.set('Authorization', `Bearer ${token}`)
-      const answer = await send({ ...request, headers: authorized }).catch((cause: unknown) =>
-        networkError(cause, signal, request.url),
-      )
-      const lost = answer instanceof PicaspotNetworkError
-      if (!lost) {
-        if (answer.ok || answer.status === 304) return answer
-        if (answer.status === 401 && token !== undefined && !renewed) {
+      const answer = await attempt(order, { ...request, headers: authorized }, sent)
+      let error: PicaspotError | PicaspotNetworkError
+      if (answer instanceof PicaspotNetworkError) {
+        error = answer
+      } else {
+        const { response, deadline } = answer
+        if (response.ok || response.status === 304) return answer
+        if (response.status === 401 && token !== undefined && !renewed) {
           renewed = true
           if (await orAborted(canRenew(token), signal)) {
-            await answer.body?.cancel()
+            deadline.end()
+            await response.body?.cancel()
             continue
           }
         }
+        error = await errorOf(response)
+        deadline.end()
       }
-      const error = lost ? answer : await errorOf(answer)
       if (error instanceof PicaspotError && !isTransient(error)) throw error
-      const delay = delayBefore(tries, attempt, error instanceof PicaspotError ? error.retryAfter : undefined)
+      const delay = delayBefore(tries, ++failures, error instanceof PicaspotError ? error.retryAfter : undefined)
       if (delay === undefined) throw error
-      attempt++
       await pause(delay, signal)
     }
   }
@@ -196,8 +268,17 @@ export function createPicaspotClient(config: ClientConfig): PicaspotClient {
     return cookie && path.startsWith('/api/v1/auth/') ? 'include' : undefined
   }
 
+  const named = Object.entries(operations).map(([name, [method, path]]) => [
+    name,
+    ({ path: inPath, query, header, ...rest }: NamedOptions = {}) =>
+      call(method, path, {
+        ...rest,
+        params: { ...(inPath && { path: inPath }), ...(query && { query }), ...(header && { header }) },
+      }),
+  ])
   const facade = (method: string) => (path: string, options?: UntypedOptions) => call(method, path, options)
   return {
+    ...(Object.fromEntries(named) as OperationCalls),
     GET: facade('GET') as Call<'get'>,
     POST: facade('POST') as Call<'post'>,
     PUT: facade('PUT') as Call<'put'>,
@@ -224,21 +305,43 @@ export function createPicaspotClient(config: ClientConfig): PicaspotClient {
   }
 }
 
-/** What a failure to send means: an abort is the caller's own, everything else the network's. */
-function networkError(cause: unknown, signal: AbortSignal | null | undefined, url?: string): PicaspotNetworkError {
-  if (signal?.aborted) throw cause
-  return new PicaspotNetworkError(cause, url)
+/** Parameters as the calls by name take them. */
+type NamedOptions = Omit<UntypedOptions, 'params'> & NonNullable<UntypedOptions['params']>
+
+/** What it takes to send a request. */
+interface Dispatch {
+  request: Outgoing
+  /** The path of the contract. */
+  path: string
+  traits: Traits
+  send: Transport
+  policy: RetryPolicy
+  timeout: number | false
 }
 
-async function read(response: Response, traits: Traits, signal: AbortSignal | null): Promise<unknown> {
+/** An answer whose body is still to be read, before its deadline. */
+interface Answered {
+  response: Response
+  deadline: Deadline
+}
+
+type Attempted = Answered | PicaspotNetworkError
+
+async function read(
+  response: Response,
+  traits: Traits,
+  signal: AbortSignal | null,
+  deadline: AbortSignal,
+): Promise<unknown> {
   if (response.status === 204 || response.status === 304) return undefined
   // As what a hotel's network puts in the place of an answer.
   const foreign = new PicaspotError(response, { title: 'Unexpected Answer', detail: 'The answer is not the API’s.' })
   if (!traits.answer && !isJSON(response.headers.get('Content-Type') ?? '')) throw foreign
+  const body = traits.answer === 'file' ? response.blob() : traits.answer ? response.text() : response.json()
   try {
-    if (traits.answer === 'file') return await response.blob()
-    return traits.answer === 'text' ? await response.text() : await response.json()
+    return await orAborted<unknown>(body, deadline)
   } catch (cause) {
-    throw cause instanceof SyntaxError ? foreign : networkError(cause, signal)
+    if (cause instanceof SyntaxError) throw foreign
+    throw signal?.aborted ? cause : new PicaspotNetworkError(cause)
   }
 }

@@ -12,8 +12,12 @@ export class PicaspotError extends Error {
   readonly status: number
   /** A stable URI reference that names the problem; about:blank where nobody named it. */
   readonly type: string
-  /** The last part of the type, as `already_unlocked`. */
-  readonly code: ProblemCode | (string & {}) | undefined
+  /**
+   * The last part of the type, as `already_unlocked`. The type lists the codes of the contract, so that
+   * a comparison with any other does not compile. A later server may answer with one that is not in
+   * the list: a `switch` needs a `default`.
+   */
+  readonly code: ProblemCode | undefined
   readonly title: string
   /** What is the case, for people. */
   readonly detail: string | undefined
@@ -32,7 +36,7 @@ export class PicaspotError extends Error {
     super(problem.detail ?? title)
     this.status = response.status
     this.type = problem.type ?? 'about:blank'
-    this.code = problem.type?.split('/').pop() || undefined
+    this.code = (problem.type?.split('/').pop() || undefined) as ProblemCode | undefined
     this.title = title
     this.detail = problem.detail
     this.instance = problem.instance
@@ -46,10 +50,16 @@ export class PicaspotError extends Error {
 /** No answer came: the network, the name or the server is away. `cause` is what fetch said. */
 export class PicaspotNetworkError extends Error {
   override readonly name = 'PicaspotNetworkError'
+  /** Whether the time for the answer was over; see `timeout`. */
+  readonly timedOut: boolean
 
   /** `url` is the address of the request, where nothing of an answer came. */
   constructor(cause: unknown, url?: string) {
-    super(`The server could not be reached.${corsHint(url)}`, { cause })
+    const timedOut = (cause as Error | undefined)?.name === 'TimeoutError'
+    super(timedOut ? 'The server did not answer in time.' : `The server could not be reached.${corsHint(url)}`, {
+      cause,
+    })
+    this.timedOut = timedOut
   }
 }
 

@@ -15,8 +15,10 @@ export type { NativeFile } from './body.js'
 export { type ClientConfig, type Credentials, createPicaspotClient, type PicaspotClient } from './client.js'
 export { PicaspotError, PicaspotNetworkError } from './errors.js'
 export { type Changed, type ConditionalPath, getIfChanged, ifMatch } from './etag.js'
+export type { OperationCalls } from './generated/calls.js'
 export type { ProblemCode } from './generated/problems.js'
 export type * from './generated/schema.js'
+export type { HookRequest, HookResult, Hooks } from './hooks.js'
 export {
   type CursorPage,
   type Item,
@@ -25,7 +27,21 @@ export {
   paginate,
   paginatePages,
 } from './paginate.js'
+export { indexedDBQueueStorage } from './queue/indexeddb.js'
+export {
+  type AttemptQueue,
+  type AttemptQueueConfig,
+  createAttemptQueue,
+  type FlushResult,
+  QueueFullError,
+} from './queue/queue.js'
+export {
+  memoryQueueStorage,
+  type QueuedAttempt,
+  type QueuedProblem,
+  type QueueStorage,
+} from './queue/storage.js'
 export type { RetryOptions } from './retry.js'
 export { memoryStore, type TokenStore, type Tokens } from './session.js'
 export type { Fetch, Progress } from './transport.js'
-export type { CallOptions, Method, Operation, PathFor, Result, Success } from './types.js'
+export type { CallOptions, Method, NamedCall, Operation, PathFor, Result, Success } from './types.js'

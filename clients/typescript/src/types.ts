@@ -31,6 +31,11 @@ export interface CallOptions {
   headers?: Record<string, string>
   /** How this call is repeated; false for not at all. */
   retry?: RetryOptions | false
+  /**
+   * How long each try of this call may take until the answer begins, in milliseconds, whatever it
+   * sends; false for any time.
+   */
+  timeout?: number | false
 }
 
 type SuccessStatus = 200 | 201 | 202 | 203 | 204 | 206
@@ -98,6 +103,11 @@ export type Call<M extends Method> = <P extends PathFor<M>>(
   path: P,
   ...options: OptionsArgument<Options<Operation<P, M>>>
 ) => Promise<Result<Success<Operation<P, M>>>>
+
+/** Calls one operation, with `path`, `query`, `header` and `body` as far as it has them. It throws as a `Call` does. */
+export type NamedCall<O> = (
+  ...options: OptionsArgument<Parameters<O> & BodyOption<O> & CallOptions>
+) => Promise<Result<Success<O>>>
 
 /** As a `Call`, of what is known at run time only. */
 export type UntypedCall = (path: string, options?: UntypedOptions) => Promise<Result<unknown>>

@@ -52,7 +52,7 @@ export async function parameters() {
   // @ts-expect-error It demands an If-Match.
   await client.PUT('/api/v1/admin/policy', { body: 'p, user, area, read, any, allow' })
   // @ts-expect-error There is no such option.
-  await client.GET('/api/v1/me', { timeout: 1 })
+  await client.GET('/api/v1/me', { deadline: 1 })
 }
 
 export async function bodies() {
@@ -121,8 +121,44 @@ export async function lists() {
   paginate(client, '/api/v1/areas/{area_id}/landmarks')
 }
 
+export async function names() {
+  const landmark: LandmarkCreate = { area_id: '1', name: 'Pier', latitude: 1, longitude: 2 }
+  is<Landmark>()((await client.createLandmark({ body: landmark })).data)
+  is<Me>()((await client.getMe()).data)
+  is<Blob>()((await client.getLandmarkImage({ path })).data)
+  await client.listLandmarks({ query: { size: 50 }, retry: false })
+  await client.updateLandmark({ path, header: ifMatch('"1"'), body: { hint: null } })
+  // @ts-expect-error There is no such operation.
+  await client.makeLandmark({ body: landmark })
+  // @ts-expect-error A body is needed.
+  await client.createLandmark()
+  // @ts-expect-error There is no such field.
+  await client.createLandmark({ body: { ...landmark, colour: 'red' } })
+  // @ts-expect-error A parameter of the path is missing.
+  await client.getLandmark()
+  // @ts-expect-error There is no such parameter.
+  await client.listLandmarks({ query: { colour: 'red' } })
+  // @ts-expect-error It takes no body.
+  await client.getMe({ body: {} })
+  // @ts-expect-error A plain GET has no way to say that nothing changed.
+  await client.getMe({ header: { 'If-None-Match': '"1"' } })
+  // @ts-expect-error A session starts with the credentials.
+  await client.login({ body: { identifier: 'ada', password: '' } })
+}
+
 export function errors(error: unknown) {
   if (!(error instanceof PicaspotError)) return
+  // @ts-expect-error The contract has no such code.
+  if (error.code === 'invalid_credentials') return
+  switch (error.code) {
+    case 'otp_required':
+      return
+    // @ts-expect-error It is misspelt.
+    case 'alredy_unlocked':
+      return
+    default:
+      is<string>()(error.title)
+  }
   if (error.code === 'already_unlocked') is<number>()(error.status)
   is<string | undefined>()(error.errors[0]?.pointer)
   // @ts-expect-error There is no such field.

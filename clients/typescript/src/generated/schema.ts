@@ -2094,6 +2094,11 @@ export interface components {
             /** @description Each works once in the place of a code of the app. */
             recovery_codes: string[];
         };
+        /**
+         * @description What was done. Actions on rows come first, then what services record.
+         * @enum {string}
+         */
+        AuditAction: "create" | "update" | "delete" | "restore" | "purge" | "login" | "login_failed" | "logout" | "logout_all" | "session_ended" | "refresh_token_reused" | "password_changed" | "password_reset" | "password_reset_requested" | "verification_requested" | "email_changed" | "email_change_requested" | "email_change_withdrawn" | "password_refused" | "second_factor_started" | "second_factor_on" | "second_factor_off" | "codes_guessed" | "recovery_code_used" | "recovery_codes_renewed" | "suspended" | "activated" | "webhook_tested" | "delivery_replayed" | "keys_rotated" | "policy_changed" | "permission_denied" | "audit_exported" | "audit_pruned";
         AuditEntry: {
             /**
              * Format: uuid
@@ -2111,7 +2116,7 @@ export interface components {
              */
             actor_id: string | null;
             /**
-             * @description What was done, as `landmark.update`.
+             * @description What was done, as `update`. Later versions may know further actions.
              * @example login
              */
             action: string;
@@ -3816,6 +3821,8 @@ export interface components {
         };
     };
     parameters: {
+        /** @description Only this action. */
+        AuditAction: components["schemas"]["AuditAction"];
         /** @description The user's id. */
         UserID: string;
         /** @description The session's id. */
@@ -3976,6 +3983,7 @@ export type SessionList = components['schemas']['SessionList'];
 export type TotpEnrolment = components['schemas']['TotpEnrolment'];
 export type TotpConfirmation = components['schemas']['TotpConfirmation'];
 export type RecoveryCodes = components['schemas']['RecoveryCodes'];
+export type AuditAction = components['schemas']['AuditAction'];
 export type AuditEntry = components['schemas']['AuditEntry'];
 export type MeExport = components['schemas']['MeExport'];
 export type ReportSubject = components['schemas']['ReportSubject'];
@@ -8556,7 +8564,7 @@ export interface operations {
                 /** @description Only what this user did. */
                 actor_id?: string;
                 /** @description Only this action. */
-                action?: string;
+                action?: components["parameters"]["AuditAction"];
                 /** @description Only changes of this kind of thing. */
                 entity_type?: string;
                 /** @description Only changes of this thing. */
@@ -8637,7 +8645,7 @@ export interface operations {
                 /** @description Only what this user did. */
                 actor_id?: string;
                 /** @description Only this action. */
-                action?: string;
+                action?: components["parameters"]["AuditAction"];
                 /** @description Only changes of this kind of thing. */
                 entity_type?: string;
                 /** @description Only changes of this thing. */

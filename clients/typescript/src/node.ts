@@ -1,0 +1,1 @@
+export { folderQueueStorage } from './queue/folder.js'
