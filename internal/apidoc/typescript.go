@@ -3,6 +3,7 @@ package apidoc
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -10,21 +11,31 @@ import (
 
 const width = 80
 
+// sessionCalls are the operations that the client has no function of the name for:
+// its own login and logout start and end a session.
+var sessionCalls = []string{"login", "logout"}
+
 func (c *call) typescript() string {
+	byPath := slices.Contains(sessionCalls, c.op.OperationID)
+	indent := "  "
+	if byPath {
+		indent = "    "
+	}
 	var options []string
 	var params []string
 	for _, in := range []string{openapi3.ParameterInPath, openapi3.ParameterInQuery, openapi3.ParameterInHeader} {
 		var of []string
 		for _, p := range c.at(in) {
-			of = append(of, key(p.name)+": "+literal(p.value, "    "))
+			of = append(of, key(p.name)+": "+literal(p.value, indent))
 		}
 		if len(of) > 0 {
-			params = append(params, in+": "+braced(of, "    "))
+			params = append(params, in+": "+braced(of, indent))
 		}
 	}
-	if len(params) > 0 {
-		options = append(options, "params: "+braced(params, "  "))
+	if byPath && len(params) > 0 {
+		params = []string{"params: " + braced(params, "  ")}
 	}
+	options = append(options, params...)
 	switch {
 	case c.contentType == "":
 	case c.isFile():
@@ -51,11 +62,18 @@ func (c *call) typescript() string {
 	if c.answers == "" {
 		start = ""
 	}
-	start += fmt.Sprintf("await client.%s('%s'", c.method, c.path)
+	if byPath {
+		start += fmt.Sprintf("await client.%s('%s'", c.method, c.path)
+		if len(options) > 0 {
+			start += ", "
+		}
+	} else {
+		start += fmt.Sprintf("await client.%s(", c.op.OperationID)
+	}
 	if len(options) == 0 {
 		return start + ")\n"
 	}
-	return start + ", " + braced(options, "") + ")\n"
+	return start + braced(options, "") + ")\n"
 }
 
 // braced is an object of entries, on one line where it fits.
