@@ -51,6 +51,7 @@ generate: ## make the generated code from openapi.yaml and ent/schema
 	$(GO) generate ./api ./ent
 	cd clients/typescript && npm ci --no-audit --no-fund && npm run generate
 	cd clients/kotlin && ./generate.sh
+	cd tools/contract && npm ci --no-audit --no-fund && npm run collection
 
 clients: client-typescript client-kotlin ## build the clients and test them against a server
 

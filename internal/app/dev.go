@@ -114,7 +114,7 @@ func greet(out io.Writer, c config.Config) {
 PicASpot is ready.
 
   API        %[1]s/api/v1
-  Swagger UI %[1]s/docs
+  Swagger UI %[1]s/docs  (to read: /docs/reference; for Postman: /docs/postman.json)
   Mailbox    %[1]s/dev/mail
   Photos     %[1]s/dev/photo?latitude=…&longitude=…  (a sample photo taken there, now)
   Accounts   user@picaspot.example, moderator@picaspot.example, admin@picaspot.example

@@ -1,21 +1,12 @@
 package httpapi
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
 	"embed"
-	"encoding/base64"
-	"fmt"
 	"net/http"
-	"net/http/httptest"
-	"regexp"
 	"slices"
-	"strings"
 	"sync"
 
-	"github.com/swaggest/swgui"
-	"github.com/swaggest/swgui/v5emb"
 	"github.com/vearutop/statigz"
 
 	"github.com/picaspot/picaspot/api"
@@ -24,27 +15,24 @@ import (
 	"github.com/picaspot/picaspot/internal/operation"
 )
 
-const (
-	docsPath      = "/docs"
-	referencePath = docsPath + "/reference"
-)
+const docsPath = "/docs"
 
-// reference is Redoc's page and its code, as npm's redoc 2.5.4 has it, compressed.
+// docsFiles are the pages and what they load. tools/contract/assets.mjs puts Swagger UI
+// and Stoplight Elements there, tools/contract/collection.mjs the Postman collection.
 //
-//go:embed reference
-var reference embed.FS
+//go:embed docs
+var docsFiles embed.FS
 
-// referencePolicy allows Redoc its styles, which it writes as it goes, and its search,
-// which runs in a worker that it makes of a blob.
-const referencePolicy = "default-src 'none'; script-src 'self'; worker-src blob:; style-src 'self' 'unsafe-inline'; " +
-	"img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+// docsPolicy allows the two user interfaces the styles that they write as they go, and
+// no code but the files'.
+const docsPolicy = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; " +
+	"font-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
-// Docs is the contract and two ways to look at it, served from the binary: Swagger
-// UI, to try it, and Redoc, to read it.
+// Docs is the contract and what is made of it, served from the binary: Swagger UI, to
+// try it, Stoplight Elements, to read it, and a Postman collection.
 type Docs struct {
-	page   *compress.Document
-	policy string
-	assets http.Handler
+	page, reference *compress.Document
+	files           http.Handler
 	// problems are the addresses that the type of a problem names.
 	problems *problemPages
 	// contract renders it once, for the first client that asks: it takes some tenths of
@@ -52,44 +40,26 @@ type Docs struct {
 	contract func() (servedContract, error)
 }
 
-var inlineScript = regexp.MustCompile(`(?s)<script>(.*?)</script>`)
-
-// NewDocs renders the page of a contract. Its inline scripts are allowed by their
-// hashes, so that the content security policy needs no unsafe-inline for code.
+// NewDocs prepares the pages and the contract, which is in YAML.
 func NewDocs(contract []byte) (*Docs, error) {
-	ui := v5emb.NewWithConfig(swgui.Config{
-		SettingsUI: map[string]string{
-			"persistAuthorization":     "false",
-			"tryItOutEnabled":          "true",
-			"displayRequestDuration":   "true",
-			"filter":                   "true",
-			"showExtensions":           "false",
-			"docExpansion":             `"list"`,
-			"defaultModelsExpandDepth": "0",
-		},
-	})("PicASpot", "/openapi.json", docsPath)
-	recorder := httptest.NewRecorder()
-	ui.ServeHTTP(recorder, httptest.NewRequestWithContext(context.Background(), http.MethodGet, docsPath, nil))
-	if recorder.Code != http.StatusOK {
-		return nil, fmt.Errorf("render Swagger UI: status %d", recorder.Code)
+	page, err := docsFiles.ReadFile("docs/try.html")
+	if err != nil {
+		return nil, err
 	}
-	page := bytes.Clone(recorder.Body.Bytes())
-	var hashes strings.Builder
-	for _, script := range inlineScript.FindAllSubmatch(page, -1) {
-		digest := sha256.Sum256(script[1])
-		fmt.Fprintf(&hashes, " 'sha256-%s'", base64.StdEncoding.EncodeToString(digest[:]))
+	reference, err := docsFiles.ReadFile("docs/reference.html")
+	if err != nil {
+		return nil, err
 	}
 	problems, err := newProblemPages()
 	if err != nil {
 		return nil, err
 	}
 	return &Docs{
-		page:     compress.NewDocument("text/html; charset=utf-8", page),
-		problems: problems,
-		assets:   ui,
-		contract: sync.OnceValues(func() (servedContract, error) { return newServedContract(contract) }),
-		policy: "default-src 'none'; script-src 'self'" + hashes.String() + "; style-src 'self' 'unsafe-inline'; " +
-			"img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+		page:      compress.NewDocument("text/html; charset=utf-8", page),
+		reference: compress.NewDocument("text/html; charset=utf-8", reference),
+		files:     statigz.FileServer(docsFiles, statigz.FSPrefix("docs")),
+		problems:  problems,
+		contract:  sync.OnceValues(func() (servedContract, error) { return newServedContract(contract) }),
 	}, nil
 }
 
@@ -154,22 +124,14 @@ func requestFrom(ctx context.Context) *http.Request {
 }
 
 func (d *Docs) mount(router *operation.Router) {
-	router.Handle("GET "+docsPath+"/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == docsPath+"/" {
-			http.Redirect(w, r, docsPath, http.StatusMovedPermanently)
-			return
-		}
-		w.Header().Set("Cache-Control", "public, max-age=3600")
-		d.assets.ServeHTTP(w, r)
+	files := http.StripPrefix(docsPath, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", documentCache)
+		d.files.ServeHTTP(w, r)
+	}))
+	router.Handle("GET "+docsPath+"/{file}", files)
+	router.Handle("GET "+docsPath+"/{$}", http.RedirectHandler(docsPath, http.StatusMovedPermanently))
+	router.Handle("GET "+docsPath+"/reference", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_ = served{request: r, document: d.reference, policy: docsPolicy}.write(w)
 	}))
 	d.problems.mount(router)
-	assets := statigz.FileServer(reference, statigz.FSPrefix("reference"))
-	router.Handle("GET "+referencePath+"/", http.StripPrefix(referencePath, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Cache-Control", "public, max-age=3600")
-		assets.ServeHTTP(w, r)
-	})))
-	router.Handle("GET "+referencePath, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Security-Policy", referencePolicy)
-		http.ServeFileFS(w, r, reference, "reference/page.html")
-	}))
 }

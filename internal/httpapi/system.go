@@ -119,5 +119,5 @@ func (s *Server) GetOpenAPIJSON(ctx context.Context, _ api.GetOpenAPIJSONRequest
 
 // GetDocs implements GET /docs.
 func (s *Server) GetDocs(ctx context.Context, _ api.GetDocsRequestObject) (api.GetDocsResponseObject, error) {
-	return served{request: requestFrom(ctx), document: s.Docs.page, policy: s.Docs.policy}, nil
+	return served{request: requestFrom(ctx), document: s.Docs.page, policy: docsPolicy}, nil
 }
