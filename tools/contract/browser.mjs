@@ -81,7 +81,7 @@ await withServer(async ({ url, folder, password }) => {
     await page.getByRole('heading', { name: 'Create an area' }).waitFor()
     await page.getByText('Request Sample').click()
     await page.locator('[role=menu]').getByText('TypeScript').click()
-    await page.locator('pre[aria-label*="client.POST"]').waitFor()
+    await page.locator('pre[aria-label*="client.createArea"]').waitFor()
     await checkPage(page, 4_000)
     await picture(page, 'reference-operation')
     await narrowPages(browser, url)
