@@ -135,8 +135,10 @@ test('a folder is tidied of what a process left in the middle of a change', asyn
   await storage.add(entry, new Blob(['x']))
   writeFileSync(join(folder, `${randomUUID()}.photo`), 'without an entry')
   writeFileSync(join(folder, `${randomUUID()}.draft`), 'hal')
+  const damaged = '0000000002-damaged.json'
+  writeFileSync(join(folder, damaged), '{')
   assert.deepEqual(await folderQueueStorage(folder).list(), [entry])
-  assert.deepEqual(readdirSync(folder).sort(), [`0000000001-${id}.json`, `${id}.photo`].sort())
+  assert.deepEqual(readdirSync(folder).sort(), [`0000000001-${id}.json`, damaged, `${id}.photo`].sort())
 })
 
 suite('a queue of attempts', { concurrency: true }, () => {

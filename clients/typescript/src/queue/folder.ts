@@ -74,7 +74,14 @@ export function folderQueueStorage(folder: string): QueueStorage {
     list: () =>
       inTurn(async () => {
         const entries: QueuedAttempt[] = []
-        for (const name of await names()) entries.push((await readStored(entryFile(name))).entry)
+        for (const name of await names()) {
+          try {
+            entries.push((await readStored(entryFile(name))).entry)
+          } catch (error) {
+            // One that a disk damaged does not hold up the others; its files stay.
+            if (!(error instanceof SyntaxError)) throw error
+          }
+        }
         return entries
       }),
     photo: (id) =>

@@ -4,6 +4,7 @@ import io.picaspot.client.internal.json
 import kotlinx.coroutines.sync.Mutex
 import kotlinx.coroutines.sync.withLock
 import kotlinx.serialization.Serializable
+import kotlinx.serialization.SerializationException
 import kotlinx.serialization.encodeToString
 import okhttp3.MediaType.Companion.toMediaTypeOrNull
 import okhttp3.RequestBody
@@ -33,7 +34,16 @@ public class FolderQueueStorage(private val folder: File) : QueueStorage {
         write(folder.resolve(name)) { it.writeUtf8(json.encodeToString(Stored(entry, photo.contentType()?.toString()))) }
     }
 
-    override suspend fun list(): List<QueuedAttempt> = inTurn { entryFiles().map { read(it).entry } }
+    override suspend fun list(): List<QueuedAttempt> = inTurn {
+        entryFiles().mapNotNull {
+            try {
+                read(it).entry
+            } catch (_: SerializationException) {
+                // One that a disk damaged does not hold up the others; its files stay.
+                null
+            }
+        }
+    }
 
     override suspend fun photo(id: UUID): RequestBody? = inTurn {
         val photo = photoFile(id)

@@ -101,8 +101,9 @@ class QueueTest {
         FolderQueueStorage(folder).add(entry, "x".toByteArray().asJPEG())
         folder.resolve("${UUID.randomUUID()}.photo").writeText("without an entry")
         folder.resolve("${UUID.randomUUID()}.draft").writeText("hal")
+        folder.resolve("0000000002-damaged.json").writeText("{")
         assertEquals(listOf(entry), FolderQueueStorage(folder).list())
-        assertEquals(setOf("0000000001-${entry.id}.json", "${entry.id}.photo"), folder.list()!!.toSet())
+        assertEquals(setOf("0000000001-${entry.id}.json", "0000000002-damaged.json", "${entry.id}.photo"), folder.list()!!.toSet())
     }
 
     @Test
