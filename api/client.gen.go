@@ -546,7 +546,8 @@ type ClientInterface interface {
 
 	// GetAreaImage Fetch an area's image
 	//
-	// A JPEG without metadata.
+	// A JPEG without metadata. The `url` of a resource's
+	// picture needs no access token: it is signed, and good for 6 to 7 hours and for this picture.
 	//
 	// Corresponds with GET /api/v1/areas/{area_id}/image (the `GetAreaImage` operationId).
 	GetAreaImage(ctx context.Context, areaID AreaID, params *GetAreaImageParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -617,7 +618,8 @@ type ClientInterface interface {
 
 	// GetAttemptPhoto Fetch an attempt's photo
 	//
-	// A JPEG, upright and without metadata, there once the attempt is no longer pending.
+	// A JPEG, upright and without metadata. The `url` of a resource's
+	// picture needs no access token: it is signed, and good for 6 to 7 hours and for this picture.
 	//
 	// Corresponds with GET /api/v1/attempts/{attempt_id}/photo (the `GetAttemptPhoto` operationId).
 	GetAttemptPhoto(ctx context.Context, attemptID AttemptID, params *GetAttemptPhotoParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -929,7 +931,8 @@ type ClientInterface interface {
 
 	// GetLandmarkImage Fetch a landmark's image
 	//
-	// A JPEG without metadata.
+	// A JPEG without metadata. The `url` of a resource's
+	// picture needs no access token: it is signed, and good for 6 to 7 hours and for this picture.
 	//
 	// Corresponds with GET /api/v1/landmarks/{landmark_id}/image (the `GetLandmarkImage` operationId).
 	GetLandmarkImage(ctx context.Context, landmarkID LandmarkID, params *GetLandmarkImageParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1289,7 +1292,8 @@ type ClientInterface interface {
 
 	// GetUserAvatar Get a user's picture
 	//
-	// The picture as JPEG, upright and without metadata.
+	// The picture as JPEG, upright and without metadata. The `url` of a resource's
+	// picture needs no access token: it is signed, and good for 6 to 7 hours and for this picture.
 	//
 	// Corresponds with GET /api/v1/users/{user_id}/avatar (the `GetUserAvatar` operationId).
 	GetUserAvatar(ctx context.Context, userID UserID, params *GetUserAvatarParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -2285,7 +2289,8 @@ func (c *Client) DeleteAreaImage(ctx context.Context, areaID AreaID, reqEditors 
 
 // GetAreaImage Fetch an area's image
 //
-// A JPEG without metadata.
+// A JPEG without metadata. The `url` of a resource's
+// picture needs no access token: it is signed, and good for 6 to 7 hours and for this picture.
 //
 // Corresponds with GET /api/v1/areas/{area_id}/image (the `GetAreaImage` operationId).
 func (c *Client) GetAreaImage(ctx context.Context, areaID AreaID, params *GetAreaImageParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2436,7 +2441,8 @@ func (c *Client) FollowAttempt(ctx context.Context, attemptID AttemptID, params 
 
 // GetAttemptPhoto Fetch an attempt's photo
 //
-// A JPEG, upright and without metadata, there once the attempt is no longer pending.
+// A JPEG, upright and without metadata. The `url` of a resource's
+// picture needs no access token: it is signed, and good for 6 to 7 hours and for this picture.
 //
 // Corresponds with GET /api/v1/attempts/{attempt_id}/photo (the `GetAttemptPhoto` operationId).
 func (c *Client) GetAttemptPhoto(ctx context.Context, attemptID AttemptID, params *GetAttemptPhotoParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3048,7 +3054,8 @@ func (c *Client) DeleteLandmarkImage(ctx context.Context, landmarkID LandmarkID,
 
 // GetLandmarkImage Fetch a landmark's image
 //
-// A JPEG without metadata.
+// A JPEG without metadata. The `url` of a resource's
+// picture needs no access token: it is signed, and good for 6 to 7 hours and for this picture.
 //
 // Corresponds with GET /api/v1/landmarks/{landmark_id}/image (the `GetLandmarkImage` operationId).
 func (c *Client) GetLandmarkImage(ctx context.Context, landmarkID LandmarkID, params *GetLandmarkImageParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3788,7 +3795,8 @@ func (c *Client) UpdateUnlockWithApplicationMergePatchPlusJSONBody(ctx context.C
 
 // GetUserAvatar Get a user's picture
 //
-// The picture as JPEG, upright and without metadata.
+// The picture as JPEG, upright and without metadata. The `url` of a resource's
+// picture needs no access token: it is signed, and good for 6 to 7 hours and for this picture.
 //
 // Corresponds with GET /api/v1/users/{user_id}/avatar (the `GetUserAvatar` operationId).
 func (c *Client) GetUserAvatar(ctx context.Context, userID UserID, params *GetUserAvatarParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -6924,6 +6932,30 @@ func NewGetAreaImageRequest(server string, areaID AreaID, params *GetAreaImagePa
 		// per the OpenAPI spec (e.g. "color=blue,black,brown").
 		var rawQueryFragments []string
 
+		if params.Expires != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "expires", *params.Expires, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Signature != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "signature", *params.Signature, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if params.Version != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "version", *params.Version, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
@@ -7486,6 +7518,57 @@ func NewGetAttemptPhotoRequest(server string, attemptID AttemptID, params *GetAt
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Version != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "version", *params.Version, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Expires != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "expires", *params.Expires, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Signature != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "signature", *params.Signature, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
@@ -8744,6 +8827,30 @@ func NewGetLandmarkImageRequest(server string, landmarkID LandmarkID, params *Ge
 		// styled parameters, preserving literal commas as delimiters
 		// per the OpenAPI spec (e.g. "color=blue,black,brown").
 		var rawQueryFragments []string
+
+		if params.Expires != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "expires", *params.Expires, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Signature != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "signature", *params.Signature, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
 
 		if params.Version != nil {
 
@@ -10245,6 +10352,30 @@ func NewGetUserAvatarRequest(server string, userID UserID, params *GetUserAvatar
 		// per the OpenAPI spec (e.g. "color=blue,black,brown").
 		var rawQueryFragments []string
 
+		if params.Expires != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "expires", *params.Expires, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Signature != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "signature", *params.Signature, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if params.Version != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "version", *params.Version, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
@@ -11026,7 +11157,8 @@ type ClientWithResponsesInterface interface {
 
 	// GetAreaImageWithResponse Fetch an area's image
 	//
-	// A JPEG without metadata.
+	// A JPEG without metadata. The `url` of a resource's
+	// picture needs no access token: it is signed, and good for 6 to 7 hours and for this picture.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -11111,7 +11243,8 @@ type ClientWithResponsesInterface interface {
 
 	// GetAttemptPhotoWithResponse Fetch an attempt's photo
 	//
-	// A JPEG, upright and without metadata, there once the attempt is no longer pending.
+	// A JPEG, upright and without metadata. The `url` of a resource's
+	// picture needs no access token: it is signed, and good for 6 to 7 hours and for this picture.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -11441,7 +11574,8 @@ type ClientWithResponsesInterface interface {
 
 	// GetLandmarkImageWithResponse Fetch a landmark's image
 	//
-	// A JPEG without metadata.
+	// A JPEG without metadata. The `url` of a resource's
+	// picture needs no access token: it is signed, and good for 6 to 7 hours and for this picture.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -11829,7 +11963,8 @@ type ClientWithResponsesInterface interface {
 
 	// GetUserAvatarWithResponse Get a user's picture
 	//
-	// The picture as JPEG, upright and without metadata.
+	// The picture as JPEG, upright and without metadata. The `url` of a resource's
+	// picture needs no access token: it is signed, and good for 6 to 7 hours and for this picture.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -24913,7 +25048,8 @@ func (c *ClientWithResponses) DeleteAreaImageWithResponse(ctx context.Context, a
 
 // GetAreaImageWithResponse Fetch an area's image
 //
-// A JPEG without metadata.
+// A JPEG without metadata. The `url` of a resource's
+// picture needs no access token: it is signed, and good for 6 to 7 hours and for this picture.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -25046,7 +25182,8 @@ func (c *ClientWithResponses) FollowAttemptWithResponse(ctx context.Context, att
 
 // GetAttemptPhotoWithResponse Fetch an attempt's photo
 //
-// A JPEG, upright and without metadata, there once the attempt is no longer pending.
+// A JPEG, upright and without metadata. The `url` of a resource's
+// picture needs no access token: it is signed, and good for 6 to 7 hours and for this picture.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -25556,7 +25693,8 @@ func (c *ClientWithResponses) DeleteLandmarkImageWithResponse(ctx context.Contex
 
 // GetLandmarkImageWithResponse Fetch a landmark's image
 //
-// A JPEG without metadata.
+// A JPEG without metadata. The `url` of a resource's
+// picture needs no access token: it is signed, and good for 6 to 7 hours and for this picture.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -26172,7 +26310,8 @@ func (c *ClientWithResponses) UpdateUnlockWithApplicationMergePatchPlusJSONBodyW
 
 // GetUserAvatarWithResponse Get a user's picture
 //
-// The picture as JPEG, upright and without metadata.
+// The picture as JPEG, upright and without metadata. The `url` of a resource's
+// picture needs no access token: it is signed, and good for 6 to 7 hours and for this picture.
 //
 // Returns a wrapper object for the known response body format(s).
 //

@@ -1683,6 +1683,9 @@ type AttemptPhoto struct {
 	// Height Pixels.
 	Height int `json:"height"`
 
+	// URL As that of an image; null for an attempt of an earlier release until it is decided.
+	URL nullable.Nullable[string] `json:"url"`
+
 	// Width Pixels.
 	Width int `json:"width"`
 }
@@ -1850,7 +1853,9 @@ type Image struct {
 	// Height Pixels.
 	Height int `json:"height"`
 
-	// URL Where to fetch it; changes with the image.
+	// URL Where anybody who knows it can fetch the image without an access token, for 6 hours at least, as
+	// long as the resource shows this image. It changes with the image and each hour; the `ETag` of the
+	// resource changes with it. Without `expires` and `signature` the same address takes an access token.
 	URL string `json:"url"`
 
 	// Width Pixels.
@@ -3587,6 +3592,12 @@ type WebhookWithSecret struct {
 	URL string `json:"url"`
 }
 
+// AddressExpires defines model for AddressExpires.
+type AddressExpires = int64
+
+// AddressSignature defines model for AddressSignature.
+type AddressSignature = string
+
 // AreaID defines model for AreaID.
 type AreaID = openapi_types.UUID
 
@@ -4256,6 +4267,12 @@ type UpdateAreaParams struct {
 
 // GetAreaImageParams defines parameters for GetAreaImage.
 type GetAreaImageParams struct {
+	// Expires With `signature`. Until when the address is good, in seconds since 1970.
+	Expires *AddressExpires `form:"expires,omitempty" json:"expires,omitempty"`
+
+	// Signature Of an address that needs no access token, as the `url` of a picture has it.
+	Signature *AddressSignature `form:"signature,omitempty" json:"signature,omitempty"`
+
 	// Version Tells addresses of different images apart, so that each may be cached for good. It selects nothing.
 	Version *ImageVersion `form:"version,omitempty" json:"version,omitempty"`
 
@@ -4349,6 +4366,15 @@ type FollowAttemptParams struct {
 
 // GetAttemptPhotoParams defines parameters for GetAttemptPhoto.
 type GetAttemptPhotoParams struct {
+	// Version Tells addresses of different images apart, so that each may be cached for good. It selects nothing.
+	Version *ImageVersion `form:"version,omitempty" json:"version,omitempty"`
+
+	// Expires With `signature`. Until when the address is good, in seconds since 1970.
+	Expires *AddressExpires `form:"expires,omitempty" json:"expires,omitempty"`
+
+	// Signature Of an address that needs no access token, as the `url` of a picture has it.
+	Signature *AddressSignature `form:"signature,omitempty" json:"signature,omitempty"`
+
 	// IfNoneMatch The `ETag` of the version that the client has; the answer is 304 when it is still current.
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 }
@@ -4518,6 +4544,12 @@ type CreateAttemptParams struct {
 
 // GetLandmarkImageParams defines parameters for GetLandmarkImage.
 type GetLandmarkImageParams struct {
+	// Expires With `signature`. Until when the address is good, in seconds since 1970.
+	Expires *AddressExpires `form:"expires,omitempty" json:"expires,omitempty"`
+
+	// Signature Of an address that needs no access token, as the `url` of a picture has it.
+	Signature *AddressSignature `form:"signature,omitempty" json:"signature,omitempty"`
+
 	// Version Tells addresses of different images apart, so that each may be cached for good. It selects nothing.
 	Version *ImageVersion `form:"version,omitempty" json:"version,omitempty"`
 
@@ -4690,6 +4722,12 @@ type UpdateUnlockParams struct {
 
 // GetUserAvatarParams defines parameters for GetUserAvatar.
 type GetUserAvatarParams struct {
+	// Expires With `signature`. Until when the address is good, in seconds since 1970.
+	Expires *AddressExpires `form:"expires,omitempty" json:"expires,omitempty"`
+
+	// Signature Of an address that needs no access token, as the `url` of a picture has it.
+	Signature *AddressSignature `form:"signature,omitempty" json:"signature,omitempty"`
+
 	// Version Tells addresses of different images apart, so that each may be cached for good. It selects nothing.
 	Version *ImageVersion `form:"version,omitempty" json:"version,omitempty"`
 
@@ -7995,6 +8033,32 @@ func (siw *ServerInterfaceWrapper) GetAreaImage(w http.ResponseWriter, r *http.R
 	// Read once: the template that this one replaces reads it for each parameter.
 	queryValues := r.URL.Query()
 
+	// ------------- Optional query parameter "expires" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "expires", queryValues, &params.Expires, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "expires"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "expires", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "signature" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "signature", queryValues, &params.Signature, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "signature"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "signature", Err: err})
+		}
+		return
+	}
+
 	// ------------- Optional query parameter "version" -------------
 
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "version", queryValues, &params.Version, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
@@ -8511,6 +8575,48 @@ func (siw *ServerInterfaceWrapper) GetAttemptPhoto(w http.ResponseWriter, r *htt
 
 	// Parameter object where we will unmarshal all parameters from the context
 	var params GetAttemptPhotoParams
+
+	// Read once: the template that this one replaces reads it for each parameter.
+	queryValues := r.URL.Query()
+
+	// ------------- Optional query parameter "version" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "version", queryValues, &params.Version, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "version"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "version", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "expires" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "expires", queryValues, &params.Expires, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "expires"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "expires", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "signature" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "signature", queryValues, &params.Signature, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "signature"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "signature", Err: err})
+		}
+		return
+	}
 
 	headers := r.Header
 
@@ -9502,6 +9608,32 @@ func (siw *ServerInterfaceWrapper) GetLandmarkImage(w http.ResponseWriter, r *ht
 
 	// Read once: the template that this one replaces reads it for each parameter.
 	queryValues := r.URL.Query()
+
+	// ------------- Optional query parameter "expires" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "expires", queryValues, &params.Expires, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "expires"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "expires", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "signature" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "signature", queryValues, &params.Signature, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "signature"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "signature", Err: err})
+		}
+		return
+	}
 
 	// ------------- Optional query parameter "version" -------------
 
@@ -10683,6 +10815,32 @@ func (siw *ServerInterfaceWrapper) GetUserAvatar(w http.ResponseWriter, r *http.
 
 	// Read once: the template that this one replaces reads it for each parameter.
 	queryValues := r.URL.Query()
+
+	// ------------- Optional query parameter "expires" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "expires", queryValues, &params.Expires, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "expires"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "expires", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "signature" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "signature", queryValues, &params.Signature, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "signature"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "signature", Err: err})
+		}
+		return
+	}
 
 	// ------------- Optional query parameter "version" -------------
 

@@ -48,7 +48,7 @@ func TestAvatar(t *testing.T) {
 		require.NotNil(t, made.JSON200, string(made.Body))
 		said := made.JSON200.Avatar.MustGet()
 		require.Equal(t, said, me(t, user).Avatar.MustGet())
-		require.True(t, strings.HasPrefix(said.URL, "/api/v1/users/"+user.ID.String()+"/avatar?version="))
+		require.True(t, strings.HasPrefix(said.URL, s.URL+"/api/v1/users/"+user.ID.String()+"/avatar?version="))
 		response, body := s.Call(other, http.MethodGet, said.URL, "", nil)
 		require.Equal(t, http.StatusOK, response.StatusCode, string(body))
 		require.Equal(t, "image/jpeg", response.Header.Get("Content-Type"))

@@ -86,6 +86,7 @@ type App struct {
 	requests   *metrics.HTTP
 	operations operation.Config
 	storage    *storage.Store
+	addresses  *picture.Addresses
 	redis      *redisconn.Conn
 	cache      *cache.Cache
 	jobs       *jobs.Runner
@@ -244,7 +245,12 @@ func New(ctx context.Context, c config.Config, pages ...Page) (_ *App, err error
 	if a.redis != nil {
 		a.readiness.Optional["redis"] = a.redis.Check
 	}
+	a.addresses, err = picture.NewAddresses([]byte(c.SecretKey), c.PublicURL, time.Now)
+	if err != nil {
+		return nil, err
+	}
 	a.operations = operation.Config{
+		Signed: a.addresses.Check,
 		Verify: tokens.Verify, Gate: gate.New(limits, limiter, sessions, a.redis),
 		Authorizer: authorizer, RequiresMFA: a.Roles.RequiresMFA, Denied: a.Audit.Denied, Idempotency: a.Idempotency,
 	}
@@ -270,7 +276,7 @@ func (a *App) handler(table *operation.Table, pages []Page) (http.Handler, error
 	}
 	server := &httpapi.Server{
 		Accounts: a.Accounts, Roles: a.Roles, Policy: a.Policy, Operations: table.ByPermission(), Areas: a.Areas, Landmarks: a.Landmarks, Tiles: a.Tiles, Unlocks: a.Unlocks,
-		Followers: a.Followers, EventHeartbeat: a.config.EventHeartbeat, Moderation: a.Moderation, Trash: a.Trash, Audit: a.Audit, Webhooks: a.Webhooks, Keys: a.Keys, Readiness: a.readiness, Docs: docs, Cache: a.cache,
+		Followers: a.Followers, EventHeartbeat: a.config.EventHeartbeat, Moderation: a.Moderation, Trash: a.Trash, Audit: a.Audit, Webhooks: a.Webhooks, Keys: a.Keys, Addresses: a.addresses, Readiness: a.readiness, Docs: docs, Cache: a.cache,
 	}
 	a.operations.Cache, a.operations.Wants = a.cache, server.Wants()
 	router := operation.NewRouter(table, a.operations)

@@ -101,14 +101,15 @@ func (s *Server) GetArea(ctx context.Context, request api.GetAreaRequestObject) 
 	if err != nil {
 		return nil, err
 	}
-	tag, notModified := etag(version.ETag(found.UpdatedAt), request.Params.IfNoneMatch)
+	shown, hasPicture := signed(ctx, found.Body)
+	tag, notModified := etag(tagOf(ctx, found.UpdatedAt, hasPicture), request.Params.IfNoneMatch)
 	switch {
 	case notModified:
 		return api.GetArea304Response{}, nil
 	case !hasZone(ctx):
-		return written{body: found.Body, etag: *tag}, nil
+		return written{body: shown, etag: *tag}, nil
 	}
-	body, err := areaInZone(ctx, found.Body)
+	body, err := areaInZone(ctx, shown)
 	return api.GetArea200JSONResponse{Body: body, Headers: api.GetArea200ResponseHeaders{ETag: tag}}, err
 }
 
@@ -144,6 +145,10 @@ func (s *Server) GetAreaImage(ctx context.Context, request api.GetAreaImageReque
 	if err != nil {
 		return nil, err
 	}
+	kept, err := cachePicture(ctx, image, request.Params.Version)
+	if err != nil {
+		return nil, err
+	}
 	tag, notModified := etag(pictureTag(image), request.Params.IfNoneMatch)
 	if notModified {
 		return api.GetAreaImage304Response{}, nil
@@ -154,7 +159,7 @@ func (s *Server) GetAreaImage(ctx context.Context, request api.GetAreaImageReque
 	}
 	return api.GetAreaImage200ImageJpegResponse{
 		Body: body, ContentLength: image.Bytes,
-		Headers: api.GetAreaImage200ResponseHeaders{ETag: tag, CacheControl: cachePicture(image, request.Params.Version)},
+		Headers: api.GetAreaImage200ResponseHeaders{ETag: tag, CacheControl: kept},
 	}, nil
 }
 
@@ -202,5 +207,5 @@ func (s *Server) UnverifyArea(ctx context.Context, request api.UnverifyAreaReque
 }
 
 func areaVersion(ctx context.Context, a *ent.Area) (api.Area, *string) {
-	return toAPIArea(ctx, a), ptr(version.ETag(a.UpdatedAt))
+	return toAPIArea(ctx, a), ptr(tagOf(ctx, a.UpdatedAt, a.Image != nil))
 }

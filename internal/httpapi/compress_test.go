@@ -184,7 +184,7 @@ func TestTagsOfCompressedAnswers(t *testing.T) {
 func TestDocumentsAreCompressedOnce(t *testing.T) {
 	t.Parallel()
 	s := apptest.NewWithoutWorkers(t)
-	for _, path := range []string{"/openapi.json", "/openapi.yaml", "/docs"} {
+	for _, path := range []string{"/openapi.json", "/openapi.yaml"} {
 		response, plain := raw(t, s, nil, http.MethodGet, path, "identity", "Accept", "text/html")
 		require.Empty(t, response.Header.Get("Content-Encoding"), path)
 		packed, body := raw(t, s, nil, http.MethodGet, path, "gzip, zstd", "Accept", "text/html")

@@ -5,6 +5,7 @@
 package httpapi
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"time"
@@ -23,7 +24,7 @@ import (
 	"github.com/picaspot/picaspot/internal/livepolicy"
 	"github.com/picaspot/picaspot/internal/moderation"
 	"github.com/picaspot/picaspot/internal/operation"
-	"github.com/picaspot/picaspot/internal/photo"
+	"github.com/picaspot/picaspot/internal/picture"
 	"github.com/picaspot/picaspot/internal/problem"
 	"github.com/picaspot/picaspot/internal/role"
 	"github.com/picaspot/picaspot/internal/store"
@@ -49,6 +50,7 @@ type Server struct {
 	Audit      *auditlog.Service
 	Webhooks   *webhook.Service
 	Keys       *keyring.Keyring
+	Addresses  *picture.Addresses
 	Readiness  *Readiness
 	Docs       *Docs
 	// Cache has copies of lists; nil keeps none.
@@ -63,13 +65,20 @@ var _ api.StrictServerInterface = (*Server)(nil)
 
 // Mount adds all operations of the contract to the router.
 func (s *Server) Mount(router *operation.Router) {
-	strict := api.NewStrictHandlerWithOptions(s, []api.StrictMiddlewareFunc{withRequest}, api.StrictHTTPServerOptions{
+	strict := api.NewStrictHandlerWithOptions(s, []api.StrictMiddlewareFunc{withRequest, s.withAddresses}, api.StrictHTTPServerOptions{
 		RequestErrorHandlerFunc:  badRequest,
 		ResponseErrorHandlerFunc: writeError,
 	})
 	api.HandlerWithOptions(strict, api.StdHTTPServerOptions{BaseRouter: router, ErrorHandlerFunc: operation.BindingError})
 	s.Docs.mount(router)
 	s.mountPages(router)
+}
+
+// withAddresses has pictures named by addresses that browsers can fetch.
+func (s *Server) withAddresses(next api.StrictHandlerFunc, _ string) api.StrictHandlerFunc {
+	return func(ctx context.Context, w http.ResponseWriter, r *http.Request, request any) (any, error) {
+		return next(picture.WithAddresses(ctx, s.Addresses), w, r, request)
+	}
 }
 
 // writeError is the exit of every handler that failed.
@@ -101,27 +110,6 @@ func cleared(text nullable.Nullable[string]) *string {
 }
 
 func matches(list, tag string) bool { return version.Matches(list, tag, true) }
-
-// How long a client may keep a picture: for good where its address changes with
-// its bytes, else it asks each time. Shared caches may not keep it, since who may
-// see it depends on who asks.
-const (
-	pictureCache       = "private, max-age=31536000, immutable"
-	movingPictureCache = "private, no-cache"
-)
-
-// cachePicture tells the two apart: an address without a version, or with that of
-// an earlier picture, has another one tomorrow.
-func cachePicture(image *photo.Image, version *string) *string {
-	if version != nil && *version == pictureVersion(image) {
-		return ptr(pictureCache)
-	}
-	return ptr(movingPictureCache)
-}
-
-func pictureVersion(image *photo.Image) string { return image.SHA256[:16] }
-
-func pictureTag(image *photo.Image) string { return `"` + image.SHA256[:32] + `"` }
 
 func ptr[T any](value T) *T { return &value }
 

@@ -54,7 +54,7 @@ func (s *Server) ListNearbyLandmarks(ctx context.Context, request api.ListNearby
 		return nil, err
 	}
 	if !hasZone(ctx) {
-		return nearbyPage{items: list.Items(), info: toAPIPageInfo(list)}, nil
+		return nearbyPage{ctx: ctx, items: list.Items(), info: toAPIPageInfo(list)}, nil
 	}
 	info := toAPIPageInfo(list)
 	items := make([]api.NearbyLandmark, len(list.Items()))
@@ -105,14 +105,15 @@ func (s *Server) GetLandmark(ctx context.Context, request api.GetLandmarkRequest
 	if err != nil {
 		return nil, err
 	}
-	tag, notModified := etag(version.ETag(found.UpdatedAt), request.Params.IfNoneMatch)
+	shown, hasPicture := signed(ctx, found.Body)
+	tag, notModified := etag(tagOf(ctx, found.UpdatedAt, hasPicture), request.Params.IfNoneMatch)
 	switch {
 	case notModified:
 		return api.GetLandmark304Response{}, nil
 	case !hasZone(ctx):
-		return written{body: found.Body, etag: *tag}, nil
+		return written{body: shown, etag: *tag}, nil
 	}
-	body, err := landmarkInZone(ctx, found.Body)
+	body, err := landmarkInZone(ctx, shown)
 	return api.GetLandmark200JSONResponse{Body: body, Headers: api.GetLandmark200ResponseHeaders{ETag: tag}}, err
 }
 
@@ -153,6 +154,10 @@ func (s *Server) GetLandmarkImage(ctx context.Context, request api.GetLandmarkIm
 	if err != nil {
 		return nil, err
 	}
+	kept, err := cachePicture(ctx, image, request.Params.Version)
+	if err != nil {
+		return nil, err
+	}
 	tag, notModified := etag(pictureTag(image), request.Params.IfNoneMatch)
 	if notModified {
 		return api.GetLandmarkImage304Response{}, nil
@@ -163,7 +168,7 @@ func (s *Server) GetLandmarkImage(ctx context.Context, request api.GetLandmarkIm
 	}
 	return api.GetLandmarkImage200ImageJpegResponse{
 		Body: body, ContentLength: image.Bytes,
-		Headers: api.GetLandmarkImage200ResponseHeaders{ETag: tag, CacheControl: cachePicture(image, request.Params.Version)},
+		Headers: api.GetLandmarkImage200ResponseHeaders{ETag: tag, CacheControl: kept},
 	}, nil
 }
 
@@ -211,7 +216,7 @@ func (s *Server) UnverifyLandmark(ctx context.Context, request api.UnverifyLandm
 }
 
 func landmarkVersion(ctx context.Context, l *ent.Landmark) (api.Landmark, *string) {
-	return toAPILandmark(ctx, l), ptr(version.ETag(l.UpdatedAt))
+	return toAPILandmark(ctx, l), ptr(tagOf(ctx, l.UpdatedAt, l.Image != nil))
 }
 
 func fromAPIPosition(p api.Position) (*geo.Point, error) {

@@ -26,7 +26,7 @@ type request struct {
 // send sends it as it stands, for what the generated client can't say.
 func send(t *testing.T, s *apptest.Server, in request) (*http.Response, []byte) {
 	t.Helper()
-	r, err := http.NewRequestWithContext(context.Background(), in.method, s.URL+in.path, strings.NewReader(in.body))
+	r, err := http.NewRequestWithContext(context.Background(), in.method, s.URL+strings.TrimPrefix(in.path, s.URL), strings.NewReader(in.body))
 	require.NoError(t, err)
 	if in.contentType != "" {
 		r.Header.Set("Content-Type", in.contentType)

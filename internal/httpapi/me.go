@@ -22,9 +22,9 @@ func (s *Server) me(ctx context.Context, u *ent.User) (api.Me, *string, error) {
 	}
 	return api.Me{
 		ID: u.ID, Username: u.Username, Email: openapi_types.Email(u.Email), Role: u.Role,
-		DisplayName: maybe(u.DisplayName), Bio: u.Bio, Avatar: toAPIPicture(avatarPath(u.ID), u.Avatar),
+		DisplayName: maybe(u.DisplayName), Bio: u.Bio, Avatar: toAPIPicture(ctx, avatarPath(u.ID), u.Avatar),
 		HasSecondFactor: enrolled, CreatedAt: reqctx.In(ctx, u.CreatedAt), UpdatedAt: reqctx.In(ctx, u.UpdatedAt),
-	}, ptr(version.ETag(u.UpdatedAt)), nil
+	}, ptr(tagOf(ctx, u.UpdatedAt, u.Avatar != nil)), nil
 }
 
 // GetMe implements GET /api/v1/me.
@@ -33,7 +33,7 @@ func (s *Server) GetMe(ctx context.Context, request api.GetMeRequestObject) (api
 	if err != nil {
 		return nil, err
 	}
-	tag, notModified := etag(version.ETag(user.UpdatedAt), request.Params.IfNoneMatch)
+	tag, notModified := etag(tagOf(ctx, user.UpdatedAt, user.Avatar != nil), request.Params.IfNoneMatch)
 	if notModified {
 		return api.GetMe304Response{}, nil
 	}

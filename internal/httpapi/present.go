@@ -30,22 +30,11 @@ var (
 	noPosition = nullable.NewNullNullable[api.Position]()
 )
 
-func toAPIImage(path string, id uuid.UUID, image *photo.Image) nullable.Nullable[api.Image] {
+func toAPIImage(ctx context.Context, path string, id uuid.UUID, image *photo.Image) nullable.Nullable[api.Image] {
 	if image == nil {
 		return noImage
 	}
-	return toAPIPicture("/api/v1/"+path+"/"+id.String()+"/image", image)
-}
-
-// toAPIPicture names a picture by the path that it is fetched at.
-func toAPIPicture(path string, image *photo.Image) nullable.Nullable[api.Image] {
-	if image == nil {
-		return noImage
-	}
-	return nullable.NewNullableWithValue(api.Image{
-		URL: path + "?version=" + pictureVersion(image), ContentType: image.ContentType,
-		Bytes: image.Bytes, Width: image.Width, Height: image.Height,
-	})
+	return toAPIPicture(ctx, "/api/v1/"+path+"/"+id.String()+"/image", image)
 }
 
 func toAPIPosition(p *geo.Point) nullable.Nullable[api.Position] {
@@ -58,7 +47,7 @@ func toAPIPosition(p *geo.Point) nullable.Nullable[api.Position] {
 func toAPIArea(ctx context.Context, a *ent.Area) api.Area {
 	return api.Area{
 		ID: a.ID, Name: a.Name, Description: a.Description, ParentAreaID: maybe(a.ParentAreaID),
-		CreatedBy: a.CreatedBy, IsVerified: a.IsVerified, Image: toAPIImage("areas", a.ID, a.Image),
+		CreatedBy: a.CreatedBy, IsVerified: a.IsVerified, Image: toAPIImage(ctx, "areas", a.ID, a.Image),
 		CreatedAt: reqctx.In(ctx, a.CreatedAt), UpdatedAt: reqctx.In(ctx, a.UpdatedAt),
 	}
 }
@@ -77,13 +66,14 @@ func toAPILandmark(ctx context.Context, l *ent.Landmark) api.Landmark {
 		ID: l.ID, AreaID: l.AreaID, Name: l.Name, Description: l.Description, Hint: l.Hint, Difficulty: l.Difficulty,
 		Latitude: l.Location.Latitude, Longitude: l.Location.Longitude, UnlockRadiusMeters: l.UnlockRadiusMeters,
 		PhotoLocation: toAPIPosition(l.PhotoLocation), PhotoRadiusMeters: l.PhotoRadiusMeters,
-		CreatedBy: l.CreatedBy, IsVerified: l.IsVerified, Image: toAPIImage("landmarks", l.ID, l.Image),
+		CreatedBy: l.CreatedBy, IsVerified: l.IsVerified, Image: toAPIImage(ctx, "landmarks", l.ID, l.Image),
 		CreatedAt: reqctx.In(ctx, l.CreatedAt), UpdatedAt: reqctx.In(ctx, l.UpdatedAt),
 	}
 }
 
 func toAPINearbyLandmark(ctx context.Context, n landmark.Near) (api.NearbyLandmark, error) {
-	l, err := landmarkInZone(ctx, n.Body)
+	body, _ := signed(ctx, n.Body)
+	l, err := landmarkInZone(ctx, body)
 	return api.NearbyLandmark{
 		ID: l.ID, AreaID: l.AreaID, Name: l.Name, Description: l.Description, Hint: l.Hint, Difficulty: l.Difficulty,
 		Latitude: l.Latitude, Longitude: l.Longitude, UnlockRadiusMeters: l.UnlockRadiusMeters,
@@ -105,12 +95,16 @@ func toAPIAttempt(ctx context.Context, a *ent.Attempt, unlockID *uuid.UUID) api.
 			*at = &in
 		}
 	}
+	photoURL := nullable.NewNullNullable[string]()
+	if a.Image != nil {
+		photoURL = nullable.NewNullableWithValue(pictureURL(ctx, "/api/v1/attempts/"+a.ID.String()+"/photo", a.Image))
+	}
 	return api.Attempt{
 		ID: a.ID, LandmarkID: a.LandmarkID, UserID: a.UserID, Status: api.AttemptStatus(a.Status),
 		Latitude: a.Location.Latitude, Longitude: a.Location.Longitude, AccuracyMeters: maybe(a.AccuracyMeters),
 		CapturedAt: maybe(captured), DecidedAt: maybe(decided), Checks: checks, Score: maybe(a.Score), UnlockID: maybe(unlockID),
 		Photo: api.AttemptPhoto{
-			ContentType: a.Photo.ContentType, Bytes: a.Photo.Bytes, Width: a.Photo.Width, Height: a.Photo.Height,
+			URL: photoURL, ContentType: a.Photo.ContentType, Bytes: a.Photo.Bytes, Width: a.Photo.Width, Height: a.Photo.Height,
 		},
 		CreatedAt: reqctx.In(ctx, a.CreatedAt), UpdatedAt: reqctx.In(ctx, a.UpdatedAt),
 	}

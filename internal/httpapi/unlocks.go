@@ -6,6 +6,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/picaspot/picaspot/api"
+	"github.com/picaspot/picaspot/internal/operation"
 	"github.com/picaspot/picaspot/internal/unlock"
 	"github.com/picaspot/picaspot/internal/version"
 )
@@ -63,7 +64,7 @@ func (s *Server) GetAttempt(ctx context.Context, request api.GetAttemptRequestOb
 	if err != nil {
 		return nil, err
 	}
-	tag, notModified := etag(version.ETag(attempt.UpdatedAt), request.Params.IfNoneMatch)
+	tag, notModified := etag(tagOf(ctx, attempt.UpdatedAt, attempt.Image != nil), request.Params.IfNoneMatch)
 	if notModified {
 		return api.GetAttempt304Response{}, nil
 	}
@@ -89,6 +90,13 @@ func (s *Server) GetAttemptPhoto(ctx context.Context, request api.GetAttemptPhot
 	if err != nil {
 		return nil, err
 	}
+	// An attempt has one photo: what is kept of it stays right.
+	kept := ptr(pictureCache)
+	if _, isSigned := operation.SignedUntil(ctx); isSigned {
+		if kept, err = cachePicture(ctx, image, request.Params.Version); err != nil {
+			return nil, err
+		}
+	}
 	tag, notModified := etag(pictureTag(image), request.Params.IfNoneMatch)
 	if notModified {
 		return api.GetAttemptPhoto304Response{}, nil
@@ -99,7 +107,7 @@ func (s *Server) GetAttemptPhoto(ctx context.Context, request api.GetAttemptPhot
 	}
 	return api.GetAttemptPhoto200ImageJpegResponse{
 		Body: body, ContentLength: image.Bytes,
-		Headers: api.GetAttemptPhoto200ResponseHeaders{ETag: tag, CacheControl: ptr(pictureCache)},
+		Headers: api.GetAttemptPhoto200ResponseHeaders{ETag: tag, CacheControl: kept},
 	}, nil
 }
 

@@ -16,6 +16,10 @@ func (s *Server) GetUserAvatar(ctx context.Context, request api.GetUserAvatarReq
 	if err != nil {
 		return nil, err
 	}
+	kept, err := cachePicture(ctx, image, request.Params.Version)
+	if err != nil {
+		return nil, err
+	}
 	tag, notModified := etag(pictureTag(image), request.Params.IfNoneMatch)
 	if notModified {
 		return api.GetUserAvatar304Response{}, nil
@@ -26,6 +30,6 @@ func (s *Server) GetUserAvatar(ctx context.Context, request api.GetUserAvatarReq
 	}
 	return api.GetUserAvatar200ImageJpegResponse{
 		Body: body, ContentLength: image.Bytes,
-		Headers: api.GetUserAvatar200ResponseHeaders{ETag: tag, CacheControl: cachePicture(image, request.Params.Version)},
+		Headers: api.GetUserAvatar200ResponseHeaders{ETag: tag, CacheControl: kept},
 	}, nil
 }

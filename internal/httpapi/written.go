@@ -19,6 +19,7 @@ import (
 	"github.com/picaspot/picaspot/internal/geo"
 	"github.com/picaspot/picaspot/internal/landmark"
 	"github.com/picaspot/picaspot/internal/operation"
+	"github.com/picaspot/picaspot/internal/picture"
 	"github.com/picaspot/picaspot/internal/reqctx"
 )
 
@@ -64,7 +65,8 @@ var lists = cache.Bytes("list")
 // what the word stands for changes.
 func copied[L any](ctx context.Context, s *Server, word string, params any, list func(context.Context) (L, error)) (writtenList, error) {
 	write := func(ctx context.Context) ([]byte, error) {
-		page, err := list(ctx)
+		// An address would expire while the copy is kept.
+		page, err := list(picture.WithAddresses(ctx, nil))
 		if err != nil {
 			return nil, err
 		}
@@ -75,10 +77,14 @@ func copied[L any](ctx context.Context, s *Server, word string, params any, list
 		return nil, err
 	}
 	key := word + string(text)
+	var body []byte
 	if hasZone(ctx) || !s.Cache.Note([]string{key}) {
-		return write(ctx)
+		body, err = write(ctx)
+	} else {
+		body, err = cache.Get(ctx, s.Cache, lists, key, word, write)
 	}
-	return cache.Get(ctx, s.Cache, lists, key, word, write)
+	body, _ = signed(ctx, body)
+	return body, err
 }
 
 var jsonType = []string{"application/json"}
@@ -116,6 +122,7 @@ func areaInZone(ctx context.Context, body []byte) (api.Area, error) {
 // nearbyPage is a page of what is near, whose landmarks stand there as JSON already:
 // only what depends on who asks from where is written.
 type nearbyPage struct {
+	ctx   context.Context // The request's.
 	items []landmark.Near
 	info  api.PageInfo
 }
@@ -157,7 +164,8 @@ func (p nearbyPage) VisitListNearbyLandmarksResponse(w http.ResponseWriter) erro
 		b.WriteByte(',')
 	}
 	b.Write(info[1:])
-	return writeJSON(w, b.Bytes())
+	body, _ := signed(p.ctx, b.Bytes())
+	return writeJSON(w, body)
 }
 
 // Wants tells by operation, as the generated server names it, the words whose

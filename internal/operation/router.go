@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -35,6 +36,8 @@ type Config struct {
 	// Verify tells what an access token says, or returns a
 	// [fault.Unauthenticated]. It asks nobody.
 	Verify func(accessToken string) (token.Claims, error)
+	// Signed returns until when the address of a request is good, or why it is not.
+	Signed func(path string, query url.Values) (time.Time, error)
 	// Gate knows the limits, and which sessions go on.
 	Gate Gate
 	// Authorizer has the policy.
@@ -257,6 +260,9 @@ func (op *Operation) timeout() time.Duration {
 func (rt *Router) admit(ctx context.Context, w http.ResponseWriter, r *http.Request, op *Operation) (context.Context, authz.Caller, error) {
 	if op.Public {
 		return ctx, authz.Caller{}, limited(w, rt.config.Gate.Limit(ctx, op.RateLimit))
+	}
+	if op.signed && len(r.Header["Authorization"]) == 0 && r.URL.Query().Has(signatureParameter) {
+		return rt.admitSigned(ctx, w, r, op)
 	}
 	claims, err := rt.credentials(r.Header)
 	if err != nil {

@@ -44,6 +44,9 @@ type Operation struct {
 	// takes.
 	Compressed bool
 
+	// signed operations take an address that is signed in place of a token.
+	signed bool
+
 	// cacheControl is what an answer says about keeping it unless its handler says
 	// otherwise.
 	cacheControl []string
@@ -166,6 +169,9 @@ func newOperation(doc *openapi3.T, path string, item *openapi3.PathItem, method 
 	if err := op.readIdempotent(spec); err != nil {
 		return nil, err
 	}
+	op.signed = slices.ContainsFunc(op.route.Operation.Parameters, func(p *openapi3.ParameterRef) bool {
+		return p.Value.In == openapi3.ParameterInQuery && p.Value.Name == signatureParameter
+	})
 	if err := op.readCompress(spec); err != nil {
 		return nil, err
 	}

@@ -17,6 +17,18 @@ func ETag(updatedAt time.Time) string {
 	return `"` + strconv.FormatInt(updatedAt.UnixMicro(), 36) + `"`
 }
 
+// Of is the tag of what shows a version together with something else that changes, in
+// the state that another word tells. It has no dot.
+func Of(tag, state string) string { return strings.TrimSuffix(tag, `"`) + "." + state + `"` }
+
+// row is the tag of the version that a tag of [Of] shows.
+func row(tag string) string {
+	if before, _, found := strings.Cut(tag, "."); found {
+		return before + `"`
+	}
+	return tag
+}
+
 // Precondition refuses a change of a version that If-Match does not name or that
 // If-None-Match names (RFC 9110, section 13.2.2). The zero value accepts every version.
 type Precondition struct{ ifMatch, ifNoneMatch string }
@@ -52,10 +64,10 @@ func (p Precondition) Check(updatedAt time.Time) error { return p.CheckETag(ETag
 // another [fault.PreconditionFailed] when If-None-Match names it. If-Match goes first
 // (RFC 9110, section 13.2.2).
 func (p Precondition) CheckETag(etag string) error {
-	if p.ifMatch != "" && !Matches(p.ifMatch, etag, false) {
+	if p.ifMatch != "" && !matches(p.ifMatch, etag, false, row) {
 		return ErrChanged
 	}
-	if p.ifNoneMatch != "" && Matches(p.ifNoneMatch, etag, true) {
+	if p.ifNoneMatch != "" && matches(p.ifNoneMatch, etag, true, row) {
 		return errExcluded
 	}
 	return nil
@@ -77,12 +89,16 @@ func (p Precondition) Tags() []string {
 // If-None-Match wants and If-Match does not. A tag that came with a compressed answer
 // names the same version.
 func Matches(list, etag string, weak bool) bool {
+	return matches(list, etag, weak, func(tag string) string { return tag })
+}
+
+func matches(list, etag string, weak bool, of func(tag string) string) bool {
 	for tag := range strings.SplitSeq(list, ",") {
 		tag = strings.TrimSpace(tag)
 		if weak {
 			tag = strings.TrimPrefix(tag, "W/")
 		}
-		if tag == "*" || compress.Plain(tag) == etag {
+		if tag == "*" || of(compress.Plain(tag)) == etag {
 			return true
 		}
 	}

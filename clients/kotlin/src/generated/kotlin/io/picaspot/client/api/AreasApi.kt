@@ -88,19 +88,25 @@ public class AreasApi internal constructor(private val caller: Caller) {
     /**
      * Fetch an area's image: `GET /api/v1/areas/{area_id}/image`.
      *
-     * A JPEG without metadata.
+     * A JPEG without metadata. The `url` of a resource's picture needs no access token: it is signed, and good for 6 to 7 hours and for this picture. 
      *
      * @param areaId The area's id.
+     * @param expires With `signature`. Until when the address is good, in seconds since 1970.
+     * @param signature Of an address that needs no access token, as the `url` of a picture has it.
      * @param version Tells addresses of different images apart, so that each may be cached for good. It selects nothing.
      * @param ifNoneMatch The `ETag` of the version that the client has; the answer is 304 when it is still current.
      */
     public suspend fun getAreaImage(
         areaId: java.util.UUID,
+        expires: kotlin.Long? = null,
+        signature: kotlin.String? = null,
         version: kotlin.String? = null,
         ifNoneMatch: kotlin.String? = null,
     ): Answer<kotlin.ByteArray> = caller.call(
         Operation("GET", "/api/v1/areas/{area_id}/image")
             .path("area_id", areaId)
+            .query("expires", expires)
+            .query("signature", signature)
             .query("version", version)
             .header("If-None-Match", ifNoneMatch)
     )

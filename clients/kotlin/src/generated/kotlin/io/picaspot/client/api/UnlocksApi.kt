@@ -87,17 +87,26 @@ public class UnlocksApi internal constructor(private val caller: Caller) {
     /**
      * Fetch an attempt's photo: `GET /api/v1/attempts/{attempt_id}/photo`.
      *
-     * A JPEG, upright and without metadata, there once the attempt is no longer pending.
+     * A JPEG, upright and without metadata. The `url` of a resource's picture needs no access token: it is signed, and good for 6 to 7 hours and for this picture. 
      *
      * @param attemptId The attempt's id.
+     * @param version Tells addresses of different images apart, so that each may be cached for good. It selects nothing.
+     * @param expires With `signature`. Until when the address is good, in seconds since 1970.
+     * @param signature Of an address that needs no access token, as the `url` of a picture has it.
      * @param ifNoneMatch The `ETag` of the version that the client has; the answer is 304 when it is still current.
      */
     public suspend fun getAttemptPhoto(
         attemptId: java.util.UUID,
+        version: kotlin.String? = null,
+        expires: kotlin.Long? = null,
+        signature: kotlin.String? = null,
         ifNoneMatch: kotlin.String? = null,
     ): Answer<kotlin.ByteArray> = caller.call(
         Operation("GET", "/api/v1/attempts/{attempt_id}/photo")
             .path("attempt_id", attemptId)
+            .query("version", version)
+            .query("expires", expires)
+            .query("signature", signature)
             .header("If-None-Match", ifNoneMatch)
     )
 

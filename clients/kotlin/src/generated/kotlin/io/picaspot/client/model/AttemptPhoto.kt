@@ -16,6 +16,7 @@ import kotlinx.serialization.UseSerializers
 /**
  * The photo as it was handed in.
  *
+ * @property url As that of an image; null for an attempt of an earlier release until it is decided.
  * @property contentType Media type of the file.
  * @property bytes Size of the file in bytes.
  * @property width Pixels.
@@ -23,6 +24,8 @@ import kotlinx.serialization.UseSerializers
  */
 @Serializable
 public data class AttemptPhoto(
+    @SerialName("url")
+    public val url: kotlin.String?,
     @SerialName("content_type")
     public val contentType: kotlin.String,
     @SerialName("bytes")
