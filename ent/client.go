@@ -19,6 +19,7 @@ import (
 	"github.com/picaspot/picaspot/ent/area"
 	"github.com/picaspot/picaspot/ent/attempt"
 	"github.com/picaspot/picaspot/ent/authenticator"
+	"github.com/picaspot/picaspot/ent/importrun"
 	"github.com/picaspot/picaspot/ent/landmark"
 	"github.com/picaspot/picaspot/ent/mailtoken"
 	"github.com/picaspot/picaspot/ent/policyversion"
@@ -46,6 +47,8 @@ type Client struct {
 	Attempt *AttemptClient
 	// Authenticator is the client for interacting with the Authenticator builders.
 	Authenticator *AuthenticatorClient
+	// ImportRun is the client for interacting with the ImportRun builders.
+	ImportRun *ImportRunClient
 	// Landmark is the client for interacting with the Landmark builders.
 	Landmark *LandmarkClient
 	// MailToken is the client for interacting with the MailToken builders.
@@ -84,6 +87,7 @@ func (c *Client) init() {
 	c.Area = NewAreaClient(c.config)
 	c.Attempt = NewAttemptClient(c.config)
 	c.Authenticator = NewAuthenticatorClient(c.config)
+	c.ImportRun = NewImportRunClient(c.config)
 	c.Landmark = NewLandmarkClient(c.config)
 	c.MailToken = NewMailTokenClient(c.config)
 	c.PolicyVersion = NewPolicyVersionClient(c.config)
@@ -191,6 +195,7 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		Area:            NewAreaClient(cfg),
 		Attempt:         NewAttemptClient(cfg),
 		Authenticator:   NewAuthenticatorClient(cfg),
+		ImportRun:       NewImportRunClient(cfg),
 		Landmark:        NewLandmarkClient(cfg),
 		MailToken:       NewMailTokenClient(cfg),
 		PolicyVersion:   NewPolicyVersionClient(cfg),
@@ -225,6 +230,7 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		Area:            NewAreaClient(cfg),
 		Attempt:         NewAttemptClient(cfg),
 		Authenticator:   NewAuthenticatorClient(cfg),
+		ImportRun:       NewImportRunClient(cfg),
 		Landmark:        NewLandmarkClient(cfg),
 		MailToken:       NewMailTokenClient(cfg),
 		PolicyVersion:   NewPolicyVersionClient(cfg),
@@ -266,9 +272,9 @@ func (c *Client) Close() error {
 // In order to add hooks to a specific client, call: `client.Node.Use(...)`.
 func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
-		c.Area, c.Attempt, c.Authenticator, c.Landmark, c.MailToken, c.PolicyVersion,
-		c.RecoveryCode, c.Report, c.Role, c.Session, c.SigningKey, c.Unlock, c.User,
-		c.Webhook, c.WebhookDelivery,
+		c.Area, c.Attempt, c.Authenticator, c.ImportRun, c.Landmark, c.MailToken,
+		c.PolicyVersion, c.RecoveryCode, c.Report, c.Role, c.Session, c.SigningKey,
+		c.Unlock, c.User, c.Webhook, c.WebhookDelivery,
 	} {
 		n.Use(hooks...)
 	}
@@ -278,9 +284,9 @@ func (c *Client) Use(hooks ...Hook) {
 // In order to add interceptors to a specific client, call: `client.Node.Intercept(...)`.
 func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
-		c.Area, c.Attempt, c.Authenticator, c.Landmark, c.MailToken, c.PolicyVersion,
-		c.RecoveryCode, c.Report, c.Role, c.Session, c.SigningKey, c.Unlock, c.User,
-		c.Webhook, c.WebhookDelivery,
+		c.Area, c.Attempt, c.Authenticator, c.ImportRun, c.Landmark, c.MailToken,
+		c.PolicyVersion, c.RecoveryCode, c.Report, c.Role, c.Session, c.SigningKey,
+		c.Unlock, c.User, c.Webhook, c.WebhookDelivery,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -295,6 +301,8 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.Attempt.mutate(ctx, m)
 	case *AuthenticatorMutation:
 		return c.Authenticator.mutate(ctx, m)
+	case *ImportRunMutation:
+		return c.ImportRun.mutate(ctx, m)
 	case *LandmarkMutation:
 		return c.Landmark.mutate(ctx, m)
 	case *MailTokenMutation:
@@ -835,6 +843,155 @@ func (c *AuthenticatorClient) mutate(ctx context.Context, m *AuthenticatorMutati
 		return (&AuthenticatorDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
 	default:
 		return nil, fmt.Errorf("ent: unknown Authenticator mutation op: %q", m.Op())
+	}
+}
+
+// ImportRunClient is a client for the ImportRun schema.
+type ImportRunClient struct {
+	config
+}
+
+// NewImportRunClient returns a client for the ImportRun from the given config.
+func NewImportRunClient(c config) *ImportRunClient {
+	return &ImportRunClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `importrun.Hooks(f(g(h())))`.
+func (c *ImportRunClient) Use(hooks ...Hook) {
+	c.hooks.ImportRun = append(c.hooks.ImportRun, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `importrun.Intercept(f(g(h())))`.
+func (c *ImportRunClient) Intercept(interceptors ...Interceptor) {
+	c.inters.ImportRun = append(c.inters.ImportRun, interceptors...)
+}
+
+// Create returns a builder for creating a ImportRun entity.
+func (c *ImportRunClient) Create() *ImportRunCreate {
+	mutation := newImportRunMutation(c.config, OpCreate)
+	return &ImportRunCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of ImportRun entities.
+func (c *ImportRunClient) CreateBulk(builders ...*ImportRunCreate) *ImportRunCreateBulk {
+	return &ImportRunCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *ImportRunClient) MapCreateBulk(slice any, setFunc func(*ImportRunCreate, int)) *ImportRunCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &ImportRunCreateBulk{err: fmt.Errorf("calling to ImportRunClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*ImportRunCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &ImportRunCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for ImportRun.
+func (c *ImportRunClient) Update() *ImportRunUpdate {
+	mutation := newImportRunMutation(c.config, OpUpdate)
+	return &ImportRunUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *ImportRunClient) UpdateOne(_m *ImportRun) *ImportRunUpdateOne {
+	mutation := newImportRunMutation(c.config, OpUpdateOne, withImportRun(_m))
+	return &ImportRunUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *ImportRunClient) UpdateOneID(id uuid.UUID) *ImportRunUpdateOne {
+	mutation := newImportRunMutation(c.config, OpUpdateOne, withImportRunID(id))
+	return &ImportRunUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for ImportRun.
+func (c *ImportRunClient) Delete() *ImportRunDelete {
+	mutation := newImportRunMutation(c.config, OpDelete)
+	return &ImportRunDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *ImportRunClient) DeleteOne(_m *ImportRun) *ImportRunDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *ImportRunClient) DeleteOneID(id uuid.UUID) *ImportRunDeleteOne {
+	builder := c.Delete().Where(importrun.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &ImportRunDeleteOne{builder}
+}
+
+// Query returns a query builder for ImportRun.
+func (c *ImportRunClient) Query() *ImportRunQuery {
+	return &ImportRunQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeImportRun},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a ImportRun entity by its id.
+func (c *ImportRunClient) Get(ctx context.Context, id uuid.UUID) (*ImportRun, error) {
+	return c.Query().Where(importrun.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *ImportRunClient) GetX(ctx context.Context, id uuid.UUID) *ImportRun {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryUser queries the user edge of a ImportRun.
+func (c *ImportRunClient) QueryUser(_m *ImportRun) *UserQuery {
+	query := (&UserClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(importrun.Table, importrun.FieldID, id),
+			sqlgraph.To(user.Table, user.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, importrun.UserTable, importrun.UserColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *ImportRunClient) Hooks() []Hook {
+	return c.hooks.ImportRun
+}
+
+// Interceptors returns the client interceptors.
+func (c *ImportRunClient) Interceptors() []Interceptor {
+	return c.inters.ImportRun
+}
+
+func (c *ImportRunClient) mutate(ctx context.Context, m *ImportRunMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&ImportRunCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&ImportRunUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&ImportRunUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&ImportRunDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown ImportRun mutation op: %q", m.Op())
 	}
 }
 
@@ -2389,6 +2546,22 @@ func (c *UserClient) QueryReports(_m *User) *ReportQuery {
 	return query
 }
 
+// QueryImportRuns queries the import_runs edge of a User.
+func (c *UserClient) QueryImportRuns(_m *User) *ImportRunQuery {
+	query := (&ImportRunClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(user.Table, user.FieldID, id),
+			sqlgraph.To(importrun.Table, importrun.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, user.ImportRunsTable, user.ImportRunsColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
 // QueryAttempts queries the attempts edge of a User.
 func (c *UserClient) QueryAttempts(_m *User) *AttemptQuery {
 	query := (&AttemptClient{config: c.config}).Query()
@@ -2718,13 +2891,13 @@ func (c *WebhookDeliveryClient) mutate(ctx context.Context, m *WebhookDeliveryMu
 // hooks and interceptors per client, for fast access.
 type (
 	hooks struct {
-		Area, Attempt, Authenticator, Landmark, MailToken, PolicyVersion, RecoveryCode,
-		Report, Role, Session, SigningKey, Unlock, User, Webhook,
+		Area, Attempt, Authenticator, ImportRun, Landmark, MailToken, PolicyVersion,
+		RecoveryCode, Report, Role, Session, SigningKey, Unlock, User, Webhook,
 		WebhookDelivery []ent.Hook
 	}
 	inters struct {
-		Area, Attempt, Authenticator, Landmark, MailToken, PolicyVersion, RecoveryCode,
-		Report, Role, Session, SigningKey, Unlock, User, Webhook,
+		Area, Attempt, Authenticator, ImportRun, Landmark, MailToken, PolicyVersion,
+		RecoveryCode, Report, Role, Session, SigningKey, Unlock, User, Webhook,
 		WebhookDelivery []ent.Interceptor
 	}
 )

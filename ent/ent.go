@@ -15,6 +15,7 @@ import (
 	"github.com/picaspot/picaspot/ent/area"
 	"github.com/picaspot/picaspot/ent/attempt"
 	"github.com/picaspot/picaspot/ent/authenticator"
+	"github.com/picaspot/picaspot/ent/importrun"
 	"github.com/picaspot/picaspot/ent/landmark"
 	"github.com/picaspot/picaspot/ent/mailtoken"
 	"github.com/picaspot/picaspot/ent/policyversion"
@@ -90,6 +91,7 @@ func checkColumn(t, c string) error {
 			area.Table:            area.ValidColumn,
 			attempt.Table:         attempt.ValidColumn,
 			authenticator.Table:   authenticator.ValidColumn,
+			importrun.Table:       importrun.ValidColumn,
 			landmark.Table:        landmark.ValidColumn,
 			mailtoken.Table:       mailtoken.ValidColumn,
 			policyversion.Table:   policyversion.ValidColumn,

@@ -20,6 +20,8 @@ type Tx struct {
 	Attempt *AttemptClient
 	// Authenticator is the client for interacting with the Authenticator builders.
 	Authenticator *AuthenticatorClient
+	// ImportRun is the client for interacting with the ImportRun builders.
+	ImportRun *ImportRunClient
 	// Landmark is the client for interacting with the Landmark builders.
 	Landmark *LandmarkClient
 	// MailToken is the client for interacting with the MailToken builders.
@@ -178,6 +180,7 @@ func (tx *Tx) init() {
 	tx.Area = NewAreaClient(tx.config)
 	tx.Attempt = NewAttemptClient(tx.config)
 	tx.Authenticator = NewAuthenticatorClient(tx.config)
+	tx.ImportRun = NewImportRunClient(tx.config)
 	tx.Landmark = NewLandmarkClient(tx.config)
 	tx.MailToken = NewMailTokenClient(tx.config)
 	tx.PolicyVersion = NewPolicyVersionClient(tx.config)

@@ -68,13 +68,15 @@ type UserEdges struct {
 	RecoveryCodes []*RecoveryCode `json:"recovery_codes,omitempty"`
 	// Reports holds the value of the reports edge.
 	Reports []*Report `json:"reports,omitempty"`
+	// ImportRuns holds the value of the import_runs edge.
+	ImportRuns []*ImportRun `json:"import_runs,omitempty"`
 	// Attempts holds the value of the attempts edge.
 	Attempts []*Attempt `json:"attempts,omitempty"`
 	// Unlocks holds the value of the unlocks edge.
 	Unlocks []*Unlock `json:"unlocks,omitempty"`
 	// loadedTypes holds the information for reporting if a
 	// type was loaded (or requested) in eager-loading or not.
-	loadedTypes [7]bool
+	loadedTypes [8]bool
 }
 
 // SessionsOrErr returns the Sessions value or an error if the edge
@@ -122,10 +124,19 @@ func (e UserEdges) ReportsOrErr() ([]*Report, error) {
 	return nil, &NotLoadedError{edge: "reports"}
 }
 
+// ImportRunsOrErr returns the ImportRuns value or an error if the edge
+// was not loaded in eager-loading.
+func (e UserEdges) ImportRunsOrErr() ([]*ImportRun, error) {
+	if e.loadedTypes[5] {
+		return e.ImportRuns, nil
+	}
+	return nil, &NotLoadedError{edge: "import_runs"}
+}
+
 // AttemptsOrErr returns the Attempts value or an error if the edge
 // was not loaded in eager-loading.
 func (e UserEdges) AttemptsOrErr() ([]*Attempt, error) {
-	if e.loadedTypes[5] {
+	if e.loadedTypes[6] {
 		return e.Attempts, nil
 	}
 	return nil, &NotLoadedError{edge: "attempts"}
@@ -134,7 +145,7 @@ func (e UserEdges) AttemptsOrErr() ([]*Attempt, error) {
 // UnlocksOrErr returns the Unlocks value or an error if the edge
 // was not loaded in eager-loading.
 func (e UserEdges) UnlocksOrErr() ([]*Unlock, error) {
-	if e.loadedTypes[6] {
+	if e.loadedTypes[7] {
 		return e.Unlocks, nil
 	}
 	return nil, &NotLoadedError{edge: "unlocks"}
@@ -309,6 +320,11 @@ func (_m *User) QueryRecoveryCodes() *RecoveryCodeQuery {
 // QueryReports queries the "reports" edge of the User entity.
 func (_m *User) QueryReports() *ReportQuery {
 	return NewUserClient(_m.config).QueryReports(_m)
+}
+
+// QueryImportRuns queries the "import_runs" edge of the User entity.
+func (_m *User) QueryImportRuns() *ImportRunQuery {
+	return NewUserClient(_m.config).QueryImportRuns(_m)
 }
 
 // QueryAttempts queries the "attempts" edge of the User entity.

@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/picaspot/picaspot/ent/attempt"
 	"github.com/picaspot/picaspot/ent/authenticator"
+	"github.com/picaspot/picaspot/ent/importrun"
 	"github.com/picaspot/picaspot/ent/mailtoken"
 	"github.com/picaspot/picaspot/ent/recoverycode"
 	"github.com/picaspot/picaspot/ent/report"
@@ -289,6 +290,21 @@ func (_c *UserCreate) AddReports(v ...*Report) *UserCreate {
 		ids[i] = v[i].ID
 	}
 	return _c.AddReportIDs(ids...)
+}
+
+// AddImportRunIDs adds the "import_runs" edge to the ImportRun entity by IDs.
+func (_c *UserCreate) AddImportRunIDs(ids ...uuid.UUID) *UserCreate {
+	_c.mutation.AddImportRunIDs(ids...)
+	return _c
+}
+
+// AddImportRuns adds the "import_runs" edges to the ImportRun entity.
+func (_c *UserCreate) AddImportRuns(v ...*ImportRun) *UserCreate {
+	ids := make([]uuid.UUID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _c.AddImportRunIDs(ids...)
 }
 
 // AddAttemptIDs adds the "attempts" edge to the Attempt entity by IDs.
@@ -625,6 +641,22 @@ func (_c *UserCreate) createSpec() (*User, *sqlgraph.CreateSpec) {
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(report.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.ImportRunsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   user.ImportRunsTable,
+			Columns: []string{user.ImportRunsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(importrun.FieldID, field.TypeUUID),
 			},
 		}
 		for _, k := range nodes {

@@ -16,6 +16,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/picaspot/picaspot/ent/attempt"
 	"github.com/picaspot/picaspot/ent/authenticator"
+	"github.com/picaspot/picaspot/ent/importrun"
 	"github.com/picaspot/picaspot/ent/mailtoken"
 	"github.com/picaspot/picaspot/ent/predicate"
 	"github.com/picaspot/picaspot/ent/recoverycode"
@@ -37,6 +38,7 @@ type UserQuery struct {
 	withAuthenticators *AuthenticatorQuery
 	withRecoveryCodes  *RecoveryCodeQuery
 	withReports        *ReportQuery
+	withImportRuns     *ImportRunQuery
 	withAttempts       *AttemptQuery
 	withUnlocks        *UnlockQuery
 	modifiers          []func(*sql.Selector)
@@ -179,6 +181,28 @@ func (_q *UserQuery) QueryReports() *ReportQuery {
 			sqlgraph.From(user.Table, user.FieldID, selector),
 			sqlgraph.To(report.Table, report.FieldID),
 			sqlgraph.Edge(sqlgraph.O2M, false, user.ReportsTable, user.ReportsColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryImportRuns chains the current query on the "import_runs" edge.
+func (_q *UserQuery) QueryImportRuns() *ImportRunQuery {
+	query := (&ImportRunClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(user.Table, user.FieldID, selector),
+			sqlgraph.To(importrun.Table, importrun.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, user.ImportRunsTable, user.ImportRunsColumn),
 		)
 		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
 		return fromU, nil
@@ -427,6 +451,7 @@ func (_q *UserQuery) Clone() *UserQuery {
 		withAuthenticators: _q.withAuthenticators.Clone(),
 		withRecoveryCodes:  _q.withRecoveryCodes.Clone(),
 		withReports:        _q.withReports.Clone(),
+		withImportRuns:     _q.withImportRuns.Clone(),
 		withAttempts:       _q.withAttempts.Clone(),
 		withUnlocks:        _q.withUnlocks.Clone(),
 		// clone intermediate query.
@@ -488,6 +513,17 @@ func (_q *UserQuery) WithReports(opts ...func(*ReportQuery)) *UserQuery {
 		opt(query)
 	}
 	_q.withReports = query
+	return _q
+}
+
+// WithImportRuns tells the query-builder to eager-load the nodes that are connected to
+// the "import_runs" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *UserQuery) WithImportRuns(opts ...func(*ImportRunQuery)) *UserQuery {
+	query := (&ImportRunClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withImportRuns = query
 	return _q
 }
 
@@ -591,12 +627,13 @@ func (_q *UserQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*User, e
 	var (
 		nodes       = []*User{}
 		_spec       = _q.querySpec()
-		loadedTypes = [7]bool{
+		loadedTypes = [8]bool{
 			_q.withSessions != nil,
 			_q.withMailTokens != nil,
 			_q.withAuthenticators != nil,
 			_q.withRecoveryCodes != nil,
 			_q.withReports != nil,
+			_q.withImportRuns != nil,
 			_q.withAttempts != nil,
 			_q.withUnlocks != nil,
 		}
@@ -654,6 +691,13 @@ func (_q *UserQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*User, e
 		if err := _q.loadReports(ctx, query, nodes,
 			func(n *User) { n.Edges.Reports = []*Report{} },
 			func(n *User, e *Report) { n.Edges.Reports = append(n.Edges.Reports, e) }); err != nil {
+			return nil, err
+		}
+	}
+	if query := _q.withImportRuns; query != nil {
+		if err := _q.loadImportRuns(ctx, query, nodes,
+			func(n *User) { n.Edges.ImportRuns = []*ImportRun{} },
+			func(n *User, e *ImportRun) { n.Edges.ImportRuns = append(n.Edges.ImportRuns, e) }); err != nil {
 			return nil, err
 		}
 	}
@@ -819,6 +863,36 @@ func (_q *UserQuery) loadReports(ctx context.Context, query *ReportQuery, nodes 
 		node, ok := nodeids[fk]
 		if !ok {
 			return fmt.Errorf(`unexpected referenced foreign-key "reporter_id" returned %v for node %v`, fk, n.ID)
+		}
+		assign(node, n)
+	}
+	return nil
+}
+func (_q *UserQuery) loadImportRuns(ctx context.Context, query *ImportRunQuery, nodes []*User, init func(*User), assign func(*User, *ImportRun)) error {
+	fks := make([]driver.Value, 0, len(nodes))
+	nodeids := make(map[uuid.UUID]*User)
+	for i := range nodes {
+		fks = append(fks, nodes[i].ID)
+		nodeids[nodes[i].ID] = nodes[i]
+		if init != nil {
+			init(nodes[i])
+		}
+	}
+	if len(query.ctx.Fields) > 0 {
+		query.ctx.AppendFieldOnce(importrun.FieldUserID)
+	}
+	query.Where(predicate.ImportRun(func(s *sql.Selector) {
+		s.Where(sql.InValues(s.C(user.ImportRunsColumn), fks...))
+	}))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		fk := n.UserID
+		node, ok := nodeids[fk]
+		if !ok {
+			return fmt.Errorf(`unexpected referenced foreign-key "user_id" returned %v for node %v`, fk, n.ID)
 		}
 		assign(node, n)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/picaspot/picaspot/ent/attempt"
 	"github.com/picaspot/picaspot/ent/authenticator"
+	"github.com/picaspot/picaspot/ent/importrun"
 	"github.com/picaspot/picaspot/ent/mailtoken"
 	"github.com/picaspot/picaspot/ent/predicate"
 	"github.com/picaspot/picaspot/ent/recoverycode"
@@ -329,6 +330,21 @@ func (_u *UserUpdate) AddReports(v ...*Report) *UserUpdate {
 	return _u.AddReportIDs(ids...)
 }
 
+// AddImportRunIDs adds the "import_runs" edge to the ImportRun entity by IDs.
+func (_u *UserUpdate) AddImportRunIDs(ids ...uuid.UUID) *UserUpdate {
+	_u.mutation.AddImportRunIDs(ids...)
+	return _u
+}
+
+// AddImportRuns adds the "import_runs" edges to the ImportRun entity.
+func (_u *UserUpdate) AddImportRuns(v ...*ImportRun) *UserUpdate {
+	ids := make([]uuid.UUID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddImportRunIDs(ids...)
+}
+
 // AddAttemptIDs adds the "attempts" edge to the Attempt entity by IDs.
 func (_u *UserUpdate) AddAttemptIDs(ids ...uuid.UUID) *UserUpdate {
 	_u.mutation.AddAttemptIDs(ids...)
@@ -467,6 +483,27 @@ func (_u *UserUpdate) RemoveReports(v ...*Report) *UserUpdate {
 		ids[i] = v[i].ID
 	}
 	return _u.RemoveReportIDs(ids...)
+}
+
+// ClearImportRuns clears all "import_runs" edges to the ImportRun entity.
+func (_u *UserUpdate) ClearImportRuns() *UserUpdate {
+	_u.mutation.ClearImportRuns()
+	return _u
+}
+
+// RemoveImportRunIDs removes the "import_runs" edge to ImportRun entities by IDs.
+func (_u *UserUpdate) RemoveImportRunIDs(ids ...uuid.UUID) *UserUpdate {
+	_u.mutation.RemoveImportRunIDs(ids...)
+	return _u
+}
+
+// RemoveImportRuns removes "import_runs" edges to ImportRun entities.
+func (_u *UserUpdate) RemoveImportRuns(v ...*ImportRun) *UserUpdate {
+	ids := make([]uuid.UUID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveImportRunIDs(ids...)
 }
 
 // ClearAttempts clears all "attempts" edges to the Attempt entity.
@@ -891,6 +928,51 @@ func (_u *UserUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 		}
 		_spec.Edges.Add = append(_spec.Edges.Add, edge)
 	}
+	if _u.mutation.ImportRunsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   user.ImportRunsTable,
+			Columns: []string{user.ImportRunsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(importrun.FieldID, field.TypeUUID),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedImportRunsIDs(); len(nodes) > 0 && !_u.mutation.ImportRunsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   user.ImportRunsTable,
+			Columns: []string{user.ImportRunsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(importrun.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.ImportRunsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   user.ImportRunsTable,
+			Columns: []string{user.ImportRunsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(importrun.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
 	if _u.mutation.AttemptsCleared() {
 		edge := &sqlgraph.EdgeSpec{
 			Rel:     sqlgraph.O2M,
@@ -1294,6 +1376,21 @@ func (_u *UserUpdateOne) AddReports(v ...*Report) *UserUpdateOne {
 	return _u.AddReportIDs(ids...)
 }
 
+// AddImportRunIDs adds the "import_runs" edge to the ImportRun entity by IDs.
+func (_u *UserUpdateOne) AddImportRunIDs(ids ...uuid.UUID) *UserUpdateOne {
+	_u.mutation.AddImportRunIDs(ids...)
+	return _u
+}
+
+// AddImportRuns adds the "import_runs" edges to the ImportRun entity.
+func (_u *UserUpdateOne) AddImportRuns(v ...*ImportRun) *UserUpdateOne {
+	ids := make([]uuid.UUID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddImportRunIDs(ids...)
+}
+
 // AddAttemptIDs adds the "attempts" edge to the Attempt entity by IDs.
 func (_u *UserUpdateOne) AddAttemptIDs(ids ...uuid.UUID) *UserUpdateOne {
 	_u.mutation.AddAttemptIDs(ids...)
@@ -1432,6 +1529,27 @@ func (_u *UserUpdateOne) RemoveReports(v ...*Report) *UserUpdateOne {
 		ids[i] = v[i].ID
 	}
 	return _u.RemoveReportIDs(ids...)
+}
+
+// ClearImportRuns clears all "import_runs" edges to the ImportRun entity.
+func (_u *UserUpdateOne) ClearImportRuns() *UserUpdateOne {
+	_u.mutation.ClearImportRuns()
+	return _u
+}
+
+// RemoveImportRunIDs removes the "import_runs" edge to ImportRun entities by IDs.
+func (_u *UserUpdateOne) RemoveImportRunIDs(ids ...uuid.UUID) *UserUpdateOne {
+	_u.mutation.RemoveImportRunIDs(ids...)
+	return _u
+}
+
+// RemoveImportRuns removes "import_runs" edges to ImportRun entities.
+func (_u *UserUpdateOne) RemoveImportRuns(v ...*ImportRun) *UserUpdateOne {
+	ids := make([]uuid.UUID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveImportRunIDs(ids...)
 }
 
 // ClearAttempts clears all "attempts" edges to the Attempt entity.
@@ -1879,6 +1997,51 @@ func (_u *UserUpdateOne) sqlSave(ctx context.Context) (_node *User, err error) {
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(report.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.ImportRunsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   user.ImportRunsTable,
+			Columns: []string{user.ImportRunsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(importrun.FieldID, field.TypeUUID),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedImportRunsIDs(); len(nodes) > 0 && !_u.mutation.ImportRunsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   user.ImportRunsTable,
+			Columns: []string{user.ImportRunsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(importrun.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.ImportRunsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   user.ImportRunsTable,
+			Columns: []string{user.ImportRunsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(importrun.FieldID, field.TypeUUID),
 			},
 		}
 		for _, k := range nodes {

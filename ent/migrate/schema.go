@@ -207,6 +207,66 @@ var (
 			},
 		},
 	}
+	// ImportRunsColumns holds the columns for the "import_runs" table.
+	ImportRunsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "updated_at", Type: field.TypeTime},
+		{Name: "kind", Type: field.TypeEnum, Enums: []string{"landmarks", "areas"}},
+		{Name: "status", Type: field.TypeEnum, Enums: []string{"pending", "running", "succeeded", "failed", "cancelled"}, Default: "pending"},
+		{Name: "options", Type: field.TypeJSON},
+		{Name: "file", Type: field.TypeJSON, Nullable: true},
+		{Name: "report", Type: field.TypeJSON, Nullable: true},
+		{Name: "claim", Type: field.TypeUUID, Nullable: true},
+		{Name: "bytes_read", Type: field.TypeInt64, Default: 0},
+		{Name: "rows_read", Type: field.TypeInt, Default: 0},
+		{Name: "created", Type: field.TypeInt, Default: 0},
+		{Name: "updated", Type: field.TypeInt, Default: 0},
+		{Name: "unchanged", Type: field.TypeInt, Default: 0},
+		{Name: "rejected", Type: field.TypeInt, Default: 0},
+		{Name: "error", Type: field.TypeString, Size: 500, Default: ""},
+		{Name: "finished_at", Type: field.TypeTime, Nullable: true},
+		{Name: "user_id", Type: field.TypeUUID},
+	}
+	// ImportRunsTable holds the schema information for the "import_runs" table.
+	ImportRunsTable = &schema.Table{
+		Name:       "import_runs",
+		Columns:    ImportRunsColumns,
+		PrimaryKey: []*schema.Column{ImportRunsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "import_runs_users_import_runs",
+				Columns:    []*schema.Column{ImportRunsColumns[17]},
+				RefColumns: []*schema.Column{UsersColumns[0]},
+				OnDelete:   schema.Cascade,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "importrun_active",
+				Unique:  true,
+				Columns: []*schema.Column{ImportRunsColumns[17]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "((status)::text = ANY ((ARRAY['pending'::character varying, 'running'::character varying])::text[]))",
+				},
+			},
+			{
+				Name:    "importrun_user_id_created_at_id",
+				Unique:  false,
+				Columns: []*schema.Column{ImportRunsColumns[17], ImportRunsColumns[1], ImportRunsColumns[0]},
+			},
+			{
+				Name:    "importrun_created_at_id",
+				Unique:  false,
+				Columns: []*schema.Column{ImportRunsColumns[1], ImportRunsColumns[0]},
+			},
+			{
+				Name:    "importrun_finished_at",
+				Unique:  false,
+				Columns: []*schema.Column{ImportRunsColumns[16]},
+			},
+		},
+	}
 	// LandmarksColumns holds the columns for the "landmarks" table.
 	LandmarksColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeUUID},
@@ -898,6 +958,7 @@ var (
 		AreasTable,
 		AttemptsTable,
 		AuthenticatorsTable,
+		ImportRunsTable,
 		LandmarksTable,
 		MailTokensTable,
 		PolicyVersionsTable,
@@ -918,6 +979,7 @@ func init() {
 	AttemptsTable.ForeignKeys[0].RefTable = LandmarksTable
 	AttemptsTable.ForeignKeys[1].RefTable = UsersTable
 	AuthenticatorsTable.ForeignKeys[0].RefTable = UsersTable
+	ImportRunsTable.ForeignKeys[0].RefTable = UsersTable
 	LandmarksTable.ForeignKeys[0].RefTable = AreasTable
 	LandmarksTable.Annotation = &entsql.Annotation{}
 	LandmarksTable.Annotation.Checks = map[string]string{

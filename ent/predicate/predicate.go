@@ -15,6 +15,9 @@ type Attempt func(*sql.Selector)
 // Authenticator is the predicate function for authenticator builders.
 type Authenticator func(*sql.Selector)
 
+// ImportRun is the predicate function for importrun builders.
+type ImportRun func(*sql.Selector)
+
 // Landmark is the predicate function for landmark builders.
 type Landmark func(*sql.Selector)
 

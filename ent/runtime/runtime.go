@@ -9,6 +9,7 @@ import (
 	"github.com/picaspot/picaspot/ent/area"
 	"github.com/picaspot/picaspot/ent/attempt"
 	"github.com/picaspot/picaspot/ent/authenticator"
+	"github.com/picaspot/picaspot/ent/importrun"
 	"github.com/picaspot/picaspot/ent/landmark"
 	"github.com/picaspot/picaspot/ent/mailtoken"
 	"github.com/picaspot/picaspot/ent/policyversion"
@@ -140,6 +141,57 @@ func init() {
 	authenticatorDescID := authenticatorMixinFields0[0].Descriptor()
 	// authenticator.DefaultID holds the default value on creation for the id field.
 	authenticator.DefaultID = authenticatorDescID.Default.(func() uuid.UUID)
+	importrunMixin := schema.ImportRun{}.Mixin()
+	importrunMixinFields0 := importrunMixin[0].Fields()
+	_ = importrunMixinFields0
+	importrunMixinFields1 := importrunMixin[1].Fields()
+	_ = importrunMixinFields1
+	importrunFields := schema.ImportRun{}.Fields()
+	_ = importrunFields
+	// importrunDescCreatedAt is the schema descriptor for created_at field.
+	importrunDescCreatedAt := importrunMixinFields1[0].Descriptor()
+	// importrun.DefaultCreatedAt holds the default value on creation for the created_at field.
+	importrun.DefaultCreatedAt = importrunDescCreatedAt.Default.(func() time.Time)
+	// importrunDescUpdatedAt is the schema descriptor for updated_at field.
+	importrunDescUpdatedAt := importrunMixinFields1[1].Descriptor()
+	// importrun.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	importrun.DefaultUpdatedAt = importrunDescUpdatedAt.Default.(func() time.Time)
+	// importrun.UpdateDefaultUpdatedAt holds the default value on update for the updated_at field.
+	importrun.UpdateDefaultUpdatedAt = importrunDescUpdatedAt.UpdateDefault.(func() time.Time)
+	// importrunDescBytesRead is the schema descriptor for bytes_read field.
+	importrunDescBytesRead := importrunFields[7].Descriptor()
+	// importrun.DefaultBytesRead holds the default value on creation for the bytes_read field.
+	importrun.DefaultBytesRead = importrunDescBytesRead.Default.(int64)
+	// importrunDescRowsRead is the schema descriptor for rows_read field.
+	importrunDescRowsRead := importrunFields[8].Descriptor()
+	// importrun.DefaultRowsRead holds the default value on creation for the rows_read field.
+	importrun.DefaultRowsRead = importrunDescRowsRead.Default.(int)
+	// importrunDescCreated is the schema descriptor for created field.
+	importrunDescCreated := importrunFields[9].Descriptor()
+	// importrun.DefaultCreated holds the default value on creation for the created field.
+	importrun.DefaultCreated = importrunDescCreated.Default.(int)
+	// importrunDescUpdated is the schema descriptor for updated field.
+	importrunDescUpdated := importrunFields[10].Descriptor()
+	// importrun.DefaultUpdated holds the default value on creation for the updated field.
+	importrun.DefaultUpdated = importrunDescUpdated.Default.(int)
+	// importrunDescUnchanged is the schema descriptor for unchanged field.
+	importrunDescUnchanged := importrunFields[11].Descriptor()
+	// importrun.DefaultUnchanged holds the default value on creation for the unchanged field.
+	importrun.DefaultUnchanged = importrunDescUnchanged.Default.(int)
+	// importrunDescRejected is the schema descriptor for rejected field.
+	importrunDescRejected := importrunFields[12].Descriptor()
+	// importrun.DefaultRejected holds the default value on creation for the rejected field.
+	importrun.DefaultRejected = importrunDescRejected.Default.(int)
+	// importrunDescError is the schema descriptor for error field.
+	importrunDescError := importrunFields[13].Descriptor()
+	// importrun.DefaultError holds the default value on creation for the error field.
+	importrun.DefaultError = importrunDescError.Default.(string)
+	// importrun.ErrorValidator is a validator for the "error" field. It is called by the builders before save.
+	importrun.ErrorValidator = importrunDescError.Validators[0].(func(string) error)
+	// importrunDescID is the schema descriptor for id field.
+	importrunDescID := importrunMixinFields0[0].Descriptor()
+	// importrun.DefaultID holds the default value on creation for the id field.
+	importrun.DefaultID = importrunDescID.Default.(func() uuid.UUID)
 	landmarkMixin := schema.Landmark{}.Mixin()
 	landmarkMixinHooks2 := landmarkMixin[2].Hooks()
 	landmarkMixinHooks3 := landmarkMixin[3].Hooks()

@@ -57,6 +57,8 @@ const (
 	EdgeRecoveryCodes = "recovery_codes"
 	// EdgeReports holds the string denoting the reports edge name in mutations.
 	EdgeReports = "reports"
+	// EdgeImportRuns holds the string denoting the import_runs edge name in mutations.
+	EdgeImportRuns = "import_runs"
 	// EdgeAttempts holds the string denoting the attempts edge name in mutations.
 	EdgeAttempts = "attempts"
 	// EdgeUnlocks holds the string denoting the unlocks edge name in mutations.
@@ -98,6 +100,13 @@ const (
 	ReportsInverseTable = "reports"
 	// ReportsColumn is the table column denoting the reports relation/edge.
 	ReportsColumn = "reporter_id"
+	// ImportRunsTable is the table that holds the import_runs relation/edge.
+	ImportRunsTable = "import_runs"
+	// ImportRunsInverseTable is the table name for the ImportRun entity.
+	// It exists in this package in order to avoid circular dependency with the "importrun" package.
+	ImportRunsInverseTable = "import_runs"
+	// ImportRunsColumn is the table column denoting the import_runs relation/edge.
+	ImportRunsColumn = "user_id"
 	// AttemptsTable is the table that holds the attempts relation/edge.
 	AttemptsTable = "attempts"
 	// AttemptsInverseTable is the table name for the Attempt entity.
@@ -350,6 +359,20 @@ func ByReports(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
 	}
 }
 
+// ByImportRunsCount orders the results by import_runs count.
+func ByImportRunsCount(opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborsCount(s, newImportRunsStep(), opts...)
+	}
+}
+
+// ByImportRuns orders the results by import_runs terms.
+func ByImportRuns(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newImportRunsStep(), append([]sql.OrderTerm{term}, terms...)...)
+	}
+}
+
 // ByAttemptsCount orders the results by attempts count.
 func ByAttemptsCount(opts ...sql.OrderTermOption) OrderOption {
 	return func(s *sql.Selector) {
@@ -410,6 +433,13 @@ func newReportsStep() *sqlgraph.Step {
 		sqlgraph.From(Table, FieldID),
 		sqlgraph.To(ReportsInverseTable, FieldID),
 		sqlgraph.Edge(sqlgraph.O2M, false, ReportsTable, ReportsColumn),
+	)
+}
+func newImportRunsStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(ImportRunsInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.O2M, false, ImportRunsTable, ImportRunsColumn),
 	)
 }
 func newAttemptsStep() *sqlgraph.Step {

@@ -986,6 +986,29 @@ func HasReportsWith(preds ...predicate.Report) predicate.User {
 	})
 }
 
+// HasImportRuns applies the HasEdge predicate on the "import_runs" edge.
+func HasImportRuns() predicate.User {
+	return predicate.User(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, ImportRunsTable, ImportRunsColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasImportRunsWith applies the HasEdge predicate on the "import_runs" edge with a given conditions (other predicates).
+func HasImportRunsWith(preds ...predicate.ImportRun) predicate.User {
+	return predicate.User(func(s *sql.Selector) {
+		step := newImportRunsStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
 // HasAttempts applies the HasEdge predicate on the "attempts" edge.
 func HasAttempts() predicate.User {
 	return predicate.User(func(s *sql.Selector) {

@@ -32,6 +32,7 @@ import (
 	"github.com/picaspot/picaspot/internal/heif"
 	"github.com/picaspot/picaspot/internal/httpapi"
 	"github.com/picaspot/picaspot/internal/idempotency"
+	"github.com/picaspot/picaspot/internal/imports"
 	"github.com/picaspot/picaspot/internal/jobs"
 	"github.com/picaspot/picaspot/internal/keyring"
 	"github.com/picaspot/picaspot/internal/landmark"
@@ -78,6 +79,7 @@ type App struct {
 	Idempotency *idempotency.Service
 	Webhooks    *webhook.Service
 	Sweep       *sweep.Service
+	Imports     *imports.Service
 	// Handler answers requests, with everything that stands around them.
 	Handler http.Handler
 
@@ -232,8 +234,12 @@ func New(ctx context.Context, c config.Config, pages ...Page) (_ *App, err error
 		return nil, fmt.Errorf("name of the installation: %w", err)
 	}
 	a.Sweep = sweep.NewService(a.Store, a.storage, hex.EncodeToString(installation))
+	maxImport := int64(c.ImportMaxSize) << 20
+	a.Imports = imports.NewService(imports.Parts{
+		Store: a.Store, Files: a.storage, Pictures: pictures, Policy: a.Policy, Cursors: cursors,
+	}, imports.Config{MaxBytes: maxImport, Retention: c.ImportRetention})
 	a.jobs, err = jobs.NewRunner(jobs.Parts{
-		Store: a.Store, Storage: a.storage, Accounts: a.Accounts, Unlocks: a.Unlocks, Tiles: a.Tiles, Trash: a.Trash, Audit: a.Audit, Idempotency: a.Idempotency, Webhooks: a.Webhooks, Sweep: a.Sweep,
+		Store: a.Store, Storage: a.storage, Accounts: a.Accounts, Unlocks: a.Unlocks, Tiles: a.Tiles, Trash: a.Trash, Audit: a.Audit, Idempotency: a.Idempotency, Webhooks: a.Webhooks, Sweep: a.Sweep, Imports: a.Imports,
 	}, jobs.Config{Parallel: c.Workers})
 	if err != nil {
 		return nil, err
@@ -253,6 +259,7 @@ func New(ctx context.Context, c config.Config, pages ...Page) (_ *App, err error
 		Signed: a.addresses.Check,
 		Verify: tokens.Verify, Gate: gate.New(limits, limiter, sessions, a.redis),
 		Authorizer: authorizer, RequiresMFA: a.Roles.RequiresMFA, Denied: a.Audit.Denied, Idempotency: a.Idempotency,
+		MaxBodies: map[string]int64{"ImportLandmarks": maxImport},
 	}
 	a.requests = metrics.NewHTTP(a.registry, measured(table))
 	a.register()
@@ -276,7 +283,7 @@ func (a *App) handler(table *operation.Table, pages []Page) (http.Handler, error
 	}
 	server := &httpapi.Server{
 		Accounts: a.Accounts, Roles: a.Roles, Policy: a.Policy, Operations: table.ByPermission(), Areas: a.Areas, Landmarks: a.Landmarks, Tiles: a.Tiles, Unlocks: a.Unlocks,
-		Followers: a.Followers, EventHeartbeat: a.config.EventHeartbeat, Moderation: a.Moderation, Trash: a.Trash, Audit: a.Audit, Webhooks: a.Webhooks, Keys: a.Keys, Addresses: a.addresses, Readiness: a.readiness, Docs: docs, Cache: a.cache,
+		Followers: a.Followers, EventHeartbeat: a.config.EventHeartbeat, Moderation: a.Moderation, Trash: a.Trash, Audit: a.Audit, Webhooks: a.Webhooks, Imports: a.Imports, Keys: a.Keys, Addresses: a.addresses, Readiness: a.readiness, Docs: docs, Cache: a.cache,
 	}
 	a.operations.Cache, a.operations.Wants = a.cache, server.Wants()
 	router := operation.NewRouter(table, a.operations)

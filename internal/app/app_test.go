@@ -57,7 +57,7 @@ func devConfig(t *testing.T) config.Config {
 		HTTPAddr: testenv.FreeAddr(t), OpsAddr: testenv.FreeAddr(t), DatabaseMaxConns: 8, StatementTimeout: 30 * time.Second,
 		MailFrom: "PicASpot <no-reply@picaspot.example>", AccessTokenTTL: 15 * time.Minute,
 		SessionTTL: time.Hour, SessionIdleTTL: time.Hour, RememberedTTL: time.Hour, RememberedIdleTTL: time.Hour,
-		PhotoMaxAge: 24 * time.Hour, TrashRetention: 30 * 24 * time.Hour, Workers: 2, ShutdownTimeout: 10 * time.Second, DevPassword: apptest.Password,
+		PhotoMaxAge: 24 * time.Hour, TrashRetention: 30 * 24 * time.Hour, ImportMaxSize: 100, ImportRetention: 7 * 24 * time.Hour, Workers: 2, ShutdownTimeout: 10 * time.Second, DevPassword: apptest.Password,
 		DataDir: filepath.Join(t.TempDir(), "data"),
 	}
 }

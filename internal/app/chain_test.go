@@ -44,7 +44,7 @@ func newChain(tb testing.TB, withRedis bool) *chain {
 		StorageURL: (&url.URL{Scheme: "file", Path: filepath.ToSlash(tb.TempDir())}).String(),
 		SMTPURL:    "smtp://127.0.0.1:1", MailFrom: "bench@picaspot.example", SecretKey: strings.Repeat("bench secret ", 4),
 		AccessTokenTTL: time.Hour, SessionTTL: time.Hour, SessionIdleTTL: time.Hour, RememberedTTL: time.Hour, RememberedIdleTTL: time.Hour,
-		Workers: 1, ShutdownTimeout: time.Second, TrashRetention: time.Hour,
+		Workers: 1, ShutdownTimeout: time.Second, TrashRetention: time.Hour, ImportMaxSize: 100, ImportRetention: time.Hour,
 		RateLimits: []string{"read:address=1000000/1s", "read:account=1000000/1s"},
 	}
 	if withRedis {

@@ -97,7 +97,7 @@ func Config(t testing.TB, box *mailbox.Mailbox) config.Config {
 		SessionTTL: time.Hour, SessionIdleTTL: 30 * time.Minute, RememberedTTL: 24 * time.Hour, RememberedIdleTTL: 12 * time.Hour,
 		RateLimits:   unlimited,
 		EventStreams: 100, EventHeartbeat: 15 * time.Second,
-		PhotoMaxAge: 24 * time.Hour, TrashRetention: 30 * 24 * time.Hour, Workers: 2, ShutdownTimeout: 10 * time.Second, DevPassword: Password,
+		PhotoMaxAge: 24 * time.Hour, TrashRetention: 30 * 24 * time.Hour, ImportMaxSize: 100, ImportRetention: 7 * 24 * time.Hour, Workers: 2, ShutdownTimeout: 10 * time.Second, DevPassword: Password,
 	}
 }
 

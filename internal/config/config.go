@@ -66,6 +66,9 @@ type Config struct {
 
 	PhotoMaxAge time.Duration `name:"photo-max-age" env:"PICASPOT_PHOTO_MAX_AGE" default:"24h" help:"An older photo goes to a moderator; 0 lifts the limit."`
 
+	ImportMaxSize   int           `name:"import-max-size" env:"PICASPOT_IMPORT_MAX_SIZE" default:"100" help:"Largest file that can be sent to be imported, in MiB; unpacked it may be 20 times as large."`
+	ImportRetention time.Duration `name:"import-retention" env:"PICASPOT_IMPORT_RETENTION" default:"168h" help:"How long the report of an import is kept. Its file is removed when it ends."`
+
 	TrashRetention time.Duration `name:"trash-retention" env:"PICASPOT_TRASH_RETENTION" default:"720h" help:"How long what was deleted can be restored; then it is removed for good."`
 	AuditRetention time.Duration `name:"audit-retention" env:"PICASPOT_AUDIT_RETENTION" default:"0" help:"Drops months of the audit log that ended longer ago; 0 keeps them for ever."`
 
@@ -166,6 +169,7 @@ func (c *Config) Complete() error {
 		{"PICASPOT_REMEMBERED_TTL", c.RememberedTTL, time.Second, 10 * year},
 		{"PICASPOT_REMEMBERED_IDLE_TTL", c.RememberedIdleTTL, time.Second, 10 * year},
 		{"PICASPOT_STATEMENT_TIMEOUT", c.StatementTimeout, time.Millisecond, 24 * time.Hour},
+		{"PICASPOT_IMPORT_RETENTION", c.ImportRetention, time.Minute, 100 * year},
 		{"PICASPOT_TRASH_RETENTION", c.TrashRetention, 1, 100 * year},
 		{"PICASPOT_AUDIT_RETENTION", c.AuditRetention, 0, 100 * year},
 		{"PICASPOT_PHOTO_MAX_AGE", c.PhotoMaxAge, 0, 100 * year},
@@ -188,6 +192,7 @@ func (c *Config) Complete() error {
 		value, min, max int
 	}{
 		{"PICASPOT_PASSWORD_HASHES", c.PasswordHashes, 0, 1000},
+		{"PICASPOT_IMPORT_MAX_SIZE", c.ImportMaxSize, 1, 1 << 20},
 		{"PICASPOT_CACHE_MEMORY", c.CacheMemory, 0, 1 << 20},
 		{"PICASPOT_EVENT_STREAMS", c.EventStreams, 0, 1_000_000},
 		{"PICASPOT_WORKERS", c.Workers, 1, 10_000},

@@ -72,6 +72,8 @@ var broken = map[string][]any{
 	"PICASPOT_EVENT_HEARTBEAT":             {time.Duration(0), -time.Second, 100 * time.Hour},
 	"PICASPOT_PHOTO_MAX_AGE":               {-time.Second, 2_000_000 * time.Hour},
 	"PICASPOT_TRASH_RETENTION":             {time.Duration(0), -time.Second, 2_000_000 * time.Hour},
+	"PICASPOT_IMPORT_RETENTION":            {time.Duration(0), time.Second, 2_000_000 * time.Hour},
+	"PICASPOT_IMPORT_MAX_SIZE":             {0, -1, 2 << 20},
 	"PICASPOT_AUDIT_RETENTION":             {-time.Second, 2_000_000 * time.Hour},
 	"PICASPOT_WORKERS":                     {0, -1, 1_000_000_000},
 	"PICASPOT_DRAIN_DELAY":                 {-time.Second, 100 * time.Hour},

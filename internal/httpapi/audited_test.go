@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"maps"
+	"mime/multipart"
 	"net/http"
 	"net/url"
 	"slices"
@@ -131,6 +132,7 @@ func TestEveryWriteIsOnRecord(t *testing.T) {
 	a.secondFactor()
 	a.places()
 	a.attempts()
+	a.imports()
 	a.administration()
 	a.policy()
 	a.webhooks()
@@ -232,6 +234,20 @@ func (a *audited) attempts() {
 	report := a.json("createReport", a.s.User(), http.MethodPost, "/reports",
 		`{"subject_type":"landmark","subject_id":"`+light.ID.String()+`","reason":"private_place"}`)["id"].(string)
 	a.patch("resolveReport", a.s.As("moderator"), "/moderation/reports/"+report, `{"status":"dismissed","action":"none"}`)
+}
+
+func (a *audited) imports() {
+	moderator := a.s.As("moderator")
+	var form strings.Builder
+	w := multipart.NewWriter(&form)
+	file, err := w.CreateFormFile("file", "stones.csv")
+	require.NoError(a.t, err)
+	// It is still under way when it is cancelled.
+	_, err = io.WriteString(file, "name,latitude,longitude\n"+strings.Repeat("Stone,1,2\n", 500_000))
+	require.NoError(a.t, err)
+	require.NoError(a.t, w.Close())
+	run := a.call("importLandmarks", moderator, http.MethodPost, "/landmarks/import", w.FormDataContentType(), form.String())["id"].(string)
+	a.bare("cancelImport", moderator, http.MethodPost, "/imports/"+run+"/cancel")
 }
 
 func (a *audited) administration() {

@@ -19,6 +19,7 @@ import (
 	"github.com/picaspot/picaspot/internal/authz"
 	"github.com/picaspot/picaspot/internal/cache"
 	"github.com/picaspot/picaspot/internal/fault"
+	"github.com/picaspot/picaspot/internal/imports"
 	"github.com/picaspot/picaspot/internal/keyring"
 	"github.com/picaspot/picaspot/internal/landmark"
 	"github.com/picaspot/picaspot/internal/livepolicy"
@@ -49,6 +50,7 @@ type Server struct {
 	Trash      *trash.Service
 	Audit      *auditlog.Service
 	Webhooks   *webhook.Service
+	Imports    *imports.Service
 	Keys       *keyring.Keyring
 	Addresses  *picture.Addresses
 	Readiness  *Readiness

@@ -66,6 +66,19 @@ const DefaultBatch = 1000
 // ErrRejected ends a strict import.
 var ErrRejected = errors.New("a row can't be taken, and the import is strict")
 
+// WriteError is that of rows which were read and could not be written.
+type WriteError struct {
+	// First and Last are the lines of the batch that they belong to.
+	First, Last int
+	err         error
+}
+
+// Error names the lines and the cause.
+func (e *WriteError) Error() string { return fmt.Sprintf("lines %d to %d: %v", e.First, e.Last, e.err) }
+
+// Unwrap returns the cause.
+func (e *WriteError) Unwrap() error { return e.err }
+
 // errDryRun rolls a batch of a dry run back.
 var errDryRun = errors.New("nothing is written in a dry run")
 
@@ -197,7 +210,7 @@ func (r *run) write(ctx context.Context, batch []Row) error {
 		for _, row := range batch {
 			first, last = min(first, row.Line), max(last, row.Line)
 		}
-		return fmt.Errorf("lines %d to %d: %w", first, last, err)
+		return &WriteError{First: first, Last: last, err: err}
 	}
 	for _, row := range deleted {
 		r.reject(Rejected{Line: row.Line, Name: row.Name, Reasons: []string{"it was deleted after an earlier import"}})

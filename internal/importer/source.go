@@ -39,6 +39,20 @@ func Open(path string, opts SourceOptions) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
+	return newSource(file, opts)
+}
+
+// New is [Open] for an open file, whose name tells the format where its content does
+// not. Closing the result leaves from open.
+func New(name string, from io.Reader, opts SourceOptions) (*Source, error) {
+	file, err := source.New(name, from, opts.Options)
+	if err != nil {
+		return nil, err
+	}
+	return newSource(file, opts)
+}
+
+func newSource(file *source.File, opts SourceOptions) (*Source, error) {
 	s := &Source{File: file, opts: opts, unseen: opts.Mapping.named()}
 	if err := s.checkColumns(); err != nil {
 		return nil, errors.Join(err, file.Close())

@@ -21,6 +21,7 @@ import (
 	"github.com/picaspot/picaspot/internal/account"
 	"github.com/picaspot/picaspot/internal/auditlog"
 	"github.com/picaspot/picaspot/internal/idempotency"
+	"github.com/picaspot/picaspot/internal/imports"
 	"github.com/picaspot/picaspot/internal/mail"
 	"github.com/picaspot/picaspot/internal/search"
 	"github.com/picaspot/picaspot/internal/storage"
@@ -65,6 +66,7 @@ type Parts struct {
 	Idempotency *idempotency.Service
 	Webhooks    *webhook.Service
 	Sweep       *sweep.Service
+	Imports     *imports.Service
 }
 
 // NewRunner makes a runner of all kinds of jobs.
@@ -83,6 +85,8 @@ func NewRunner(p Parts, c Config) (*Runner, error) {
 	river.AddWorker(workers, &deliverWorker{webhooks: p.Webhooks})
 	river.AddWorker(workers, &deliveriesWorker{webhooks: p.Webhooks})
 	river.AddWorker(workers, &sweepWorker{sweep: p.Sweep})
+	river.AddWorker(workers, &importWorker{imports: p.Imports})
+	river.AddWorker(workers, &importsWorker{imports: p.Imports})
 	client, err := river.NewClient(riverpgxv5.New(p.Store.Pool), &river.Config{
 		Queues:       queues(c),
 		Workers:      workers,
@@ -106,6 +110,7 @@ func NewRunner(p Parts, c Config) (*Runner, error) {
 func queues(c Config) map[string]river.QueueConfig {
 	all := map[string]river.QueueConfig{
 		river.QueueDefault: {MaxWorkers: c.Parallel},
+		imports.Queue:      {MaxWorkers: importsAtOnce},
 		// What was enqueued before each webhook had a lane, or by a replica of that time.
 		"webhooks": {MaxWorkers: webhook.AtOnce},
 	}

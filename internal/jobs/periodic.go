@@ -8,6 +8,7 @@ import (
 	"github.com/picaspot/picaspot/internal/account"
 	"github.com/picaspot/picaspot/internal/auditlog"
 	"github.com/picaspot/picaspot/internal/idempotency"
+	"github.com/picaspot/picaspot/internal/imports"
 	"github.com/picaspot/picaspot/internal/search"
 	"github.com/picaspot/picaspot/internal/sweep"
 	"github.com/picaspot/picaspot/internal/tile"
@@ -28,6 +29,7 @@ var allPeriodic = []periodic{
 	{idempotency.CleanUpArgs{}, time.Hour},
 	{webhook.CleanUpArgs{}, time.Hour},
 	{tile.CountArgs{}, time.Minute},
+	{imports.MaintainArgs{}, time.Minute},
 	{search.ForgetArgs{}, 24 * time.Hour},
 	{auditlog.MaintainArgs{}, 24 * time.Hour},
 	{sweep.Args{}, 24 * time.Hour},

@@ -2,6 +2,7 @@ package operation
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -126,7 +127,7 @@ func (rt *Router) readBody(w http.ResponseWriter, r *http.Request, op *Operation
 	}
 	limit := rt.config.MaxBody
 	if op.body.isUpload {
-		limit = rt.config.MaxUpload
+		limit = cmp.Or(rt.config.MaxBodies[op.ID], rt.config.MaxUpload)
 	}
 	if r.ContentLength > limit {
 		return false, &http.MaxBytesError{Limit: limit}

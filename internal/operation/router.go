@@ -55,6 +55,8 @@ type Config struct {
 	Idempotency *idempotency.Service
 	// MaxBody bounds JSON and forms, MaxUpload files, in bytes; 0 is the default.
 	MaxBody, MaxUpload int64
+	// MaxBodies bounds the files of operations that take larger ones, by their ids.
+	MaxBodies map[string]int64
 }
 
 // Wants tells the words whose generations an operation will want, so that they are

@@ -60,7 +60,10 @@ const markers = "installations"
 type column struct{ Table, Name string }
 
 // columns are all that name files.
-var columns = []column{{"areas", "image"}, {"attempts", "image"}, {"attempts", "photo"}, {"landmarks", "image"}, {"users", "avatar"}}
+var columns = []column{
+	{"areas", "image"}, {"attempts", "image"}, {"attempts", "photo"}, {"import_runs", "file"}, {"import_runs", "report"},
+	{"landmarks", "image"}, {"users", "avatar"},
+}
 
 // Service compares and removes.
 type Service struct {

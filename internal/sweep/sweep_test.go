@@ -203,7 +203,7 @@ func TestEachColumnIsRead(t *testing.T) {
 	w := newWorld(t)
 	// What else is JSON, and names no file.
 	others := map[string]bool{
-		"attempts.checks": true, "attempts.target": true, "audit_logs.changes": true, "import_landmarks.said": true, "landmarks.verified_target": true, "row_totals.key": true, "webhooks.events": true,
+		"attempts.checks": true, "attempts.target": true, "audit_logs.changes": true, "import_landmarks.said": true, "import_runs.options": true, "landmarks.verified_target": true, "row_totals.key": true, "webhooks.events": true,
 	}
 	rows, err := w.Store.Pool.Query(w.ctx, `SELECT c.table_name || '.' || c.column_name FROM information_schema.columns c
 		JOIN information_schema.tables t USING (table_schema, table_name)

@@ -102,7 +102,7 @@ func newWorld(ctx context.Context, s settings, d *database, redisURL string, row
 		HTTPAddr: "127.0.0.1:0", PublicURL: "http://localhost", DatabaseURL: d.url, DatabaseMaxConns: int32(s.connections), //nolint:gosec // A small number.
 		StatementTimeout: time.Minute, RedisURL: redisURL,
 		StorageURL: "file://" + filepath.ToSlash(photos), SMTPURL: "smtp://127.0.0.1:1", MailFrom: "bench@picaspot.example",
-		SecretKey: strings.Repeat("bench secret ", 4), AccessTokenTTL: time.Hour, TrashRetention: time.Hour, ShutdownTimeout: time.Second,
+		SecretKey: strings.Repeat("bench secret ", 4), AccessTokenTTL: time.Hour, TrashRetention: time.Hour, ImportMaxSize: 100, ImportRetention: time.Hour, ShutdownTimeout: time.Second,
 		SessionTTL: time.Hour, SessionIdleTTL: time.Hour, RememberedTTL: time.Hour, RememberedIdleTTL: time.Hour, Workers: 1,
 		// One user behind one address asks for all; it is counted all the same.
 		RateLimits: unlimited("read", "write", "login", "tile"),

@@ -9,6 +9,7 @@ public abstract class Apis internal constructor(caller: Caller) {
     public val admin: AdminApi = AdminApi(caller)
     public val areas: AreasApi = AreasApi(caller)
     public val auth: AuthApi = AuthApi(caller)
+    public val imports: ImportsApi = ImportsApi(caller)
     public val landmarks: LandmarksApi = LandmarksApi(caller)
     public val map: MapApi = MapApi(caller)
     public val me: MeApi = MeApi(caller)

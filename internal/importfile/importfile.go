@@ -1,0 +1,28 @@
+// Package importfile has what an import keeps of the file that was handed in: where it
+// is and how it is read.
+package importfile
+
+// File is a file of the storage.
+type File struct {
+	Key   string `json:"key"`
+	Bytes int64  `json:"bytes"`
+}
+
+// Options say how a file is read, and where its rows go.
+type Options struct {
+	// Name and Bytes are those of the file, which is removed at the end.
+	Name      string   `json:"name"`
+	Bytes     int64    `json:"bytes"`
+	Area      string   `json:"area"`
+	Namespace string   `json:"namespace"`
+	Strict    bool     `json:"strict,omitempty"`
+	DryRun    bool     `json:"dry_run,omitempty"`
+	Format    string   `json:"format,omitempty"`
+	Entry     string   `json:"entry,omitempty"`
+	Columns   []string `json:"columns,omitempty"`
+	Encoding  string   `json:"encoding,omitempty"`
+	Polygons  bool     `json:"polygons,omitempty"`
+	// Fields are the columns of a name that is not usual, by what they mean: id, name,
+	// description, hint, area, latitude, longitude.
+	Fields map[string]string `json:"fields,omitempty"`
+}
