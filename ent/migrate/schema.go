@@ -247,7 +247,7 @@ var (
 				Unique:  true,
 				Columns: []*schema.Column{ImportRunsColumns[17]},
 				Annotation: &entsql.IndexAnnotation{
-					Where: "((status)::text = ANY ((ARRAY['pending'::character varying, 'running'::character varying])::text[]))",
+					Where: "(finished_at IS NULL)",
 				},
 			},
 			{
@@ -264,6 +264,9 @@ var (
 				Name:    "importrun_finished_at",
 				Unique:  false,
 				Columns: []*schema.Column{ImportRunsColumns[16]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "(report IS NOT NULL)",
+				},
 			},
 		},
 	}

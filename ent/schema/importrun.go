@@ -56,7 +56,7 @@ func (ImportRun) Edges() []ent.Edge {
 func (ImportRun) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("user_id").Unique().StorageKey("importrun_active").
-			Annotations(entsql.IndexWhere("((status)::text = ANY ((ARRAY['pending'::character varying, 'running'::character varying])::text[]))")),
+			Annotations(entsql.IndexWhere("(finished_at IS NULL)")),
 		index.Fields("user_id", "created_at", "id"),
 		index.Fields("created_at", "id"),
 		index.Fields("finished_at").Annotations(entsql.IndexWhere("(report IS NOT NULL)")),

@@ -95,7 +95,7 @@ func (s *Service) Submit(ctx context.Context, in Submit) (*ent.ImportRun, error)
 	if opts.Namespace == "" {
 		opts.Namespace = title
 	}
-	if active, err := s.Store.Ent.ImportRun.Query().Where(entrun.UserID(caller.UserID), entrun.StatusIn(entrun.StatusPending, entrun.StatusRunning)).Exist(ctx); err != nil || active {
+	if active, err := s.Store.Ent.ImportRun.Query().Where(entrun.UserID(caller.UserID), entrun.FinishedAtIsNil()).Exist(ctx); err != nil || active {
 		if err == nil {
 			err = errRunning
 		}

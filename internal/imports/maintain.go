@@ -46,7 +46,7 @@ func (s *Service) resume(ctx context.Context) error {
 	return s.Store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		// Served by importrun_active, which has those that have not ended.
 		runs, err := tx.ImportRun.Query().Where(
-			entrun.StatusIn(entrun.StatusPending, entrun.StatusRunning),
+			entrun.FinishedAtIsNil(),
 			entrun.Or(
 				entrun.And(entrun.StatusEQ(entrun.StatusRunning), entrun.UpdatedAtLT(now.Add(-deadAfter))),
 				entrun.UpdatedAtLT(now.Add(-forgottenAfter)),

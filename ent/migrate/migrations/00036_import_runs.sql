@@ -22,7 +22,7 @@ CREATE TABLE "import_runs" (
   PRIMARY KEY ("id"),
   CONSTRAINT "import_runs_users_import_runs" FOREIGN KEY ("user_id") REFERENCES "users" ("id") ON DELETE CASCADE
 );
-CREATE UNIQUE INDEX "importrun_active" ON "import_runs" ("user_id") WHERE ((status)::text = ANY ((ARRAY['pending'::character varying, 'running'::character varying])::text[]));
+CREATE UNIQUE INDEX "importrun_active" ON "import_runs" ("user_id") WHERE (finished_at IS NULL);
 CREATE INDEX "importrun_user_id_created_at_id" ON "import_runs" ("user_id", "created_at", "id");
 CREATE INDEX "importrun_created_at_id" ON "import_runs" ("created_at", "id");
 CREATE INDEX "importrun_finished_at" ON "import_runs" ("finished_at") WHERE (report IS NOT NULL);
