@@ -213,6 +213,90 @@ func (e HealthStatus) Valid() bool {
 	}
 }
 
+// Defines values for ImportKind.
+const (
+	ImportKindAreas     ImportKind = "areas"
+	ImportKindLandmarks ImportKind = "landmarks"
+)
+
+// Valid indicates whether the value is a known member of the ImportKind enum.
+func (e ImportKind) Valid() bool {
+	switch e {
+	case ImportKindAreas:
+		return true
+	case ImportKindLandmarks:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ImportCreateFormat.
+const (
+	ImportCreateFormatAuto       ImportCreateFormat = "auto"
+	ImportCreateFormatCsv        ImportCreateFormat = "csv"
+	ImportCreateFormatGeojson    ImportCreateFormat = "geojson"
+	ImportCreateFormatGeojsonseq ImportCreateFormat = "geojsonseq"
+	ImportCreateFormatGpx        ImportCreateFormat = "gpx"
+	ImportCreateFormatJSON       ImportCreateFormat = "json"
+	ImportCreateFormatKml        ImportCreateFormat = "kml"
+	ImportCreateFormatOverpass   ImportCreateFormat = "overpass"
+	ImportCreateFormatTsv        ImportCreateFormat = "tsv"
+)
+
+// Valid indicates whether the value is a known member of the ImportCreateFormat enum.
+func (e ImportCreateFormat) Valid() bool {
+	switch e {
+	case ImportCreateFormatAuto:
+		return true
+	case ImportCreateFormatCsv:
+		return true
+	case ImportCreateFormatGeojson:
+		return true
+	case ImportCreateFormatGeojsonseq:
+		return true
+	case ImportCreateFormatGpx:
+		return true
+	case ImportCreateFormatJSON:
+		return true
+	case ImportCreateFormatKml:
+		return true
+	case ImportCreateFormatOverpass:
+		return true
+	case ImportCreateFormatTsv:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ImportStatus.
+const (
+	ImportStatusCancelled ImportStatus = "cancelled"
+	ImportStatusFailed    ImportStatus = "failed"
+	ImportStatusPending   ImportStatus = "pending"
+	ImportStatusRunning   ImportStatus = "running"
+	ImportStatusSucceeded ImportStatus = "succeeded"
+)
+
+// Valid indicates whether the value is a known member of the ImportStatus enum.
+func (e ImportStatus) Valid() bool {
+	switch e {
+	case ImportStatusCancelled:
+		return true
+	case ImportStatusFailed:
+		return true
+	case ImportStatusPending:
+		return true
+	case ImportStatusRunning:
+		return true
+	case ImportStatusSucceeded:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for LandmarkFeatureType.
 const (
 	LandmarkFeatureTypeFeature LandmarkFeatureType = "Feature"
@@ -1302,6 +1386,39 @@ func (e ListAttemptsParamsSortOrder) Valid() bool {
 	}
 }
 
+// Defines values for ListImportsParamsSortBy.
+const (
+	ListImportsParamsSortByCreatedAt ListImportsParamsSortBy = "created_at"
+)
+
+// Valid indicates whether the value is a known member of the ListImportsParamsSortBy enum.
+func (e ListImportsParamsSortBy) Valid() bool {
+	switch e {
+	case ListImportsParamsSortByCreatedAt:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListImportsParamsSortOrder.
+const (
+	ListImportsParamsSortOrderAsc  ListImportsParamsSortOrder = "asc"
+	ListImportsParamsSortOrderDesc ListImportsParamsSortOrder = "desc"
+)
+
+// Valid indicates whether the value is a known member of the ListImportsParamsSortOrder enum.
+func (e ListImportsParamsSortOrder) Valid() bool {
+	switch e {
+	case ListImportsParamsSortOrderAsc:
+		return true
+	case ListImportsParamsSortOrderDesc:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListLandmarksParamsSortBy.
 const (
 	ListLandmarksParamsSortByCreatedAt  ListLandmarksParamsSortBy = "created_at"
@@ -1861,6 +1978,189 @@ type Image struct {
 	// Width Pixels.
 	Width int `json:"width"`
 }
+
+// Import A file that was handed in to be imported, and what became of it.
+type Import struct {
+	// Area The area at the top that takes the landmarks.
+	Area string `json:"area"`
+
+	// Bytes How large the file is.
+	Bytes int64 `json:"bytes"`
+
+	// BytesRead How much of the file was read. An archive may be read from its end.
+	BytesRead int64 `json:"bytes_read"`
+
+	// Created How many landmarks were created.
+	Created int `json:"created"`
+
+	// CreatedAt When the file was handed in.
+	CreatedAt time.Time `json:"created_at"`
+
+	// DryRun Whether nothing is written.
+	DryRun bool `json:"dry_run"`
+
+	// Error Why the import has failed.
+	Error nullable.Nullable[string] `json:"error"`
+
+	// FileName What the file was called.
+	FileName string `json:"file_name"`
+
+	// FinishedAt When the import ended.
+	FinishedAt nullable.Nullable[time.Time] `json:"finished_at"`
+
+	// ID The import's id.
+	ID openapi_types.UUID `json:"id"`
+
+	// Kind What the file has.
+	Kind ImportKind `json:"kind"`
+
+	// Namespace What keeps the ids of different sources apart.
+	Namespace string `json:"namespace"`
+
+	// Rejected How many rows can't be taken; the report tells why.
+	Rejected int `json:"rejected"`
+
+	// ReportURL Where the rejected rows are; null if there is no report.
+	ReportURL nullable.Nullable[string] `json:"report_url"`
+
+	// RowsRead How many rows were read.
+	RowsRead int `json:"rows_read"`
+
+	// Status `pending` waits for a worker. What was taken stays also when an import has `failed` or was `cancelled`.
+	Status ImportStatus `json:"status"`
+
+	// Strict Whether the first row that can't be taken ends the import.
+	Strict bool `json:"strict"`
+
+	// Unchanged How many rows changed nothing.
+	Unchanged int `json:"unchanged"`
+
+	// Updated How many landmarks were changed.
+	Updated int `json:"updated"`
+
+	// UpdatedAt When the progress was last written.
+	UpdatedAt time.Time `json:"updated_at"`
+
+	// UserID Who handed the file in.
+	UserID openapi_types.UUID `json:"user_id"`
+}
+
+// ImportKind What the file has.
+type ImportKind string
+
+// ImportCreate defines model for ImportCreate.
+type ImportCreate struct {
+	// Area The area at the top that takes the landmarks; the file's name by default.
+	//
+	// Example: Castles of Bavaria
+	Area *string `json:"area,omitempty"`
+
+	// AreaField Column or property of the area's name; the usual names by default.
+	//
+	// Example: district
+	AreaField *string `json:"area_field,omitempty"`
+
+	// Columns Names of the columns of a CSV or TSV file without a header, with commas between them.
+	//
+	// Example: id,name,latitude,longitude
+	Columns *string `json:"columns,omitempty"`
+
+	// DescriptionField Column or property of the description; the usual names by default.
+	//
+	// Example: summary
+	DescriptionField *string `json:"description_field,omitempty"`
+
+	// DryRun Counts and reports as an import would, and writes nothing.
+	//
+	// Example: false
+	DryRun *bool `json:"dry_run,omitempty"`
+
+	// Encoding Encoding of the file, as shift_jis; by default that of its byte order mark, or UTF-8.
+	//
+	// Example: utf-8
+	Encoding *string `json:"encoding,omitempty"`
+
+	// Entry The file to read within a zip archive that has several.
+	//
+	// Example: data/castles.csv
+	Entry *string `json:"entry,omitempty"`
+
+	// File The file. Its name tells the format where its content does not.
+	File openapi_types.File `json:"file"`
+
+	// Format The file's format; `auto` looks at its content.
+	Format *ImportCreateFormat `json:"format,omitempty"`
+
+	// HintField Column or property of the hint; the usual names by default.
+	//
+	// Example: hint
+	HintField *string `json:"hint_field,omitempty"`
+
+	// IDField Column or property of the id; the usual names by default.
+	//
+	// Example: wikidata
+	IDField *string `json:"id_field,omitempty"`
+
+	// LatitudeField Column or property of the latitude; the usual names by default.
+	//
+	// Example: lat
+	LatitudeField *string `json:"latitude_field,omitempty"`
+
+	// LongitudeField Column or property of the longitude; the usual names by default.
+	//
+	// Example: lon
+	LongitudeField *string `json:"longitude_field,omitempty"`
+
+	// NameField Column or property of the name; the usual names by default.
+	//
+	// Example: name_en
+	NameField *string `json:"name_field,omitempty"`
+
+	// Namespace Keeps the ids of different sources apart; the file's name by default.
+	//
+	// Example: castles
+	Namespace *string `json:"namespace,omitempty"`
+
+	// Polygons Takes the middle of polygons, which are rejected otherwise.
+	//
+	// Example: false
+	Polygons *bool `json:"polygons,omitempty"`
+
+	// Strict Ends the import at the first row that can't be taken. The batches of 1000 rows before its own stay.
+	//
+	// Example: false
+	Strict *bool `json:"strict,omitempty"`
+}
+
+// ImportCreateFormat The file's format; `auto` looks at its content.
+type ImportCreateFormat string
+
+// ImportList defines model for ImportList.
+type ImportList struct {
+	// Items The entries of this page.
+	Items []Import `json:"items"`
+
+	// NextCursor Absent at the end.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Page Number of this page, from 1.
+	Page *int `json:"page,omitempty"`
+
+	// Pages Number of pages.
+	Pages *int `json:"pages,omitempty"`
+
+	// Size Entries of a full page.
+	Size *int `json:"size,omitempty"`
+
+	// Total Items on all pages.
+	Total *int `json:"total,omitempty"`
+
+	// TotalIsLowerBound True when a search has more matches than `total`, which were not counted; absent otherwise.
+	TotalIsLowerBound *bool `json:"total_is_lower_bound,omitempty"`
+}
+
+// ImportStatus `pending` waits for a worker. What was taken stays also when an import has `failed` or was `cancelled`.
+type ImportStatus string
 
 // JSONWebKey defines model for JSONWebKey.
 type JSONWebKey struct {
@@ -3622,6 +3922,9 @@ type IfNoneMatch = string
 // ImageVersion defines model for ImageVersion.
 type ImageVersion = string
 
+// ImportID defines model for ImportID.
+type ImportID = openapi_types.UUID
+
 // LandmarkID defines model for LandmarkID.
 type LandmarkID = openapi_types.UUID
 
@@ -4385,6 +4688,31 @@ type RefreshSessionParams struct {
 	RefreshToken *RefreshToken `form:"__Secure-picaspot_refresh,omitempty" json:"__Secure-picaspot_refresh,omitempty"`
 }
 
+// ListImportsParams defines parameters for ListImports.
+type ListImportsParams struct {
+	// SortBy What to sort by.
+	SortBy *ListImportsParamsSortBy `form:"sort_by,omitempty" json:"sort_by,omitempty"`
+
+	// SortOrder Ascending or descending; descending by default for times, ascending for the rest.
+	SortOrder *ListImportsParamsSortOrder `form:"sort_order,omitempty" json:"sort_order,omitempty"`
+
+	// Page Number of the page, from 1. Pages reach 100000 items deep, whatever their size. Not together
+	// with `cursor`, which goes on from there.
+	Page *Page `form:"page,omitempty" json:"page,omitempty"`
+
+	// Size Items on a page.
+	Size *Size `form:"size,omitempty" json:"size,omitempty"`
+
+	// Cursor Where to go on, as `next_cursor` of an earlier answer said; empty to start.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ListImportsParamsSortBy defines parameters for ListImports.
+type ListImportsParamsSortBy string
+
+// ListImportsParamsSortOrder defines parameters for ListImports.
+type ListImportsParamsSortOrder string
+
 // ListLandmarksParams defines parameters for ListLandmarks.
 type ListLandmarksParams struct {
 	// AreaID Only those in this area.
@@ -4470,6 +4798,13 @@ type ExportLandmarksParams struct {
 
 	// Search Only what has these words, as they are typed or mistyped: `old lighthouse`, `lighthuose`, `東京`.
 	Search *Search `form:"search,omitempty" json:"search,omitempty"`
+}
+
+// ImportLandmarksParams defines parameters for ImportLandmarks.
+type ImportLandmarksParams struct {
+	// IdempotencyKey A key of the client's own for this request, as a random UUID: 1 to 255 visible ASCII
+	// characters, also in double quotes. Sent again under it, the request creates nothing more.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // ListNearbyLandmarksParams defines parameters for ListNearbyLandmarks.
@@ -4879,6 +5214,9 @@ type VerifyEmailJSONRequestBody = VerifyEmailRequest
 // CreateLandmarkJSONRequestBody defines body for CreateLandmark for application/json ContentType.
 type CreateLandmarkJSONRequestBody = LandmarkCreate
 
+// ImportLandmarksMultipartRequestBody defines body for ImportLandmarks for multipart/form-data ContentType.
+type ImportLandmarksMultipartRequestBody = ImportCreate
+
 // UpdateLandmarkApplicationMergePatchPlusJSONRequestBody defines body for UpdateLandmark for application/merge-patch+json ContentType.
 type UpdateLandmarkApplicationMergePatchPlusJSONRequestBody = LandmarkUpdate
 
@@ -5118,6 +5456,18 @@ type ServerInterface interface {
 	// VerifyEmail Prove an e-mail address
 	// (POST /api/v1/auth/verify-email)
 	VerifyEmail(w http.ResponseWriter, r *http.Request)
+	// ListImports List imports
+	// (GET /api/v1/imports)
+	ListImports(w http.ResponseWriter, r *http.Request, params ListImportsParams)
+	// GetImport Follow an import
+	// (GET /api/v1/imports/{import_id})
+	GetImport(w http.ResponseWriter, r *http.Request, importID ImportID)
+	// CancelImport Cancel an import
+	// (POST /api/v1/imports/{import_id}/cancel)
+	CancelImport(w http.ResponseWriter, r *http.Request, importID ImportID)
+	// GetImportReport Fetch the rows that were rejected
+	// (GET /api/v1/imports/{import_id}/report)
+	GetImportReport(w http.ResponseWriter, r *http.Request, importID ImportID)
 	// ListLandmarks List landmarks
 	// (GET /api/v1/landmarks)
 	ListLandmarks(w http.ResponseWriter, r *http.Request, params ListLandmarksParams)
@@ -5127,6 +5477,9 @@ type ServerInterface interface {
 	// ExportLandmarks Export landmarks as GeoJSON
 	// (GET /api/v1/landmarks.geojson)
 	ExportLandmarks(w http.ResponseWriter, r *http.Request, params ExportLandmarksParams)
+	// ImportLandmarks Import landmarks from a file
+	// (POST /api/v1/landmarks/import)
+	ImportLandmarks(w http.ResponseWriter, r *http.Request, params ImportLandmarksParams)
 	// ListNearbyLandmarks Landmarks near a point
 	// (GET /api/v1/landmarks/nearby)
 	ListNearbyLandmarks(w http.ResponseWriter, r *http.Request, params ListNearbyLandmarksParams)
@@ -8811,6 +9164,172 @@ func (siw *ServerInterfaceWrapper) VerifyEmail(w http.ResponseWriter, r *http.Re
 	handler.ServeHTTP(w, r)
 }
 
+// ListImports operation middleware
+func (siw *ServerInterfaceWrapper) ListImports(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListImportsParams
+
+	// Read once: the template that this one replaces reads it for each parameter.
+	queryValues := r.URL.Query()
+
+	// ------------- Optional query parameter "sort_by" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_by", queryValues, &params.SortBy, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "sort_by"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "sort_by", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "sort_order" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_order", queryValues, &params.SortOrder, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "sort_order"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "sort_order", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "page" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page", queryValues, &params.Page, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "page"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "page", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "size" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "size", queryValues, &params.Size, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "size"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "size", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", queryValues, &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "cursor"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "cursor", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListImports(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetImport operation middleware
+func (siw *ServerInterfaceWrapper) GetImport(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "import_id" -------------
+	var importID ImportID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "import_id", r.PathValue("import_id"), &importID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "import_id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetImport(w, r, importID)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// CancelImport operation middleware
+func (siw *ServerInterfaceWrapper) CancelImport(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "import_id" -------------
+	var importID ImportID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "import_id", r.PathValue("import_id"), &importID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "import_id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CancelImport(w, r, importID)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetImportReport operation middleware
+func (siw *ServerInterfaceWrapper) GetImportReport(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "import_id" -------------
+	var importID ImportID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "import_id", r.PathValue("import_id"), &importID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "import_id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetImportReport(w, r, importID)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ListLandmarks operation middleware
 func (siw *ServerInterfaceWrapper) ListLandmarks(w http.ResponseWriter, r *http.Request) {
 
@@ -9149,6 +9668,47 @@ func (siw *ServerInterfaceWrapper) ExportLandmarks(w http.ResponseWriter, r *htt
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.ExportLandmarks(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ImportLandmarks operation middleware
+func (siw *ServerInterfaceWrapper) ImportLandmarks(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ImportLandmarksParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "idempotency-key"})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Idempotency-Key", Err: err})
+			return
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ImportLandmarks(w, r, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -11198,6 +11758,11 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/v1/landmarks", wrapper.ListLandmarks)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/v1/landmarks", wrapper.CreateLandmark)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/v1/landmarks/nearby", wrapper.ListNearbyLandmarks)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/v1/landmarks/import", wrapper.ImportLandmarks)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/v1/imports", wrapper.ListImports)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/v1/imports/{import_id}", wrapper.GetImport)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/v1/imports/{import_id}/cancel", wrapper.CancelImport)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/v1/imports/{import_id}/report", wrapper.GetImportReport)
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/api/v1/landmarks/{landmark_id}", wrapper.DeleteLandmark)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/v1/landmarks/{landmark_id}", wrapper.GetLandmark)
 	m.HandleFunc(http.MethodPatch+" "+options.BaseURL+"/api/v1/landmarks/{landmark_id}", wrapper.UpdateLandmark)
@@ -22030,6 +22595,623 @@ func (response VerifyEmail503ApplicationProblemPlusJSONResponse) VisitVerifyEmai
 	return err
 }
 
+type ListImportsRequestObject struct {
+	Params ListImportsParams
+}
+
+type ListImportsResponseObject interface {
+	VisitListImportsResponse(w http.ResponseWriter) error
+}
+
+type ListImports200JSONResponse ImportList
+
+func (response ListImports200JSONResponse) VisitListImportsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListImports400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListImports400ApplicationProblemPlusJSONResponse) VisitListImportsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListImports401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response ListImports401ApplicationProblemPlusJSONResponse) VisitListImportsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListImports403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListImports403ApplicationProblemPlusJSONResponse) VisitListImportsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListImports429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response ListImports429ApplicationProblemPlusJSONResponse) VisitListImportsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListImports500ApplicationProblemPlusJSONResponse struct {
+	InternalServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListImports500ApplicationProblemPlusJSONResponse) VisitListImportsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListImports503ApplicationProblemPlusJSONResponse struct {
+	ServiceUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListImports503ApplicationProblemPlusJSONResponse) VisitListImportsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetImportRequestObject struct {
+	ImportID ImportID `json:"import_id"`
+}
+
+type GetImportResponseObject interface {
+	VisitGetImportResponse(w http.ResponseWriter) error
+}
+
+type GetImport200JSONResponse Import
+
+func (response GetImport200JSONResponse) VisitGetImportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetImport400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response GetImport400ApplicationProblemPlusJSONResponse) VisitGetImportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetImport401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response GetImport401ApplicationProblemPlusJSONResponse) VisitGetImportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetImport403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GetImport403ApplicationProblemPlusJSONResponse) VisitGetImportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetImport404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response GetImport404ApplicationProblemPlusJSONResponse) VisitGetImportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetImport429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response GetImport429ApplicationProblemPlusJSONResponse) VisitGetImportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetImport500ApplicationProblemPlusJSONResponse struct {
+	InternalServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response GetImport500ApplicationProblemPlusJSONResponse) VisitGetImportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetImport503ApplicationProblemPlusJSONResponse struct {
+	ServiceUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetImport503ApplicationProblemPlusJSONResponse) VisitGetImportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelImportRequestObject struct {
+	ImportID ImportID `json:"import_id"`
+}
+
+type CancelImportResponseObject interface {
+	VisitCancelImportResponse(w http.ResponseWriter) error
+}
+
+type CancelImport200JSONResponse Import
+
+func (response CancelImport200JSONResponse) VisitCancelImportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelImport400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response CancelImport400ApplicationProblemPlusJSONResponse) VisitCancelImportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelImport401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response CancelImport401ApplicationProblemPlusJSONResponse) VisitCancelImportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelImport403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response CancelImport403ApplicationProblemPlusJSONResponse) VisitCancelImportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelImport404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response CancelImport404ApplicationProblemPlusJSONResponse) VisitCancelImportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelImport409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response CancelImport409ApplicationProblemPlusJSONResponse) VisitCancelImportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelImport429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response CancelImport429ApplicationProblemPlusJSONResponse) VisitCancelImportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelImport500ApplicationProblemPlusJSONResponse struct {
+	InternalServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response CancelImport500ApplicationProblemPlusJSONResponse) VisitCancelImportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelImport503ApplicationProblemPlusJSONResponse struct {
+	ServiceUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response CancelImport503ApplicationProblemPlusJSONResponse) VisitCancelImportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetImportReportRequestObject struct {
+	ImportID ImportID `json:"import_id"`
+}
+
+type GetImportReportResponseObject interface {
+	VisitGetImportReportResponse(w http.ResponseWriter) error
+}
+
+type GetImportReport200ResponseHeaders struct {
+	CacheControl       *string
+	ContentDisposition *string
+}
+
+type GetImportReport200TextCsvResponse struct {
+	Body          io.Reader
+	Headers       GetImportReport200ResponseHeaders
+	ContentLength int64
+}
+
+func (response GetImportReport200TextCsvResponse) VisitGetImportReportResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/csv")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.CacheControl != nil {
+		w.Header().Set("Cache-Control", fmt.Sprint(*response.Headers.CacheControl))
+	}
+	if response.Headers.ContentDisposition != nil {
+		w.Header().Set("Content-Disposition", fmt.Sprint(*response.Headers.ContentDisposition))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetImportReport400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response GetImportReport400ApplicationProblemPlusJSONResponse) VisitGetImportReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetImportReport401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response GetImportReport401ApplicationProblemPlusJSONResponse) VisitGetImportReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetImportReport403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GetImportReport403ApplicationProblemPlusJSONResponse) VisitGetImportReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetImportReport404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response GetImportReport404ApplicationProblemPlusJSONResponse) VisitGetImportReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetImportReport429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response GetImportReport429ApplicationProblemPlusJSONResponse) VisitGetImportReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetImportReport500ApplicationProblemPlusJSONResponse struct {
+	InternalServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response GetImportReport500ApplicationProblemPlusJSONResponse) VisitGetImportReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetImportReport503ApplicationProblemPlusJSONResponse struct {
+	ServiceUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetImportReport503ApplicationProblemPlusJSONResponse) VisitGetImportReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListLandmarksRequestObject struct {
 	Params ListLandmarksParams
 }
@@ -22515,6 +23697,221 @@ type ExportLandmarks503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ExportLandmarks503ApplicationProblemPlusJSONResponse) VisitExportLandmarksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportLandmarksRequestObject struct {
+	Params ImportLandmarksParams
+	Body   *multipart.Reader
+}
+
+type ImportLandmarksResponseObject interface {
+	VisitImportLandmarksResponse(w http.ResponseWriter) error
+}
+
+type ImportLandmarks202ResponseHeaders struct {
+	IdempotencyReplayed *string
+	Location            *string
+}
+
+type ImportLandmarks202JSONResponse struct {
+	Body    Import
+	Headers ImportLandmarks202ResponseHeaders
+}
+
+func (response ImportLandmarks202JSONResponse) VisitImportLandmarksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportLandmarks400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ImportLandmarks400ApplicationProblemPlusJSONResponse) VisitImportLandmarksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportLandmarks401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response ImportLandmarks401ApplicationProblemPlusJSONResponse) VisitImportLandmarksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportLandmarks403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ImportLandmarks403ApplicationProblemPlusJSONResponse) VisitImportLandmarksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportLandmarks409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response ImportLandmarks409ApplicationProblemPlusJSONResponse) VisitImportLandmarksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportLandmarks413ApplicationProblemPlusJSONResponse struct {
+	ContentTooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ImportLandmarks413ApplicationProblemPlusJSONResponse) VisitImportLandmarksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportLandmarks415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response ImportLandmarks415ApplicationProblemPlusJSONResponse) VisitImportLandmarksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportLandmarks422ApplicationProblemPlusJSONResponse struct {
+	UnprocessableContentApplicationProblemPlusJSONResponse
+}
+
+func (response ImportLandmarks422ApplicationProblemPlusJSONResponse) VisitImportLandmarksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportLandmarks429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response ImportLandmarks429ApplicationProblemPlusJSONResponse) VisitImportLandmarksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportLandmarks500ApplicationProblemPlusJSONResponse struct {
+	InternalServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ImportLandmarks500ApplicationProblemPlusJSONResponse) VisitImportLandmarksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportLandmarks503ApplicationProblemPlusJSONResponse struct {
+	ServiceUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ImportLandmarks503ApplicationProblemPlusJSONResponse) VisitImportLandmarksResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -29055,6 +30452,18 @@ type StrictServerInterface interface {
 	// VerifyEmail Prove an e-mail address
 	// (POST /api/v1/auth/verify-email)
 	VerifyEmail(ctx context.Context, request VerifyEmailRequestObject) (VerifyEmailResponseObject, error)
+	// ListImports List imports
+	// (GET /api/v1/imports)
+	ListImports(ctx context.Context, request ListImportsRequestObject) (ListImportsResponseObject, error)
+	// GetImport Follow an import
+	// (GET /api/v1/imports/{import_id})
+	GetImport(ctx context.Context, request GetImportRequestObject) (GetImportResponseObject, error)
+	// CancelImport Cancel an import
+	// (POST /api/v1/imports/{import_id}/cancel)
+	CancelImport(ctx context.Context, request CancelImportRequestObject) (CancelImportResponseObject, error)
+	// GetImportReport Fetch the rows that were rejected
+	// (GET /api/v1/imports/{import_id}/report)
+	GetImportReport(ctx context.Context, request GetImportReportRequestObject) (GetImportReportResponseObject, error)
 	// ListLandmarks List landmarks
 	// (GET /api/v1/landmarks)
 	ListLandmarks(ctx context.Context, request ListLandmarksRequestObject) (ListLandmarksResponseObject, error)
@@ -29064,6 +30473,9 @@ type StrictServerInterface interface {
 	// ExportLandmarks Export landmarks as GeoJSON
 	// (GET /api/v1/landmarks.geojson)
 	ExportLandmarks(ctx context.Context, request ExportLandmarksRequestObject) (ExportLandmarksResponseObject, error)
+	// ImportLandmarks Import landmarks from a file
+	// (POST /api/v1/landmarks/import)
+	ImportLandmarks(ctx context.Context, request ImportLandmarksRequestObject) (ImportLandmarksResponseObject, error)
 	// ListNearbyLandmarks Landmarks near a point
 	// (GET /api/v1/landmarks/nearby)
 	ListNearbyLandmarks(ctx context.Context, request ListNearbyLandmarksRequestObject) (ListNearbyLandmarksResponseObject, error)
@@ -30911,6 +32323,110 @@ func (sh *strictHandler) VerifyEmail(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// ListImports operation middleware
+func (sh *strictHandler) ListImports(w http.ResponseWriter, r *http.Request, params ListImportsParams) {
+	var request ListImportsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListImports(ctx, request.(ListImportsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListImports")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListImportsResponseObject); ok {
+		if err := validResponse.VisitListImportsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetImport operation middleware
+func (sh *strictHandler) GetImport(w http.ResponseWriter, r *http.Request, importID ImportID) {
+	var request GetImportRequestObject
+
+	request.ImportID = importID
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetImport(ctx, request.(GetImportRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetImport")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetImportResponseObject); ok {
+		if err := validResponse.VisitGetImportResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// CancelImport operation middleware
+func (sh *strictHandler) CancelImport(w http.ResponseWriter, r *http.Request, importID ImportID) {
+	var request CancelImportRequestObject
+
+	request.ImportID = importID
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.CancelImport(ctx, request.(CancelImportRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CancelImport")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(CancelImportResponseObject); ok {
+		if err := validResponse.VisitCancelImportResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetImportReport operation middleware
+func (sh *strictHandler) GetImportReport(w http.ResponseWriter, r *http.Request, importID ImportID) {
+	var request GetImportReportRequestObject
+
+	request.ImportID = importID
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetImportReport(ctx, request.(GetImportReportRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetImportReport")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetImportReportResponseObject); ok {
+		if err := validResponse.VisitGetImportReportResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // ListLandmarks operation middleware
 func (sh *strictHandler) ListLandmarks(w http.ResponseWriter, r *http.Request, params ListLandmarksParams) {
 	var request ListLandmarksRequestObject
@@ -30989,6 +32505,39 @@ func (sh *strictHandler) ExportLandmarks(w http.ResponseWriter, r *http.Request,
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(ExportLandmarksResponseObject); ok {
 		if err := validResponse.VisitExportLandmarksResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ImportLandmarks operation middleware
+func (sh *strictHandler) ImportLandmarks(w http.ResponseWriter, r *http.Request, params ImportLandmarksParams) {
+	var request ImportLandmarksRequestObject
+
+	request.Params = params
+
+	if reader, err := r.MultipartReader(); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode multipart body: %w", err))
+		return
+	} else {
+		request.Body = reader
+	}
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ImportLandmarks(ctx, request.(ImportLandmarksRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ImportLandmarks")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ImportLandmarksResponseObject); ok {
+		if err := validResponse.VisitImportLandmarksResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
