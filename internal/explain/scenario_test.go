@@ -101,6 +101,7 @@ func search(t *testing.T, w *world) {
 		"/api/v1/landmarks?search=harbour+of+city+7,+number+1", "/api/v1/landmarks?search=harbour",
 		"/api/v1/landmarks?search=harbour&sort_by=created_at", "/api/v1/landmarks?search=harbour&sort_by=created_at&page=1000&size=100",
 		"/api/v1/landmarks?search=harbuor+nummber", "/api/v1/areas?search=quiet+area+17", "/api/v1/areas?search=quite+arae",
+		"/api/v1/landmarks.geojson?search=harbour",
 		"/api/v1/landmarks?difficulty=3",
 	} {
 		w.call(t, w.explorer, http.StatusOK, http.MethodGet, path, "")

@@ -214,14 +214,14 @@ func (s Search) sorted(ctx context.Context, tx pgx.Tx, text Text, limit, offset 
 	s.Query.Order(next)
 	next.Limit(stretch)
 	hits := s.page(sql.Table("next"), limit, offset)
-	hits.Where(matching(hits, text))
+	hits.Where(matching(hits, text, text.Query()))
 	b := builder("-- name: search_next\nWITH next AS (").Join(next).WriteString(") SELECT 0, 0, hits.* FROM (").Join(hits).WriteString(") hits")
 	found, _, err := s.read(ctx, tx, b)
 	if err != nil || len(found) == limit {
 		return found, err
 	}
 	all := s.rows("id")
-	all.Where(matching(all, text))
+	all.Where(matching(all, text, text.Query()))
 	b = builder("-- name: search_all\nWITH found AS MATERIALIZED (").Join(all)
 	b.WriteString(fmt.Sprintf("), best AS (SELECT t.* FROM found JOIN %s t USING (id)) SELECT 0, 0, hits.* FROM (", s.Table))
 	found, _, err = s.read(ctx, tx, b.Join(s.page(sql.Table("best"), limit, offset)).WriteString(") hits"))

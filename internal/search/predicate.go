@@ -60,9 +60,9 @@ func begins(s *sql.Selector, text Text) *sql.Predicate {
 	})
 }
 
-// matching is true of rows that match a text as it was typed.
-func matching(s *sql.Selector, text Text) *sql.Predicate {
-	if query := text.Query(); query != "" {
+// matching is true of rows that match a tsquery of a text, or whose names begin with it.
+func matching(s *sql.Selector, text Text, query string) *sql.Predicate {
+	if query != "" {
 		return sql.Or(contains(described(s), query), begins(s, text))
 	}
 	return begins(s, text)

@@ -2,6 +2,7 @@ package search_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/picaspot/picaspot/api"
+	entlandmark "github.com/picaspot/picaspot/ent/landmark"
 	"github.com/picaspot/picaspot/internal/apptest"
 	"github.com/picaspot/picaspot/internal/geo"
 	"github.com/picaspot/picaspot/internal/search"
@@ -172,6 +174,7 @@ func TestSearchFindsWhatAPersonMeans(t *testing.T) {
 		t.Run(search, func(t *testing.T) {
 			t.Parallel()
 			got := find(t, creator, api.ListLandmarksParams{Search: &search})
+			require.ElementsMatch(t, want, exported(t, creator, search), "an export finds the same")
 			if len(want) == 0 {
 				require.Empty(t, got)
 				return
@@ -199,6 +202,20 @@ func TestSearchFindsWhatAPersonMeans(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, []string{"Crème Brûlée"}, names(got.JSON200.Items))
 	})
+}
+
+// exported returns the names that an export with a search has.
+func exported(t testing.TB, by *apptest.Client, text string) (names []string) {
+	t.Helper()
+	got, err := by.ExportLandmarksWithResponse(ctx, &api.ExportLandmarksParams{Search: &text})
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, got.StatusCode(), string(got.Body))
+	var found api.LandmarkFeatureCollection
+	require.NoError(t, json.Unmarshal(got.Body, &found))
+	for _, f := range found.Features {
+		names = append(names, f.Properties.Name)
+	}
+	return names
 }
 
 func TestSearchWithFiltersAndSorts(t *testing.T) {
@@ -339,6 +356,26 @@ func TestASearchWithThousandsOfMatches(t *testing.T) {
 	require.Nil(t, few.TotalIsLowerBound)
 	begun := list(t, creator, api.ListLandmarksParams{Search: new("ol")})
 	require.True(t, *begun.TotalIsLowerBound, "names that begin so are more than were read")
+
+	oldest := s.Store.Ent.Landmark.Query().Where(entlandmark.Not(entlandmark.NameContains("bridge"))).
+		Order(entlandmark.ByCreatedAt(), entlandmark.ByID()).IDsX(ctx)
+	for _, size := range []int{400, 1501, 5000} {
+		for _, text := range []string{"tower", "towre"} {
+			w := search.Search{Pool: s.Store.Pool, Table: search.Landmarks, Text: text}.Walk()
+			w.SetSize(size)
+			var ids []uuid.UUID
+			for {
+				next, err := w.Next(ctx)
+				require.NoError(t, err)
+				if len(next) == 0 {
+					break
+				}
+				require.LessOrEqual(t, len(next), size)
+				ids = append(ids, next...)
+			}
+			require.Equal(t, oldest, ids, "%s, %d at a time", text, size)
+		}
+	}
 }
 
 // Of a word that more than a thousand landmarks of the sample have, these are found; of
