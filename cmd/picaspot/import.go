@@ -24,7 +24,7 @@ import (
 type importCmd struct {
 	File string `arg:"" help:"File to import; - is standard input."`
 
-	Area       string `help:"Area at the top that takes the landmarks; the file's name by default."`
+	Area       string `help:"Area at the top that takes the landmarks; the file's name by default. Without it, paths of areas begin at the top."`
 	Owner      string `help:"E-mail address of the account that becomes the creator." default:"admin@picaspot.example"`
 	Verified   bool   `help:"Mark what is new as verified."`
 	Namespace  string `help:"Keeps the ids of different sources apart; the file's name by default."`
@@ -45,6 +45,16 @@ type importCmd struct {
 	AreaField string   `name:"area-field" help:"Column or property of the area's name."`
 	Latitude  string   `name:"latitude-field" help:"Column or property of the latitude."`
 	Longitude string   `name:"longitude-field" help:"Column or property of the longitude."`
+
+	AreaPath       string `name:"area-path-field" help:"Column or property of the names of the areas down to the landmark's, a JSON array. As with all of these flags, - is none."`
+	Difficulty     string `name:"difficulty-field" help:"Column or property of the difficulty, 1 to 5."`
+	UnlockRadius   string `name:"unlock-radius-field" help:"Column or property of the unlock radius in metres."`
+	PhotoLatitude  string `name:"photo-latitude-field" help:"Column or property of the latitude of the photo's spot."`
+	PhotoLongitude string `name:"photo-longitude-field" help:"Column or property of its longitude."`
+	PhotoRadius    string `name:"photo-radius-field" help:"Column or property of its radius in metres."`
+	VerifiedField  string `name:"verified-field" help:"Column or property that tells whether it is verified."`
+	CreatedAt      string `name:"created-at-field" help:"Column or property of the time of its creation (RFC 3339)."`
+	UpdatedAt      string `name:"updated-at-field" help:"Column or property of the time of its last change."`
 }
 
 // importVars are what the flags' help refers to.
@@ -92,6 +102,8 @@ func (i importCmd) Run(ctx context.Context, c *config.Config) error {
 		Polygons: i.Polygons,
 		Mapping: importer.Mapping{
 			ID: i.ID, Name: i.Name, Description: i.Descr, Hint: i.Hint, Area: i.AreaField, Latitude: i.Latitude, Longitude: i.Longitude,
+			AreaPath: i.AreaPath, Difficulty: i.Difficulty, UnlockRadius: i.UnlockRadius, PhotoLatitude: i.PhotoLatitude,
+			PhotoLongitude: i.PhotoLongitude, PhotoRadius: i.PhotoRadius, Verified: i.VerifiedField, CreatedAt: i.CreatedAt, UpdatedAt: i.UpdatedAt,
 		},
 	})
 	if err != nil {
@@ -123,7 +135,8 @@ func (i importCmd) Run(ctx context.Context, c *config.Config) error {
 	if i.Namespace == "" {
 		i.Namespace = title
 	}
-	if i.Area == "" {
+	isRooted := i.Area == ""
+	if isRooted {
 		i.Area = title
 	}
 	size := src.Size
@@ -137,7 +150,7 @@ func (i importCmd) Run(ctx context.Context, c *config.Config) error {
 	var first []importer.Row
 	shown := 0
 	report, err := importer.Import(ctx, a.Store, src, importer.Options{
-		Namespace: i.Namespace, Area: i.Area, Owner: owner.ID, IsVerified: i.Verified, IsStrict: i.Strict, IsDryRun: i.DryRun,
+		Namespace: i.Namespace, Area: i.Area, Owner: owner.ID, IsVerified: i.Verified, MayVerify: true, IsRooted: isRooted, IsStrict: i.Strict, IsDryRun: i.DryRun,
 		Progress: func(importer.Report) { _ = bar.Set64(src.BytesRead()) }, // It is only shown.
 		Accepted: func(row importer.Row) {
 			if i.DryRun && len(first) < shownRows {
@@ -199,7 +212,9 @@ func printRows(w io.Writer, format source.Format, top string, rows []importer.Ro
 	fprintf(table, "line\texternal id\tname\tlatitude\tlongitude\tarea\tdescription\thint\n")
 	for _, row := range rows {
 		in := top
-		if row.Area != "" {
+		if len(row.AreaPath) > 0 {
+			in = strings.Join(row.AreaPath, " / ")
+		} else if row.Area != "" {
 			in += " / " + row.Area
 		}
 		fprintf(table, "%d\t%s\t%s\t%v\t%v\t%s\t%s\t%s\n", row.Line, row.ExternalID, cell(row.Name),

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/picaspot/picaspot/ent"
 	"github.com/picaspot/picaspot/internal/store"
@@ -54,6 +55,33 @@ WITH RECURSIVE tree AS (
   WHERE a.deleted_at IS NULL AND t.level < 2 * $2
 )
 SELECT id FROM tree`, id, MaxDepth)
+}
+
+// Paths returns, for those of some areas that are there, the names of the areas from the
+// top of the tree down to each and its own. Served by the primary key.
+func Paths(ctx context.Context, client *ent.Client, of []uuid.UUID) (map[uuid.UUID][]string, error) {
+	rows, err := client.QueryContext(ctx, `-- name: area_paths
+WITH RECURSIVE above AS (
+  SELECT id AS of, parent_area_id, name, 1 AS level FROM areas WHERE id = ANY($1) AND deleted_at IS NULL
+  UNION ALL
+  SELECT b.of, a.parent_area_id, a.name, b.level + 1 FROM areas a JOIN above b ON a.id = b.parent_area_id
+  WHERE a.deleted_at IS NULL AND b.level < 2 * $2
+)
+SELECT of, name FROM above ORDER BY of, level DESC`, pgtype.FlatArray[uuid.UUID](of), MaxDepth)
+	if err != nil {
+		return nil, fmt.Errorf("walk the tree of areas: %w", err)
+	}
+	defer rows.Close()
+	paths := map[uuid.UUID][]string{}
+	for rows.Next() {
+		var id uuid.UUID
+		var name string
+		if err := rows.Scan(&id, &name); err != nil {
+			return nil, fmt.Errorf("walk the tree of areas: %w", err)
+		}
+		paths[id] = append(paths[id], name)
+	}
+	return paths, rows.Err()
 }
 
 // ancestors returns the ids of a living area and of the living areas above it,

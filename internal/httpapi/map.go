@@ -13,7 +13,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/picaspot/picaspot/api"
-	"github.com/picaspot/picaspot/ent"
 	"github.com/picaspot/picaspot/internal/authz"
 	"github.com/picaspot/picaspot/internal/fault"
 	"github.com/picaspot/picaspot/internal/geo"
@@ -106,7 +105,7 @@ func (s *Server) ExportLandmarks(ctx context.Context, request api.ExportLandmark
 		AreaID: p.AreaID, IncludeDescendants: deref(p.IncludeDescendants, false), Difficulty: p.Difficulty,
 		IsVerified: p.IsVerified, CreatedBy: p.CreatedBy, BBox: box, Cell: cell, Search: deref(p.Search, ""),
 	}
-	return landmarkExport{ctx: ctx, each: func(ctx context.Context, fn func([]*ent.Landmark) error) error {
+	return landmarkExport{ctx: ctx, each: func(ctx context.Context, fn func([]landmark.Exported) error) error {
 		return s.Landmarks.Each(ctx, filter, fn)
 	}}, nil
 }
@@ -114,7 +113,7 @@ func (s *Server) ExportLandmarks(ctx context.Context, request api.ExportLandmark
 // landmarkExport is the answer of an export.
 type landmarkExport struct {
 	ctx  context.Context // The request's, for an answer that is still made while it is sent.
-	each func(context.Context, func([]*ent.Landmark) error) error
+	each func(context.Context, func([]landmark.Exported) error) error
 }
 
 // VisitExportLandmarksResponse sends the document, a batch of landmarks at a time.
@@ -126,7 +125,7 @@ func (e landmarkExport) VisitExportLandmarksResponse(w http.ResponseWriter) erro
 		var part bytes.Buffer
 		part.WriteString(`{"type":"FeatureCollection","features":[`)
 		separator := "\n"
-		err := e.each(e.ctx, func(landmarks []*ent.Landmark) error {
+		err := e.each(e.ctx, func(landmarks []landmark.Exported) error {
 			for _, l := range landmarks {
 				feature, err := json.Marshal(toAPILandmarkFeature(e.ctx, l))
 				if err != nil {
@@ -147,13 +146,14 @@ func (e landmarkExport) VisitExportLandmarksResponse(w http.ResponseWriter) erro
 	})
 }
 
-// toAPILandmarkFeature translates a landmark whose area was read along.
-func toAPILandmarkFeature(ctx context.Context, l *ent.Landmark) api.LandmarkFeature {
+// toAPILandmarkFeature translates a landmark and where it stands.
+func toAPILandmarkFeature(ctx context.Context, l landmark.Exported) api.LandmarkFeature {
 	return api.LandmarkFeature{
 		Type: api.LandmarkFeatureTypeFeature, ID: l.ID,
 		Geometry: api.PointGeometry{Type: api.PointGeometryTypePoint, Coordinates: []float64{l.Location.Longitude, l.Location.Latitude}},
 		Properties: api.LandmarkProperties{
-			Name: l.Name, Description: l.Description, Hint: l.Hint, Difficulty: l.Difficulty, Area: l.Edges.Area.Name, AreaID: l.AreaID,
+			Name: l.Name, Description: l.Description, Hint: l.Hint, Difficulty: l.Difficulty, Area: l.AreaPath[len(l.AreaPath)-1], AreaID: l.AreaID,
+			AreaPath:           l.AreaPath,
 			UnlockRadiusMeters: l.UnlockRadiusMeters, PhotoLocation: toAPIPosition(l.PhotoLocation), PhotoRadiusMeters: l.PhotoRadiusMeters,
 			CreatedBy: l.CreatedBy, IsVerified: l.IsVerified,
 			CreatedAt: reqctx.In(ctx, l.CreatedAt), UpdatedAt: reqctx.In(ctx, l.UpdatedAt),

@@ -12,15 +12,16 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/picaspot/picaspot/ent"
+	"github.com/picaspot/picaspot/internal/landmark"
 )
 
 // Whoever reads an export that breaks off sees it, by the connection and by the document.
 func TestLandmarkExportThatFails(t *testing.T) {
 	t.Parallel()
 	failure := errors.New("the database went away")
-	one := &ent.Landmark{Name: "Lighthouse", Edges: ent.LandmarkEdges{Area: &ent.Area{Name: "Harbour"}}}
-	export := func(batches ...[]*ent.Landmark) landmarkExport {
-		return landmarkExport{ctx: t.Context(), each: func(_ context.Context, fn func([]*ent.Landmark) error) error {
+	one := landmark.Exported{Landmark: &ent.Landmark{Name: "Lighthouse"}, AreaPath: []string{"Harbour"}}
+	export := func(batches ...[]landmark.Exported) landmarkExport {
+		return landmarkExport{ctx: t.Context(), each: func(_ context.Context, fn func([]landmark.Exported) error) error {
 			for _, batch := range batches {
 				if err := fn(batch); err != nil {
 					return err
@@ -34,7 +35,7 @@ func TestLandmarkExportThatFails(t *testing.T) {
 	require.Empty(t, w.Header(), "the problem has its own")
 
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		_ = export([]*ent.Landmark{one, one}, []*ent.Landmark{one}).VisitExportLandmarksResponse(w) // It panics.
+		_ = export([]landmark.Exported{one, one}, []landmark.Exported{one}).VisitExportLandmarksResponse(w) // It panics.
 	}))
 	defer server.Close()
 	response, err := http.Get(server.URL)

@@ -67,7 +67,7 @@ func TestLandmarkExport(t *testing.T) {
 			Properties: api.LandmarkProperties{
 				Name: "Lighthouse", Hint: "Look\nup.", Difficulty: 4, Area: "Harbour", AreaID: area.ID,
 				UnlockRadiusMeters: 100, PhotoLocation: light.PhotoLocation, PhotoRadiusMeters: 50,
-				CreatedBy: creator.ID, CreatedAt: light.CreatedAt, UpdatedAt: light.UpdatedAt,
+				AreaPath: []string{"Harbour"}, CreatedBy: creator.ID, CreatedAt: light.CreatedAt, UpdatedAt: light.UpdatedAt,
 			},
 		}, all[0])
 		for name, test := range map[string]struct {

@@ -72,7 +72,8 @@ func (r *run) writeBatch(ctx context.Context, tx *store.Tx, batch []Row) (Report
 // webhooks.
 func (r *run) writeChanges(ctx context.Context, tx *store.Tx, created, updated []change, before map[string]made) (Report, error) {
 	now := mixin.Now()
-	inserted, err := landmarksOf(ctx, tx, insertLandmarks, arguments(created, now, r.opts.Owner, r.opts.IsVerified)...)
+	createdAt, updatedAt := times(created)
+	inserted, err := landmarksOf(ctx, tx, insertLandmarks, arguments(created, now, createdAt, updatedAt, r.opts.Owner)...)
 	if err != nil {
 		return Report{}, err
 	}

@@ -7,13 +7,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgtype"
 
-	"github.com/picaspot/picaspot/ent/mixin"
 	"github.com/picaspot/picaspot/internal/landmark"
 	"github.com/picaspot/picaspot/internal/store"
 )
@@ -32,9 +33,22 @@ var columns = []column{
 	{"description", "text", ""},
 	{"hint", "text", ""},
 	{"location", "geography", ""},
+	{columnDifficulty, "int", strconv.Itoa(landmark.DefaultDifficulty)},
+	{columnUnlockRadius, "float8", strconv.Itoa(landmark.DefaultUnlockRadiusMeters)},
+	{columnPhotoLocation, "geography", ""},
+	{columnPhotoRadius, "float8", strconv.Itoa(landmark.DefaultPhotoRadiusMeters)},
+	{columnVerified, "bool", "false"},
 }
 
-// What rows say beside [columns]: the area that takes everything, and the one beneath.
+// value writes the value of a column of the rows, which is an empty text for none.
+func (c column) value() string {
+	if c.kind == "text" {
+		return "i." + c.name
+	}
+	return "NULLIF(i." + c.name + ", '')::" + c.kind
+}
+
+// What rows say beside [columns]: the area that takes everything, and the path beneath.
 const (
 	saysWithin = "within"
 	saysArea   = "area"
@@ -49,8 +63,20 @@ func (r Row) says() map[string]string {
 	if r.HasHint {
 		says["hint"] = r.Hint
 	}
-	if r.HasArea {
-		says[saysArea] = r.Area
+	maps.Copy(says, r.values)
+	return says
+}
+
+// says is what a row says of a landmark and its place.
+func (r *run) says(row Row) map[string]string {
+	says := row.says()
+	if !r.opts.MayVerify {
+		delete(says, columnVerified)
+	}
+	in := r.place(row)
+	says[saysWithin] = in.within
+	if row.HasArea || row.AreaPath != nil {
+		says[saysArea] = in.key()
 	}
 	return says
 }
@@ -71,9 +97,12 @@ type change struct {
 
 // create makes a new landmark of a row.
 func (r *run) create(row Row) change {
-	c := change{row: row, id: mixin.NewID(), values: row.says(), isPlaced: true, said: map[string]string{saysWithin: r.opts.Area}}
+	c := change{row: row, id: row.id, values: r.says(row), isPlaced: true, said: map[string]string{}}
 	for name, value := range c.values {
 		c.said[name] = digest(value)
+	}
+	if r.opts.IsVerified {
+		c.values[columnVerified] = "true"
 	}
 	for _, column := range columns {
 		if _, ok := c.values[column.name]; !ok {
@@ -92,8 +121,7 @@ func (r *run) update(row Row, was made) (change, error) {
 		return change{}, fmt.Errorf("read the landmark's id: %w", err)
 	}
 	isEdited := was.said == nil && string(was.landmark["created_at"]) != string(was.landmark["updated_at"])
-	says := row.says()
-	says[saysWithin] = r.opts.Area
+	says := r.says(row)
 	said := maps.Clone(was.said)
 	if said == nil {
 		said = map[string]string{}
@@ -112,6 +140,11 @@ func (r *run) update(row Row, was made) (change, error) {
 		default:
 			c.values[name] = value
 		}
+	}
+	_, isRenamed := c.values["name"]
+	_, isMoved := c.values["location"]
+	if _, isSpotMoved := c.values[columnPhotoLocation]; !r.opts.MayVerify && (isRenamed || isMoved || isSpotMoved) {
+		c.values[columnVerified] = "false"
 	}
 	return c, nil
 }
@@ -132,7 +165,7 @@ var insertLandmarks, updateLandmarks = func() (insert, update string) {
 	var names, values, arrays, sets, old, changed []string
 	for i, c := range columns {
 		names = append(names, c.name)
-		value := "i." + c.name + "::" + c.kind
+		value := c.value()
 		values = append(values, value)
 		kept := fmt.Sprintf("CASE WHEN i.%s IS NULL THEN l.%s ELSE %s END", c.name, c.name, value)
 		sets = append(sets, c.name+" = "+kept)
@@ -140,17 +173,21 @@ var insertLandmarks, updateLandmarks = func() (insert, update string) {
 		arrays = append(arrays, fmt.Sprintf("$%d::text[]", i+5))
 	}
 	list := func(parts []string) string { return strings.Join(parts, ", ") }
-	from := "unnest($2::uuid[], $3::text[], $4::uuid[], " + list(arrays) + ") AS i(id, external_id, area_id, " + list(names) + ")"
+	from := func(arrays, names []string) string {
+		return "unnest($2::uuid[], $3::text[], $4::uuid[], " + list(arrays) + ") AS i(id, external_id, area_id, " + list(names) + ")"
+	}
+	n := len(columns) + 5
+	times := []string{fmt.Sprintf("$%d::timestamptz[]", n), fmt.Sprintf("$%d::timestamptz[]", n+1)}
 	insert = fmt.Sprintf(`-- name: importer_insert
-INSERT INTO landmarks AS l (id, created_at, updated_at, external_id, area_id, created_by, is_verified,
-  difficulty, unlock_radius_meters, photo_radius_meters, %s)
-SELECT i.id, $1, $1, i.external_id, i.area_id, $%d, $%d, %d, %v, %v, %s FROM %s
-RETURNING external_id, to_jsonb(l), NULL::jsonb`, list(names), len(columns)+5, len(columns)+6,
-		landmark.DefaultDifficulty, landmark.DefaultUnlockRadiusMeters, landmark.DefaultPhotoRadiusMeters, list(values), from)
+INSERT INTO landmarks AS l (id, created_at, updated_at, external_id, area_id, created_by, %s)
+SELECT i.id, coalesce(i.created_at, $1), coalesce(i.updated_at, $1), i.external_id, i.area_id, $%d, %s FROM %s
+RETURNING external_id, to_jsonb(l), NULL::jsonb`, list(names), n+2, list(values),
+		from(append(slices.Clone(arrays), times...), append(slices.Clone(names), "created_at", "updated_at")))
 	update = fmt.Sprintf(`-- name: importer_update
-UPDATE landmarks l SET updated_at = $1, area_id = coalesce(i.area_id, l.area_id), %s FROM %s
+UPDATE landmarks l SET updated_at = $1, area_id = coalesce(i.area_id, l.area_id),
+  verified_target = CASE WHEN i.is_verified IS NULL THEN l.verified_target END, %s FROM %s
 WHERE l.id = i.id AND (l.area_id, %s) IS DISTINCT FROM (coalesce(i.area_id, l.area_id), %s)
-RETURNING l.external_id, to_jsonb(l), NULL::jsonb`, list(sets), from, list(old), list(changed))
+RETURNING l.external_id, to_jsonb(l), NULL::jsonb`, list(sets), from(arrays, names), list(old), list(changed))
 	return insert, update
 }()
 
@@ -175,6 +212,20 @@ func arguments(changes []change, now time.Time, more ...any) []any {
 		args = append(args, values)
 	}
 	return append(args, more...)
+}
+
+// times are when new landmarks were made and last changed, where their rows say so.
+func times(created []change) (createdAt, updatedAt pgtype.FlatArray[*time.Time]) {
+	orNil := func(at time.Time) *time.Time {
+		if at.IsZero() {
+			return nil
+		}
+		return &at
+	}
+	for _, c := range created {
+		createdAt, updatedAt = append(createdAt, orNil(c.row.createdAt)), append(updatedAt, orNil(c.row.updatedAt))
+	}
+	return createdAt, updatedAt
 }
 
 // remember keeps what the file said, for the next import.

@@ -21,8 +21,10 @@ func (m Mapping) named() map[string]string {
 	named := map[string]string{}
 	for flag, column := range map[string]string{
 		"id": m.ID, "name": m.Name, "description": m.Description, "hint": m.Hint, "area": m.Area, "latitude": m.Latitude, "longitude": m.Longitude,
+		"area-path": m.AreaPath, "difficulty": m.Difficulty, "unlock-radius": m.UnlockRadius, "photo-latitude": m.PhotoLatitude,
+		"photo-longitude": m.PhotoLongitude, "photo-radius": m.PhotoRadius, "verified": m.Verified, "created-at": m.CreatedAt, "updated-at": m.UpdatedAt,
 	} {
-		if column != "" {
+		if column != "" && column != None {
 			named[strings.ToLower(column)] = "--" + flag + "-field"
 		}
 	}
@@ -52,6 +54,9 @@ func (s *Source) checkColumns() error {
 		for column, value := range record.Fields {
 			found[column] = true
 			size += len(column) + len(value)
+		}
+		for column := range record.Lists {
+			found[column] = true
 		}
 	}
 	if !isTable {

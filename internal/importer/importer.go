@@ -15,6 +15,8 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/picaspot/picaspot/ent/mixin"
+	"github.com/picaspot/picaspot/internal/area"
 	"github.com/picaspot/picaspot/internal/authz"
 	"github.com/picaspot/picaspot/internal/importer/source"
 	"github.com/picaspot/picaspot/internal/name"
@@ -34,6 +36,12 @@ type Options struct {
 	Owner uuid.UUID
 	// IsVerified marks what is new as checked.
 	IsVerified bool
+	// MayVerify tells that the owner may verify landmarks: what rows say of that is taken.
+	// Otherwise it is not, and a verified landmark that a row renames or moves is so no more.
+	MayVerify bool
+	// IsRooted has the rows' paths of areas begin at the top of the tree, and not beneath
+	// Area.
+	IsRooted bool
 	// BatchSize is how many rows one transaction takes; 0 is [DefaultBatch].
 	BatchSize int
 	// IsStrict ends the import at the first row that can't be taken, with
@@ -114,8 +122,12 @@ func Import(ctx context.Context, s *store.Store, src *Source, opts Options) (Rep
 			return run.report, errors.Join(err, run.write(ctx, batch))
 		}
 		run.report.Read++
+		if rejected == nil && len(row.AreaPath) == area.MaxDepth && !opts.IsRooted {
+			rejected = &Rejected{Line: row.Line, Name: row.Name, Reasons: []string{fmt.Sprintf("its areas would lie more than %d levels deep", area.MaxDepth)}}
+		}
 		if rejected == nil {
 			row.ExternalID = row.externalID(opts.Namespace)
+			row.id = mixin.NewID()
 			if !run.isNew(row.ExternalID) {
 				rejected = &Rejected{Line: row.Line, Name: row.Name, Reasons: []string{fmt.Sprintf("an earlier row has the same id, %q", row.ExternalID)}}
 			}
@@ -142,7 +154,7 @@ type run struct {
 	store  *store.Store
 	opts   Options
 	report Report
-	areas  map[string]uuid.UUID // by name; "" is the one at the top
+	areas  map[string]uuid.UUID // by [place.id]
 	// seen has the hashes of the ids, 8 bytes for each row of the file.
 	seen map[uint64]struct{}
 	seed maphash.Seed

@@ -8,7 +8,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
+
+	"github.com/google/uuid"
 
 	"github.com/picaspot/picaspot/internal/fault"
 	"github.com/picaspot/picaspot/internal/geo"
@@ -37,6 +40,16 @@ type Row struct {
 	// Area is the name of the area beneath the import's own; empty for none.
 	Area     string
 	Location geo.Point
+	// AreaPath has the names of the areas above the landmark and of its own, from the top of
+	// the tree or from the import's area, as the options say. It is nil where the file has
+	// none, and Area is not looked at where it has.
+	AreaPath []string
+	// id is the one of a new landmark, given out in the file's order.
+	id uuid.UUID
+	// values are those of further columns, as text that the database reads.
+	values map[string]string
+	// createdAt and updatedAt are those of a new landmark; zero where the file has none.
+	createdAt, updatedAt time.Time
 	// Has… tell whether the file has the column, whose value may be empty.
 	HasDescription, HasHint, HasArea bool
 }
@@ -50,9 +63,15 @@ type Rejected struct {
 
 // Mapping names the columns or properties of a file; where it names none, the
 // usual names are tried.
+// [None] names no column, the usual ones neither.
 type Mapping struct {
 	ID, Name, Description, Hint, Area, Latitude, Longitude string
+
+	AreaPath, Difficulty, UnlockRadius, PhotoLatitude, PhotoLongitude, PhotoRadius, Verified, CreatedAt, UpdatedAt string
 }
+
+// None in a [Mapping] leaves what it stands for out.
+const None = "-"
 
 // The usual names, the likeliest first; case does not matter.
 var (
@@ -61,8 +80,19 @@ var (
 	usualDescription = []string{"description", "short_description", "desc", "summary", "cmt"}
 	usualHint        = []string{"hint"}
 	usualArea        = []string{"area", "area_name"}
-	usualLatitude    = ofObjects("latitude", "lat", "y")
-	usualLongitude   = ofObjects("longitude", "lon", "lng", "long", "x")
+
+	usualAreaPath       = []string{"area_path"}
+	usualDifficulty     = []string{"difficulty"}
+	usualUnlockRadius   = []string{"unlock_radius_meters"}
+	usualPhotoLatitude  = []string{"photo_location.latitude", "photo_latitude"}
+	usualPhotoLongitude = []string{"photo_location.longitude", "photo_longitude"}
+	usualPhotoRadius    = []string{"photo_radius_meters"}
+	usualVerified       = []string{"is_verified"}
+	usualCreatedAt      = []string{"created_at"}
+	usualUpdatedAt      = []string{"updated_at"}
+
+	usualLatitude  = ofObjects("latitude", "lat", "y")
+	usualLongitude = ofObjects("longitude", "lon", "lng", "long", "x")
 )
 
 // UsualColumns says which names are tried, for people.
@@ -74,6 +104,9 @@ func UsualColumns() string {
 	}{
 		{"id", usualID}, {"name", usualName}, {"description", usualDescription}, {"hint", usualHint}, {"area", usualArea},
 		{"latitude", usualLatitude[:3]}, {"longitude", usualLongitude[:5]},
+		{"area path", usualAreaPath}, {"difficulty", usualDifficulty}, {"unlock radius", usualUnlockRadius},
+		{"photo's latitude", usualPhotoLatitude}, {"photo's longitude", usualPhotoLongitude}, {"photo radius", usualPhotoRadius},
+		{"verification", usualVerified}, {"creation", usualCreatedAt}, {"last change", usualUpdatedAt},
 	} {
 		text = append(text, c.what+" ("+strings.Join(c.names, ", ")+")")
 	}
@@ -95,6 +128,9 @@ func ofObjects(names ...string) []string {
 type fields map[string]string
 
 func (f fields) get(named string, usual []string) string {
+	if named == None {
+		return ""
+	}
 	if named != "" {
 		return f[strings.ToLower(named)]
 	}
@@ -108,6 +144,9 @@ func (f fields) get(named string, usual []string) string {
 
 // has reports whether there is a column that get looks at, with a value or without.
 func (f fields) has(named string, usual []string) bool {
+	if named == None {
+		return false
+	}
 	if named != "" {
 		usual = []string{strings.ToLower(named)}
 	}
@@ -161,6 +200,7 @@ func (o SourceOptions) row(record source.Record) (Row, []string) {
 	r.Area, faults = cleanName("the area", r.Area)
 	reasons = append(reasons, faults...)
 	check("the id", r.ExternalID, maxExternalID)
+	reasons = append(reasons, r.readProperties(m, record)...)
 	if record.Geometry == nil || len(record.Faults) == 0 {
 		r.Location, faults = o.place(record)
 		reasons = append(reasons, faults...)

@@ -87,7 +87,8 @@ func (s *Source) record() (source.Record, error) {
 	}
 	record, err := s.File.Next()
 	for column := range s.unseen {
-		if _, ok := record.Fields[column]; ok {
+		_, isText := record.Fields[column]
+		if _, isList := record.Lists[column]; isText || isList {
 			delete(s.unseen, column)
 		}
 	}

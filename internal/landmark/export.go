@@ -8,20 +8,28 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/picaspot/picaspot/ent"
-	entarea "github.com/picaspot/picaspot/ent/area"
 	entlandmark "github.com/picaspot/picaspot/ent/landmark"
-	"github.com/picaspot/picaspot/internal/page"
+	"github.com/picaspot/picaspot/ent/predicate"
+	"github.com/picaspot/picaspot/internal/area"
+	"github.com/picaspot/picaspot/internal/search"
 )
 
 // exportBatch is how many landmarks [Service.Each] holds at a time.
 const exportBatch = 1000
+
+// Exported is a landmark and where it stands in the tree of areas.
+type Exported struct {
+	*ent.Landmark
+	// AreaPath has the names of the areas from the top of the tree down to its own.
+	AreaPath []string
+}
 
 // Each calls fn with all living landmarks that a filter leaves, the oldest first, in
 // batches, with the names of their areas: what is held does not grow with their number,
 // and neither a connection nor a snapshot is held while fn works. So a landmark that is
 // there all the while comes once, as it was at some moment; one that is created, changed
 // or deleted meanwhile may come or not. It ends with fn's error or the context's.
-func (s *Service) Each(ctx context.Context, f Filter, fn func([]*ent.Landmark) error) error {
+func (s *Service) Each(ctx context.Context, f Filter, fn func([]Exported) error) error {
 	next, err := s.batches(ctx, f)
 	if err != nil {
 		return err
@@ -31,10 +39,11 @@ func (s *Service) Each(ctx context.Context, f Filter, fn func([]*ent.Landmark) e
 		if err != nil || len(batch) == 0 {
 			return err
 		}
-		if batch, err = s.withAreas(ctx, batch); err != nil {
+		exported, err := s.withAreas(ctx, batch)
+		if err != nil {
 			return err
 		}
-		if err := fn(batch); err != nil {
+		if err := fn(exported); err != nil {
 			return err
 		}
 	}
@@ -43,12 +52,12 @@ func (s *Service) Each(ctx context.Context, f Filter, fn func([]*ent.Landmark) e
 // batches returns what reads the next batch; an empty one is the end. Each is read by
 // the same indexes as the list's pages.
 func (s *Service) batches(ctx context.Context, f Filter) (next func(context.Context) ([]*ent.Landmark, error), err error) {
-	if f.Search != "" {
-		return s.pages(f), nil
-	}
 	where, err := s.where(ctx, f)
 	if err != nil {
 		return nil, err
+	}
+	if f.Search != "" {
+		return s.found(f.Search, where), nil
 	}
 	var last *ent.Landmark
 	return func(ctx context.Context) ([]*ent.Landmark, error) {
@@ -69,47 +78,50 @@ func (s *Service) batches(ctx context.Context, f Filter) (next func(context.Cont
 	}, nil
 }
 
-// pages reads what a search finds as the list would, page by page.
-func (s *Service) pages(f Filter) func(context.Context) ([]*ent.Landmark, error) {
-	cursor := new(string)
-	return func(ctx context.Context) ([]*ent.Landmark, error) {
-		// A page may be empty before the last one, when what was found has gone since.
-		for cursor != nil {
-			found, err := s.List(ctx, f, page.Params{Cursor: cursor, Size: page.MaxSize, SortBy: entlandmark.FieldCreatedAt, SortOrder: page.Asc})
+// found reads what a search finds. The ids come from the search, many at a time, and the
+// landmarks by them, since each question to the search costs as much as all matches do.
+func (s *Service) found(text string, where []predicate.Landmark) func(context.Context) ([]*ent.Landmark, error) {
+	walk := search.Search{Pool: s.store.Pool, Table: search.Landmarks, Text: text, Where: search.Predicates(where)}.Walk()
+	var ids []uuid.UUID
+	return func(ctx context.Context) (batch []*ent.Landmark, err error) {
+		// A batch may be empty before the last one, when what was found has gone since.
+		for len(batch) == 0 {
+			if len(ids) == 0 {
+				if ids, err = walk.Next(ctx); err != nil || len(ids) == 0 {
+					return nil, err
+				}
+			}
+			n := min(len(ids), exportBatch)
+			batch, err = s.store.Ent.Landmark.Query().Where(entlandmark.IDIn(ids[:n]...)).
+				Order(entlandmark.ByCreatedAt(), entlandmark.ByID()).All(ctx)
 			if err != nil {
-				return nil, err
+				return nil, fmt.Errorf("export landmarks: %w", err)
 			}
-			cursor = found.Keyset.NextCursor
-			if len(found.Items()) > 0 {
-				return found.Items(), nil
-			}
+			ids = ids[n:]
 		}
-		return nil, nil
+		return batch, nil
 	}
 }
 
-// withAreas reads the names of the landmarks' areas along. It leaves out landmarks whose
-// area was deleted since they were read, since they were deleted with it.
-func (s *Service) withAreas(ctx context.Context, landmarks []*ent.Landmark) ([]*ent.Landmark, error) {
+// withAreas reads the areas of landmarks along. It leaves out landmarks whose area was
+// deleted since they were read, since they were deleted with it.
+func (s *Service) withAreas(ctx context.Context, landmarks []*ent.Landmark) ([]Exported, error) {
 	var ids []uuid.UUID
-	areas := map[uuid.UUID]*ent.Area{}
+	seen := map[uuid.UUID]bool{}
 	for _, l := range landmarks {
-		if _, seen := areas[l.AreaID]; !seen {
-			areas[l.AreaID] = nil
+		if !seen[l.AreaID] {
+			seen[l.AreaID] = true
 			ids = append(ids, l.AreaID)
 		}
 	}
-	found, err := s.store.Ent.Area.Query().Where(entarea.IDIn(ids...)).Select(entarea.FieldID, entarea.FieldName).All(ctx)
+	paths, err := area.Paths(ctx, s.store.Ent, ids)
 	if err != nil {
-		return nil, fmt.Errorf("export landmarks: read their areas: %w", err)
+		return nil, fmt.Errorf("export landmarks: %w", err)
 	}
-	for _, a := range found {
-		areas[a.ID] = a
-	}
-	kept := landmarks[:0]
+	kept := make([]Exported, 0, len(landmarks))
 	for _, l := range landmarks {
-		if l.Edges.Area = areas[l.AreaID]; l.Edges.Area != nil {
-			kept = append(kept, l)
+		if path := paths[l.AreaID]; len(path) > 0 {
+			kept = append(kept, Exported{Landmark: l, AreaPath: path})
 		}
 	}
 	return kept, nil

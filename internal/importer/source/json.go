@@ -190,6 +190,7 @@ type object struct {
 	list listKind
 	// fields and properties are the members, and those of the member "properties".
 	fields, properties map[string]string
+	lists              map[string][]string
 	// geometry is the member of that name, and other the likeliest of the rest.
 	geometry, other *Geometry
 	// hasCoordinates tells that the object may be a geometry itself.
@@ -276,6 +277,12 @@ const maxNesting = 4
 func (o *object) flatten(fields map[string]string, name string, value jsontext.Value, depth int) error {
 	switch value.Kind() {
 	case '[':
+		if list := textList(value); list != nil {
+			if o.lists == nil {
+				o.lists = map[string][]string{}
+			}
+			o.lists[strings.ToLower(name)] = list
+		}
 		return nil
 	case '{':
 		if g := parseGeometry(value); g != nil {
@@ -299,7 +306,7 @@ func (o *object) flatten(fields map[string]string, name string, value jsontext.V
 // end returns the record of an object that was read to its end, or nil if it is
 // the frame of an array. An error ends the file.
 func (o *object) end() (*Record, error) {
-	r := &Record{Line: o.line, ID: o.id, Fields: o.fields, DecimalComma: true, Geometry: o.geometry, Faults: o.faults}
+	r := &Record{Line: o.line, ID: o.id, Fields: o.fields, Lists: o.lists, DecimalComma: true, Geometry: o.geometry, Faults: o.faults}
 	switch {
 	case o.kind == "Feature":
 		r.Fields = o.properties
@@ -355,6 +362,26 @@ func members(value jsontext.Value, take func(name string, value jsontext.Value) 
 		}
 	}
 	return nil
+}
+
+// textList is an array of nothing but text, or nil.
+func textList(array jsontext.Value) []string {
+	list := []string{}
+	decoder := jsontext.NewDecoder(bytes.NewBuffer(array), jsonOptions...)
+	if _, err := decoder.ReadToken(); err != nil {
+		return nil
+	}
+	for decoder.PeekKind() == '"' {
+		value, err := decoder.ReadValue()
+		if err != nil {
+			return nil
+		}
+		list = append(list, text(value))
+	}
+	if decoder.PeekKind() != ']' {
+		return nil
+	}
+	return list
 }
 
 // text is a scalar as text; objects, arrays and null are empty.

@@ -25,8 +25,10 @@ type Record struct {
 	ID string
 	// Fields has the record's columns or properties by their lower-cased names. An
 	// empty or null value is an empty string: the column exists and says nothing.
-	// Objects within objects are joined by dots, as in "names.zh"; arrays are left out.
+	// Objects within objects are joined by dots, as in "names.zh"; other arrays than those in Lists are left out.
 	Fields map[string]string
+	// Lists has the arrays of text among them, by their lower-cased names.
+	Lists map[string][]string
 	// DecimalComma tells that a comma within a number can be nothing but a decimal
 	// separator.
 	DecimalComma bool

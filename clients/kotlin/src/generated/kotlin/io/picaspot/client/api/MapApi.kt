@@ -17,7 +17,7 @@ public class MapApi internal constructor(private val caller: Caller) {
     /**
      * Export landmarks as GeoJSON: `GET /api/v1/landmarks.geojson`.
      *
-     * The landmarks that the filters of the list leave, all of them, the oldest first, as a GeoJSON FeatureCollection (RFC 7946) that is streamed, so it may be of any length. A landmark that is there all the while is in it once, as it was at some moment meanwhile; the export is no snapshot of a single moment. If the server fails on the way it cuts the connection: what arrived is no complete document then, and no valid one. `picaspot import` and every GIS read it. 
+     * The landmarks that the filters of the list leave, all of them, the oldest first, as a GeoJSON FeatureCollection (RFC 7946) that is streamed, so it may be of any length. A landmark that is there all the while is in it once, as it was at some moment meanwhile; the export is no snapshot of a single moment. If the server fails on the way it cuts the connection: what arrived is no complete document then, and no valid one. `picaspot import` and every GIS read it: imported into an empty installation and exported again, it is the same but for ids. Each property is what an import takes of it, but `area_id` and `created_by`: the areas are found by `area_path`, and who imports is the creator. 
      *
      * @param areaId Only those in this area.
      * @param includeDescendants Also those in the areas beneath `area_id`.

@@ -23,6 +23,7 @@ import kotlinx.serialization.UseSerializers
  * @property difficulty From 1 (easy) to 5 (hard).
  * @property area The name of the area.
  * @property areaId The area that it stands in.
+ * @property areaPath The names of the areas from the top of the tree down to its own.
  * @property unlockRadiusMeters How near to the landmark the photo has to be taken, in metres.
  * @property photoRadiusMeters How near to `photo_location` the photo has to be taken, in metres.
  * @property createdBy The user who created it.
@@ -44,6 +45,8 @@ public data class LandmarkProperties(
     public val area: kotlin.String,
     @SerialName("area_id")
     public val areaId: java.util.UUID,
+    @SerialName("area_path")
+    public val areaPath: kotlin.collections.List<kotlin.String>,
     @SerialName("unlock_radius_meters")
     public val unlockRadiusMeters: kotlin.Double,
     @SerialName("photo_location")
