@@ -885,7 +885,9 @@ type ClientInterface interface {
 	// FeatureCollection (RFC 7946) that is streamed, so it may be of any length. A landmark that is
 	// there all the while is in it once, as it was at some moment meanwhile; the export is no snapshot
 	// of a single moment. If the server fails on the way it cuts the connection: what arrived is no
-	// complete document then, and no valid one. `picaspot import` and every GIS read it.
+	// complete document then, and no valid one. `picaspot import` and every GIS read it: imported into an
+	// empty installation and exported again, it is the same but for ids. Each property is what an import takes
+	// of it, but `area_id` and `created_by`: the areas are found by `area_path`, and who imports is the creator.
 	//
 	// Corresponds with GET /api/v1/landmarks.geojson (the `ExportLandmarks` operationId).
 	ExportLandmarks(ctx context.Context, params *ExportLandmarksParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -3017,7 +3019,9 @@ func (c *Client) CreateLandmark(ctx context.Context, params *CreateLandmarkParam
 // FeatureCollection (RFC 7946) that is streamed, so it may be of any length. A landmark that is
 // there all the while is in it once, as it was at some moment meanwhile; the export is no snapshot
 // of a single moment. If the server fails on the way it cuts the connection: what arrived is no
-// complete document then, and no valid one. `picaspot import` and every GIS read it.
+// complete document then, and no valid one. `picaspot import` and every GIS read it: imported into an
+// empty installation and exported again, it is the same but for ids. Each property is what an import takes
+// of it, but `area_id` and `created_by`: the areas are found by `area_path`, and who imports is the creator.
 //
 // Corresponds with GET /api/v1/landmarks.geojson (the `ExportLandmarks` operationId).
 func (c *Client) ExportLandmarks(ctx context.Context, params *ExportLandmarksParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -11922,7 +11926,9 @@ type ClientWithResponsesInterface interface {
 	// FeatureCollection (RFC 7946) that is streamed, so it may be of any length. A landmark that is
 	// there all the while is in it once, as it was at some moment meanwhile; the export is no snapshot
 	// of a single moment. If the server fails on the way it cuts the connection: what arrived is no
-	// complete document then, and no valid one. `picaspot import` and every GIS read it.
+	// complete document then, and no valid one. `picaspot import` and every GIS read it: imported into an
+	// empty installation and exported again, it is the same but for ids. Each property is what an import takes
+	// of it, but `area_id` and `created_by`: the areas are found by `area_path`, and who imports is the creator.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -26683,7 +26689,9 @@ func (c *ClientWithResponses) CreateLandmarkWithResponse(ctx context.Context, pa
 // FeatureCollection (RFC 7946) that is streamed, so it may be of any length. A landmark that is
 // there all the while is in it once, as it was at some moment meanwhile; the export is no snapshot
 // of a single moment. If the server fails on the way it cuts the connection: what arrived is no
-// complete document then, and no valid one. `picaspot import` and every GIS read it.
+// complete document then, and no valid one. `picaspot import` and every GIS read it: imported into an
+// empty installation and exported again, it is the same but for ids. Each property is what an import takes
+// of it, but `area_id` and `created_by`: the areas are found by `area_path`, and who imports is the creator.
 //
 // Returns a wrapper object for the known response body format(s).
 //

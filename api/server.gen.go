@@ -2338,6 +2338,9 @@ type LandmarkProperties struct {
 	// AreaID The area that it stands in.
 	AreaID openapi_types.UUID `json:"area_id"`
 
+	// AreaPath The names of the areas from the top of the tree down to its own.
+	AreaPath []string `json:"area_path"`
+
 	// CreatedAt When it was created.
 	CreatedAt time.Time `json:"created_at"`
 
