@@ -81,6 +81,16 @@ export interface OperationCalls {
   createLandmark: NamedCall<operations['createLandmark']>
   /** Landmarks near a point. */
   listNearbyLandmarks: NamedCall<operations['listNearbyLandmarks']>
+  /** Import landmarks from a file. */
+  importLandmarks: NamedCall<operations['importLandmarks']>
+  /** List imports. */
+  listImports: NamedCall<operations['listImports']>
+  /** Follow an import. */
+  getImport: NamedCall<operations['getImport']>
+  /** Cancel an import. */
+  cancelImport: NamedCall<operations['cancelImport']>
+  /** Fetch the rows that were rejected. */
+  getImportReport: NamedCall<operations['getImportReport']>
   /** Get a landmark. */
   getLandmark: NamedCall<operations['getLandmark']>
   /** Change a landmark. */

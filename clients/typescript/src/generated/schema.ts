@@ -462,7 +462,8 @@ export interface paths {
         };
         /**
          * Get a user's picture
-         * @description The picture as JPEG, upright and without metadata.
+         * @description The picture as JPEG, upright and without metadata. The `url` of a resource's
+         *     picture needs no access token: it is signed, and good for 6 to 7 hours and for this picture.
          */
         get: operations["getUserAvatar"];
         put?: never;
@@ -592,7 +593,8 @@ export interface paths {
         };
         /**
          * Fetch an area's image
-         * @description A JPEG without metadata.
+         * @description A JPEG without metadata. The `url` of a resource's
+         *     picture needs no access token: it is signed, and good for 6 to 7 hours and for this picture.
          */
         get: operations["getAreaImage"];
         /**
@@ -686,6 +688,127 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/landmarks/import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Import landmarks from a file
+         * @description Takes a file of landmarks, of which a job makes landmarks as `picaspot import` does: follow it
+         *     (`GET /api/v1/imports/{import_id}`). Formats are GeoJSON (RFC 7946) and its sequences (RFC 8142, or a
+         *     feature a line), JSON arrays of objects and objects a line, the JSON of Overpass, GPX waypoints, KML and
+         *     KMZ, CSV and TSV, with gzip or zip around any of them; up to 100 MiB unless the server is set otherwise.
+         *
+         *     The landmarks are created by the caller, and verified at once if the caller may verify landmarks. A
+         *     second import of the same file changes nothing; of one that has changed, what has changed in it wins,
+         *     and what people have edited since stays. Imports of the same `namespace` are about the same
+         *     landmarks; those of a caller who may not update other people's have a namespace of the caller's own. A
+         *     user has one import at a time. If the server dies on the way the import goes on by itself.
+         */
+        post: operations["importLandmarks"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/imports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List imports
+         * @description The caller's imports, or everybody's for those who may import with the scope `any`; the newest first unless `sort_order` says otherwise.
+         */
+        get: operations["listImports"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/imports/{import_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The import's id. */
+                import_id: components["parameters"]["ImportID"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Follow an import
+         * @description How far the import is, written once a second, and what became of the rows.
+         */
+        get: operations["getImport"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/imports/{import_id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The import's id. */
+                import_id: components["parameters"]["ImportID"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Cancel an import
+         * @description Ends an import that waits or runs. What it has taken by then stays, and so may the batch of 1000 rows
+         *     that is being written. There is no report then.
+         */
+        post: operations["cancelImport"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/imports/{import_id}/report": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The import's id. */
+                import_id: components["parameters"]["ImportID"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Fetch the rows that were rejected
+         * @description CSV in UTF-8 with the columns `line`, counted from 1, and `reason`; the first 100,000 rows that were
+         *     rejected. It is there once the import has ended and a row was rejected, and removed a week later
+         *     unless the server is set otherwise.
+         */
+        get: operations["getImportReport"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/landmarks/{landmark_id}": {
         parameters: {
             query?: never;
@@ -732,7 +855,8 @@ export interface paths {
         };
         /**
          * Fetch a landmark's image
-         * @description A JPEG without metadata.
+         * @description A JPEG without metadata. The `url` of a resource's
+         *     picture needs no access token: it is signed, and good for 6 to 7 hours and for this picture.
          */
         get: operations["getLandmarkImage"];
         /**
@@ -791,7 +915,9 @@ export interface paths {
          *     FeatureCollection (RFC 7946) that is streamed, so it may be of any length. A landmark that is
          *     there all the while is in it once, as it was at some moment meanwhile; the export is no snapshot
          *     of a single moment. If the server fails on the way it cuts the connection: what arrived is no
-         *     complete document then, and no valid one. `picaspot import` and every GIS read it.
+         *     complete document then, and no valid one. `picaspot import` and every GIS read it: imported into an
+         *     empty installation and exported again, it is the same but for ids. Each property is what an import takes
+         *     of it, but `area_id` and `created_by`: the areas are found by `area_path`, and who imports is the creator.
          */
         get: operations["exportLandmarks"];
         put?: never;
@@ -994,7 +1120,8 @@ export interface paths {
         };
         /**
          * Fetch an attempt's photo
-         * @description A JPEG, upright and without metadata, there once the attempt is no longer pending.
+         * @description A JPEG, upright and without metadata. The `url` of a resource's
+         *     picture needs no access token: it is signed, and good for 6 to 7 hours and for this picture.
          */
         get: operations["getAttemptPhoto"];
         put?: never;
@@ -2251,6 +2378,174 @@ export interface components {
             /** @description The entries of this page. */
             items: components["schemas"]["Report"][];
         };
+        ImportCreate: {
+            /**
+             * Format: binary
+             * @description The file. Its name tells the format where its content does not.
+             */
+            file: Blob;
+            /**
+             * @description The area at the top that takes the landmarks; the file's name by default.
+             * @example Castles of Bavaria
+             */
+            area?: string;
+            /**
+             * @description Keeps the ids of different sources apart; the file's name by default.
+             * @example castles
+             */
+            namespace?: string;
+            /**
+             * @description Ends the import at the first row that can't be taken. The batches of 1000 rows before its own stay.
+             * @default false
+             * @example false
+             */
+            strict?: boolean;
+            /**
+             * @description Counts and reports as an import would, and writes nothing.
+             * @default false
+             * @example false
+             */
+            dry_run?: boolean;
+            /**
+             * @description The file's format; `auto` looks at its content.
+             * @default auto
+             * @enum {string}
+             */
+            format?: "auto" | "geojson" | "geojsonseq" | "json" | "overpass" | "gpx" | "kml" | "csv" | "tsv";
+            /**
+             * @description The file to read within a zip archive that has several.
+             * @example data/castles.csv
+             */
+            entry?: string;
+            /**
+             * @description Names of the columns of a CSV or TSV file without a header, with commas between them.
+             * @example id,name,latitude,longitude
+             */
+            columns?: string;
+            /**
+             * @description Encoding of the file, as shift_jis; by default that of its byte order mark, or UTF-8.
+             * @example utf-8
+             */
+            encoding?: string;
+            /**
+             * @description Takes the middle of polygons, which are rejected otherwise.
+             * @default false
+             * @example false
+             */
+            polygons?: boolean;
+            /**
+             * @description Column or property of the id; the usual names by default.
+             * @example wikidata
+             */
+            id_field?: string;
+            /**
+             * @description Column or property of the name; the usual names by default.
+             * @example name_en
+             */
+            name_field?: string;
+            /**
+             * @description Column or property of the description; the usual names by default.
+             * @example summary
+             */
+            description_field?: string;
+            /**
+             * @description Column or property of the hint; the usual names by default.
+             * @example hint
+             */
+            hint_field?: string;
+            /**
+             * @description Column or property of the area's name; the usual names by default.
+             * @example district
+             */
+            area_field?: string;
+            /**
+             * @description Column or property of the latitude; the usual names by default.
+             * @example lat
+             */
+            latitude_field?: string;
+            /**
+             * @description Column or property of the longitude; the usual names by default.
+             * @example lon
+             */
+            longitude_field?: string;
+        };
+        /**
+         * @description `pending` waits for a worker. What was taken stays also when an import has `failed` or was `cancelled`.
+         * @enum {string}
+         */
+        ImportStatus: "pending" | "running" | "succeeded" | "failed" | "cancelled";
+        /** @description A file that was handed in to be imported, and what became of it. */
+        Import: {
+            /**
+             * Format: uuid
+             * @description The import's id.
+             */
+            id: string;
+            /**
+             * Format: uuid
+             * @description Who handed the file in.
+             */
+            user_id: string;
+            /**
+             * @description What the file has.
+             * @enum {string}
+             */
+            kind: "landmarks" | "areas";
+            status: components["schemas"]["ImportStatus"];
+            /** @description What the file was called. */
+            file_name: string;
+            /** @description The area at the top that takes the landmarks. */
+            area: string;
+            /** @description What keeps the ids of different sources apart. */
+            namespace: string;
+            /** @description Whether the first row that can't be taken ends the import. */
+            strict: boolean;
+            /** @description Whether nothing is written. */
+            dry_run: boolean;
+            /**
+             * Format: int64
+             * @description How large the file is.
+             */
+            bytes: number;
+            /**
+             * Format: int64
+             * @description How much of the file was read. An archive may be read from its end.
+             */
+            bytes_read: number;
+            /** @description How many rows were read. */
+            rows_read: number;
+            /** @description How many landmarks were created. */
+            created: number;
+            /** @description How many landmarks were changed. */
+            updated: number;
+            /** @description How many rows changed nothing. */
+            unchanged: number;
+            /** @description How many rows can't be taken; the report tells why. */
+            rejected: number;
+            /** @description Why the import has failed. */
+            error: string | null;
+            /** @description Where the rejected rows are; null if there is no report. */
+            report_url: string | null;
+            /**
+             * Format: date-time
+             * @description When the file was handed in.
+             */
+            created_at: string;
+            /**
+             * Format: date-time
+             * @description When the progress was last written.
+             */
+            updated_at: string;
+            /**
+             * Format: date-time
+             * @description When the import ended.
+             */
+            finished_at: string | null;
+        };
+        ImportList: components["schemas"]["PageInfo"] & {
+            /** @description The entries of this page. */
+            items: components["schemas"]["Import"][];
+        };
         /**
          * @description `suspended` accounts can not log in, and their sessions are over.
          * @enum {string}
@@ -2531,7 +2826,11 @@ export interface components {
         };
         /** @description A picture. */
         Image: {
-            /** @description Where to fetch it; changes with the image. */
+            /**
+             * @description Where anybody who knows it can fetch the image without an access token, for 6 hours at least, as
+             *     long as the resource shows this image. It changes with the image and each hour; the `ETag` of the
+             *     resource changes with it. Without `expires` and `signature` the same address takes an access token.
+             */
             url: string;
             /** @description Media type of the file. */
             content_type: string;
@@ -2874,6 +3173,8 @@ export interface components {
              * @description The area that it stands in.
              */
             area_id: string;
+            /** @description The names of the areas from the top of the tree down to its own. */
+            area_path: string[];
             /**
              * Format: double
              * @description How near to the landmark the photo has to be taken, in metres.
@@ -2960,6 +3261,8 @@ export interface components {
         };
         /** @description The photo as it was handed in. */
         AttemptPhoto: {
+            /** @description As that of an image; null for an attempt of an earlier release until it is decided. */
+            url: string | null;
             /** @description Media type of the file. */
             content_type: string;
             /**
@@ -3827,6 +4130,8 @@ export interface components {
         UserID: string;
         /** @description The session's id. */
         SessionID: string;
+        /** @description The import's id. */
+        ImportID: string;
         /** @description The report's id. */
         ReportID: string;
         /** @description The webhook's id. */
@@ -3914,6 +4219,10 @@ export interface components {
         Search: string;
         /** @description Tells addresses of different images apart, so that each may be cached for good. It selects nothing. */
         ImageVersion: string;
+        /** @description With `signature`. Until when the address is good, in seconds since 1970. */
+        AddressExpires: number;
+        /** @description Of an address that needs no access token, as the `url` of a picture has it. */
+        AddressSignature: string;
         /**
          * @description A key of the client's own for this request, as a random UUID: 1 to 255 visible ASCII
          *     characters, also in double quotes. Sent again under it, the request creates nothing more.
@@ -3994,6 +4303,10 @@ export type ReportCreate = components['schemas']['ReportCreate'];
 export type ReportUpdate = components['schemas']['ReportUpdate'];
 export type Report = components['schemas']['Report'];
 export type ReportList = components['schemas']['ReportList'];
+export type ImportCreate = components['schemas']['ImportCreate'];
+export type ImportStatus = components['schemas']['ImportStatus'];
+export type Import = components['schemas']['Import'];
+export type ImportList = components['schemas']['ImportList'];
 export type UserStatus = components['schemas']['UserStatus'];
 export type AdminUser = components['schemas']['AdminUser'];
 export type AdminUserUpdate = components['schemas']['AdminUserUpdate'];
@@ -5103,6 +5416,10 @@ export interface operations {
     getUserAvatar: {
         parameters: {
             query?: {
+                /** @description With `signature`. Until when the address is good, in seconds since 1970. */
+                expires?: components["parameters"]["AddressExpires"];
+                /** @description Of an address that needs no access token, as the `url` of a picture has it. */
+                signature?: components["parameters"]["AddressSignature"];
                 /** @description Tells addresses of different images apart, so that each may be cached for good. It selects nothing. */
                 version?: components["parameters"]["ImageVersion"];
             };
@@ -5588,6 +5905,10 @@ export interface operations {
     getAreaImage: {
         parameters: {
             query?: {
+                /** @description With `signature`. Until when the address is good, in seconds since 1970. */
+                expires?: components["parameters"]["AddressExpires"];
+                /** @description Of an address that needs no access token, as the `url` of a picture has it. */
+                signature?: components["parameters"]["AddressSignature"];
                 /** @description Tells addresses of different images apart, so that each may be cached for good. It selects nothing. */
                 version?: components["parameters"]["ImageVersion"];
             };
@@ -6043,6 +6364,296 @@ export interface operations {
             503: components["responses"]["ServiceUnavailable"];
         };
     };
+    importLandmarks: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description A key of the client's own for this request, as a random UUID: 1 to 255 visible ASCII
+                 *     characters, also in double quotes. Sent again under it, the request creates nothing more.
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "file": "castles.geojson.gz",
+                 *       "area": "Castles of Bavaria",
+                 *       "id_field": "wikidata"
+                 *     }
+                 */
+                "multipart/form-data": components["schemas"]["ImportCreate"];
+            };
+        };
+        responses: {
+            /** @description Kept, and to be imported. */
+            202: {
+                headers: {
+                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
+                    Location: components["headers"]["Location"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01932c10-91f5-7f1e-a8f0-1d9bb8f7a777",
+                     *       "user_id": "01932c06-61f0-7c64-9c30-0e7a54ad5d10",
+                     *       "kind": "landmarks",
+                     *       "status": "running",
+                     *       "file_name": "castles.geojson.gz",
+                     *       "area": "castles",
+                     *       "namespace": "castles",
+                     *       "strict": false,
+                     *       "dry_run": false,
+                     *       "bytes": 2150000,
+                     *       "bytes_read": 1048576,
+                     *       "rows_read": 4000,
+                     *       "created": 3990,
+                     *       "updated": 0,
+                     *       "unchanged": 0,
+                     *       "rejected": 10,
+                     *       "error": null,
+                     *       "report_url": null,
+                     *       "created_at": "2026-11-01T09:31:00Z",
+                     *       "updated_at": "2026-11-01T09:31:07Z",
+                     *       "finished_at": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Import"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["ContentTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableContent"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    listImports: {
+        parameters: {
+            query?: {
+                /** @description What to sort by. */
+                sort_by?: "created_at";
+                /** @description Ascending or descending; descending by default for times, ascending for the rest. */
+                sort_order?: components["parameters"]["SortOrder"];
+                /**
+                 * @description Number of the page, from 1. Pages reach 100000 items deep, whatever their size. Not together
+                 *     with `cursor`, which goes on from there.
+                 */
+                page?: components["parameters"]["Page"];
+                /** @description Items on a page. */
+                size?: components["parameters"]["Size"];
+                /** @description Where to go on, as `next_cursor` of an earlier answer said; empty to start. */
+                cursor?: components["parameters"]["Cursor"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of imports. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01932c10-91f5-7f1e-a8f0-1d9bb8f7a777",
+                     *           "user_id": "01932c06-61f0-7c64-9c30-0e7a54ad5d10",
+                     *           "kind": "landmarks",
+                     *           "status": "running",
+                     *           "file_name": "castles.geojson.gz",
+                     *           "area": "castles",
+                     *           "namespace": "castles",
+                     *           "strict": false,
+                     *           "dry_run": false,
+                     *           "bytes": 2150000,
+                     *           "bytes_read": 1048576,
+                     *           "rows_read": 4000,
+                     *           "created": 3990,
+                     *           "updated": 0,
+                     *           "unchanged": 0,
+                     *           "rejected": 10,
+                     *           "error": null,
+                     *           "report_url": null,
+                     *           "created_at": "2026-11-01T09:31:00Z",
+                     *           "updated_at": "2026-11-01T09:31:07Z",
+                     *           "finished_at": null
+                     *         }
+                     *       ],
+                     *       "total": 1,
+                     *       "page": 1,
+                     *       "size": 20,
+                     *       "pages": 1
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ImportList"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    getImport: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The import's id. */
+                import_id: components["parameters"]["ImportID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The import. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01932c10-91f5-7f1e-a8f0-1d9bb8f7a777",
+                     *       "user_id": "01932c06-61f0-7c64-9c30-0e7a54ad5d10",
+                     *       "kind": "landmarks",
+                     *       "status": "running",
+                     *       "file_name": "castles.geojson.gz",
+                     *       "area": "castles",
+                     *       "namespace": "castles",
+                     *       "strict": false,
+                     *       "dry_run": false,
+                     *       "bytes": 2150000,
+                     *       "bytes_read": 1048576,
+                     *       "rows_read": 4000,
+                     *       "created": 3990,
+                     *       "updated": 0,
+                     *       "unchanged": 0,
+                     *       "rejected": 10,
+                     *       "error": null,
+                     *       "report_url": null,
+                     *       "created_at": "2026-11-01T09:31:00Z",
+                     *       "updated_at": "2026-11-01T09:31:07Z",
+                     *       "finished_at": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Import"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    cancelImport: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The import's id. */
+                import_id: components["parameters"]["ImportID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The import, cancelled. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01932c10-91f5-7f1e-a8f0-1d9bb8f7a777",
+                     *       "user_id": "01932c06-61f0-7c64-9c30-0e7a54ad5d10",
+                     *       "kind": "landmarks",
+                     *       "status": "running",
+                     *       "file_name": "castles.geojson.gz",
+                     *       "area": "castles",
+                     *       "namespace": "castles",
+                     *       "strict": false,
+                     *       "dry_run": false,
+                     *       "bytes": 2150000,
+                     *       "bytes_read": 1048576,
+                     *       "rows_read": 4000,
+                     *       "created": 3990,
+                     *       "updated": 0,
+                     *       "unchanged": 0,
+                     *       "rejected": 10,
+                     *       "error": null,
+                     *       "report_url": null,
+                     *       "created_at": "2026-11-01T09:31:00Z",
+                     *       "updated_at": "2026-11-01T09:31:07Z",
+                     *       "finished_at": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Import"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    getImportReport: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The import's id. */
+                import_id: components["parameters"]["ImportID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The report. */
+            200: {
+                headers: {
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    "Content-Disposition": components["headers"]["ContentDisposition"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": Blob;
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
     getLandmark: {
         parameters: {
             query?: never;
@@ -6215,6 +6826,10 @@ export interface operations {
     getLandmarkImage: {
         parameters: {
             query?: {
+                /** @description With `signature`. Until when the address is good, in seconds since 1970. */
+                expires?: components["parameters"]["AddressExpires"];
+                /** @description Of an address that needs no access token, as the `url` of a picture has it. */
+                signature?: components["parameters"]["AddressSignature"];
                 /** @description Tells addresses of different images apart, so that each may be cached for good. It selects nothing. */
                 version?: components["parameters"]["ImageVersion"];
             };
@@ -6496,6 +7111,10 @@ export interface operations {
                      *             "difficulty": 2,
                      *             "area": "Old Harbour",
                      *             "area_id": "01932c07-209c-7f7e-8d0a-7e1b5f1f0c11",
+                     *             "area_path": [
+                     *               "Coast",
+                     *               "Old Harbour"
+                     *             ],
                      *             "unlock_radius_meters": 100,
                      *             "photo_location": null,
                      *             "photo_radius_meters": 50,
@@ -6663,6 +7282,7 @@ export interface operations {
                      *       "accuracy_meters": 12,
                      *       "captured_at": "2026-11-01T09:30:00Z",
                      *       "photo": {
+                     *         "url": "http://localhost:8080/api/v1/attempts/01932c10-91f5-7f1e-a8f0-1d9bb8f7a001/photo?version=9f86d081884c7d65&expires=1793548800&signature=dGhpcyBpcyBub3QgYSBtYWM",
                      *         "content_type": "image/jpeg",
                      *         "bytes": 150123,
                      *         "width": 1600,
@@ -6740,6 +7360,7 @@ export interface operations {
                      *           "accuracy_meters": 12,
                      *           "captured_at": "2026-11-01T09:30:00Z",
                      *           "photo": {
+                     *             "url": "http://localhost:8080/api/v1/attempts/01932c10-91f5-7f1e-a8f0-1d9bb8f7a001/photo?version=9f86d081884c7d65&expires=1793548800&signature=dGhpcyBpcyBub3QgYSBtYWM",
                      *             "content_type": "image/jpeg",
                      *             "bytes": 150123,
                      *             "width": 1600,
@@ -6810,6 +7431,7 @@ export interface operations {
                      *       "accuracy_meters": 12,
                      *       "captured_at": "2026-11-01T09:30:00Z",
                      *       "photo": {
+                     *         "url": "http://localhost:8080/api/v1/attempts/01932c10-91f5-7f1e-a8f0-1d9bb8f7a001/photo?version=9f86d081884c7d65&expires=1793548800&signature=dGhpcyBpcyBub3QgYSBtYWM",
                      *         "content_type": "image/jpeg",
                      *         "bytes": 150123,
                      *         "width": 1600,
@@ -6886,7 +7508,14 @@ export interface operations {
     };
     getAttemptPhoto: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Tells addresses of different images apart, so that each may be cached for good. It selects nothing. */
+                version?: components["parameters"]["ImageVersion"];
+                /** @description With `signature`. Until when the address is good, in seconds since 1970. */
+                expires?: components["parameters"]["AddressExpires"];
+                /** @description Of an address that needs no access token, as the `url` of a picture has it. */
+                signature?: components["parameters"]["AddressSignature"];
+            };
             header?: {
                 /** @description The `ETag` of the version that the client has; the answer is 304 when it is still current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
