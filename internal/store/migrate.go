@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -63,6 +64,10 @@ func Migrate(ctx context.Context, url string) (err error) {
 		err = errors.Join(err, unlockErr)
 	}()
 
+	if err := checkLocale(ctx, lock.Conn()); err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+
 	db := stdlib.OpenDBFromPool(pool)
 	defer func() { err = errors.Join(err, db.Close()) }()
 	provider, err := goose.NewProvider(goose.DialectPostgres, db, migrations.FS)
@@ -78,6 +83,25 @@ func Migrate(ctx context.Context, url string) (err error) {
 	}
 	if _, err := river.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
 		return fmt.Errorf("migrate river: %w", err)
+	}
+	return nil
+}
+
+// checkLocale warns of a database in which PostgreSQL takes letters beyond ASCII for
+// punctuation: names and searches in most languages would be split in the wrong places.
+// The locale of a database can't be changed, so an installation that exists goes on.
+func checkLocale(ctx context.Context, conn *pgx.Conn) error {
+	var encoding, ctype string
+	var knows bool
+	err := conn.QueryRow(ctx, `-- name: store_check_locale
+SELECT pg_encoding_to_char(encoding), datctype, 'Éא' ~ '^[[:alpha:]]{2}$' FROM pg_database WHERE datname = current_database()`).
+		Scan(&encoding, &ctype, &knows)
+	if err != nil {
+		return fmt.Errorf("look at the locale: %w", err)
+	}
+	if encoding != "UTF8" || !knows {
+		slog.WarnContext(ctx, "the database's locale does not know letters beyond ASCII: searches miss names that have some; "+
+			"create the database with ENCODING 'UTF8' and LC_CTYPE 'C.UTF-8'", "encoding", encoding, "lc_ctype", ctype)
 	}
 	return nil
 }

@@ -139,8 +139,15 @@ func (d *databases) makeTemplate(ctx context.Context, m Migrator) (err error) {
 		return err
 	}
 	unfinished := newName(time.Now())
-	// template1 may have been changed by somebody.
-	if _, err := conn.Exec(ctx, "CREATE DATABASE "+unfinished+" TEMPLATE template0"); err != nil {
+	// A container's cluster may have a locale that knows no letters beyond ASCII.
+	var locale string
+	err = conn.QueryRow(ctx, `SELECT CASE WHEN current_setting('server_encoding') = 'UTF8' AND 'Éא' ~ '^[[:alpha:]]{2}$'
+		THEN '' ELSE $$ ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C.UTF-8'$$ END`).Scan(&locale)
+	if err != nil {
+		return err
+	}
+	// template1 may have been changed.
+	if _, err := conn.Exec(ctx, "CREATE DATABASE "+unfinished+" TEMPLATE template0"+locale); err != nil {
 		return err
 	}
 	defer func() {
