@@ -32,7 +32,7 @@ func TestBrokenOff(t *testing.T) {
 		panic(http.ErrAbortHandler)
 	})))
 	defer server.Close()
-	response, err := http.Get(server.URL) //nolint:noctx // A test's own server.
+	response, err := http.Get(server.URL)
 	require.NoError(t, err)
 	defer response.Body.Close()
 	buffer := make([]byte, 128<<10)

@@ -155,7 +155,10 @@ func title(name string) string {
 }
 
 func after(value string) audit.Change {
-	data, _ := json.Marshal(value) // A text can always be encoded.
+	data, err := json.Marshal(value)
+	if err != nil {
+		panic(fmt.Sprintf("imports: encode a text: %v", err)) // A text can always be encoded.
+	}
 	return audit.Change{After: data}
 }
 
