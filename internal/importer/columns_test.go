@@ -117,3 +117,12 @@ func TestIDOfOpenStreetMap(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "node/1", rows[0].ExternalID)
 }
+
+// area=yes says that a closed line is a polygon (https://wiki.openstreetmap.org/wiki/Key:area).
+func TestTheTagAreaOfOpenStreetMapNamesNoArea(t *testing.T) {
+	t.Parallel()
+	rows, rejected, err := read(t, file(t, "x.csv", "name,lat,lon,area\nPier,1,2,yes\nQuay,1,3,no\nMole,1,4,Harbour\n"), importer.SourceOptions{})
+	require.NoError(t, err)
+	require.Empty(t, rejected)
+	require.Equal(t, []string{"", "", "Harbour"}, []string{rows[0].Area, rows[1].Area, rows[2].Area})
+}

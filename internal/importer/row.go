@@ -153,8 +153,12 @@ func (f fields) has(named string, usual []string) bool {
 	return slices.ContainsFunc(usual, func(name string) bool { _, ok := f[name]; return ok })
 }
 
-// isPlaceholder tells the numbers that stand for no id, as GeoNames' -1.
+// isPlaceholder tells the numbers that stand for no id, as GeoNames' -1, and the tag of
+// OpenStreetMap that tells polygons from closed lines: area=yes names no area.
 func isPlaceholder(name, value string) bool {
+	if name == "area" {
+		return value == "yes" || value == "no"
+	}
 	number, err := strconv.ParseFloat(value, 64)
 	return err == nil && number <= 0 && slices.Contains(usualID, name)
 }
