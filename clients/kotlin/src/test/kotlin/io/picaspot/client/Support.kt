@@ -99,7 +99,7 @@ fun Interceptor.Chain.answer(
 fun attempt(status: String): String =
     """{"id": "$nobody", "landmark_id": "$nobody", "user_id": "$nobody", "status": "$status", "latitude": 1, "longitude": 2, """ +
         """"accuracy_meters": null, "captured_at": null, "checks": [], "score": null, "unlock_id": null, "decided_at": null, """ +
-        """"photo": {"content_type": "image/jpeg", "bytes": 1, "width": 1, "height": 1}, """ +
+        """"photo": {"content_type": "image/jpeg", "bytes": 1, "width": 1, "height": 1, "url": "http://localhost/photo"}, """ +
         """"created_at": "2026-11-01T09:30:00Z", "updated_at": "2026-11-01T09:30:00Z"}"""
 
 /** A name that no other test has. */
