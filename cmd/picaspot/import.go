@@ -26,7 +26,7 @@ type importCmd struct {
 
 	Area       string `help:"Area at the top that takes the landmarks; the file's name by default. Without it, paths of areas begin at the top."`
 	Owner      string `help:"E-mail address of the account that becomes the creator." default:"admin@picaspot.example"`
-	Verified   bool   `help:"Mark what is new as verified."`
+	Verified   bool   `help:"Mark what is new as verified, unless its row says otherwise."`
 	Namespace  string `help:"Keeps the ids of different sources apart; the file's name by default."`
 	DryRun     bool   `help:"Show the first rows as they would be taken, and the report of a run, without writing."`
 	Strict     bool   `help:"End at the first row that can't be taken, with exit code 3. The batches of ${batch} rows before its own stay."`
@@ -97,15 +97,7 @@ func (i importCmd) Run(ctx context.Context, c *config.Config) error {
 	if err := c.Complete(); err != nil {
 		return err
 	}
-	src, err := importer.Open(i.File, importer.SourceOptions{
-		Options:  source.Options{Format: source.Format(i.Format), Columns: i.Columns, Encoding: i.Encoding, Entry: i.Entry},
-		Polygons: i.Polygons,
-		Mapping: importer.Mapping{
-			ID: i.ID, Name: i.Name, Description: i.Descr, Hint: i.Hint, Area: i.AreaField, Latitude: i.Latitude, Longitude: i.Longitude,
-			AreaPath: i.AreaPath, Difficulty: i.Difficulty, UnlockRadius: i.UnlockRadius, PhotoLatitude: i.PhotoLatitude,
-			PhotoLongitude: i.PhotoLongitude, PhotoRadius: i.PhotoRadius, Verified: i.VerifiedField, CreatedAt: i.CreatedAt, UpdatedAt: i.UpdatedAt,
-		},
-	})
+	src, err := importer.Open(i.File, i.sourceOptions())
 	if err != nil {
 		return err
 	}
@@ -177,6 +169,19 @@ func (i importCmd) Run(ctx context.Context, c *config.Config) error {
 	printf("read %d, created %d, updated %d, unchanged %d, rejected %d\n",
 		report.Read, report.Created, report.Updated, report.Unchanged, report.Rejected)
 	return outcome(report, errors.Join(err, writeErr))
+}
+
+// sourceOptions say how the file is read.
+func (i importCmd) sourceOptions() importer.SourceOptions {
+	return importer.SourceOptions{
+		Options:  source.Options{Format: source.Format(i.Format), Columns: i.Columns, Encoding: i.Encoding, Entry: i.Entry},
+		Polygons: i.Polygons,
+		Mapping: importer.Mapping{
+			ID: i.ID, Name: i.Name, Description: i.Descr, Hint: i.Hint, Area: i.AreaField, Latitude: i.Latitude, Longitude: i.Longitude,
+			AreaPath: i.AreaPath, Difficulty: i.Difficulty, UnlockRadius: i.UnlockRadius, PhotoLatitude: i.PhotoLatitude,
+			PhotoLongitude: i.PhotoLongitude, PhotoRadius: i.PhotoRadius, Verified: i.VerifiedField, CreatedAt: i.CreatedAt, UpdatedAt: i.UpdatedAt,
+		},
+	}
 }
 
 // outcome is the error that an import ends with, which says by its exit code what

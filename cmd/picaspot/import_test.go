@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/alecthomas/kong"
@@ -59,4 +61,24 @@ func TestPrintRows(t *testing.T) {
 		{Line: 2, ExternalID: "places:1", Name: "Stone\nof the very long name that does not end here", Area: "Coast", Location: geo.Point{Latitude: 53.8, Longitude: 8.7}},
 	})
 	require.Contains(t, out.String(), "places:1     Stone of the very long name that does n…  53.8      8.7        Places / Coast")
+}
+
+// Each --…-field flag names the column that it says: a column that is not there is an
+// error which names the flag.
+func TestImportFieldFlags(t *testing.T) {
+	t.Parallel()
+	for _, field := range []string{
+		"id", "name", "description", "hint", "area", "latitude", "longitude", "area-path", "difficulty", "unlock-radius",
+		"photo-latitude", "photo-longitude", "photo-radius", "verified", "created-at", "updated-at",
+	} {
+		var parsed cli
+		parser, err := kong.New(&parsed, importVars())
+		require.NoError(t, err)
+		path := filepath.Join(t.TempDir(), "places.csv")
+		require.NoError(t, os.WriteFile(path, []byte("name,latitude,longitude\nStone,1,2\n"), 0o600))
+		_, err = parser.Parse([]string{"import", path, "--" + field + "-field", "Missing"})
+		require.NoError(t, err, field)
+		_, err = importer.Open(path, parsed.Import.sourceOptions())
+		require.ErrorContains(t, err, "(--"+field+"-field)")
+	}
 }

@@ -33,7 +33,8 @@ var (
 	errNameTaken     = fault.New(fault.Conflict, "area_name_taken", "There is an area of this name beneath the same parent.")
 	errParentUnknown = fault.New(fault.Unprocessable, "parent_area_unknown", "There is no such parent area.").
 				With(fault.Field{Pointer: "/parent_area_id", Code: "unknown", Message: "There is no such area."})
-	errTooDeep = fault.New(fault.Unprocessable, "area_too_deep", fmt.Sprintf("Areas nest %d levels at most.", MaxDepth)).
+	// ErrTooDeep is that of an area which would lie deeper than [MaxDepth].
+	ErrTooDeep = fault.New(fault.Unprocessable, "area_too_deep", fmt.Sprintf("Areas nest %d levels at most.", MaxDepth)).
 			With(fault.Field{Pointer: "/parent_area_id", Code: "too_deep", Message: "The area would lie too deep."})
 	errCircle = fault.New(fault.Unprocessable, "area_circle", "An area can't lie beneath itself.").
 			With(fault.Field{Pointer: "/parent_area_id", Code: "circle", Message: "This area lies beneath the one that is to be moved."})

@@ -129,7 +129,7 @@ func CheckParent(ctx context.Context, tx *store.Tx, moving, parent uuid.UUID, le
 		}
 	}
 	if len(chain)+levels > MaxDepth {
-		return errTooDeep
+		return ErrTooDeep
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package importer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -60,8 +61,9 @@ func (r *run) place(row Row) place {
 }
 
 // findAreas finds the areas of changes that are placed, and makes those that are missing.
-// An area is neither looked for nor made for a landmark that stays where it is.
-func (r *run) findAreas(ctx context.Context, tx *store.Tx, all ...[]change) error {
+// An area is neither looked for nor made for a landmark that stays where it is. It returns
+// the places that would lie too deep, since people moved areas above them.
+func (r *run) findAreas(ctx context.Context, tx *store.Tx, all ...[]change) (tooDeep map[string]bool, err error) {
 	places := map[string]place{}
 	for _, changes := range all {
 		for _, c := range changes {
@@ -73,8 +75,16 @@ func (r *run) findAreas(ctx context.Context, tx *store.Tx, all ...[]change) erro
 	}
 	// The same order in every import, as with the rows.
 	for _, id := range slices.Sorted(maps.Keys(places)) {
-		if _, err := r.area(ctx, tx, places[id]); err != nil {
-			return err
+		_, err := r.area(ctx, tx, places[id])
+		if errors.Is(err, area.ErrTooDeep) {
+			if tooDeep == nil {
+				tooDeep = map[string]bool{}
+			}
+			tooDeep[id] = true
+			continue
+		}
+		if err != nil {
+			return nil, err
 		}
 	}
 	for _, changes := range all {
@@ -84,7 +94,7 @@ func (r *run) findAreas(ctx context.Context, tx *store.Tx, all ...[]change) erro
 			}
 		}
 	}
-	return nil
+	return tooDeep, nil
 }
 
 // area returns the area at a place. It is the one that an earlier import of the namespace

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgtype"
@@ -26,8 +27,8 @@ WHERE l.external_id = ANY($1) AND l.deleted_at IS NULL ORDER BY l.external_id FO
 const selectDeleted = `-- name: importer_deleted
 SELECT DISTINCT external_id, '{}'::jsonb, NULL::jsonb FROM landmarks WHERE external_id = ANY($1) AND deleted_at IS NOT NULL`
 
-// writeBatch takes rows in, and returns those whose landmarks were deleted.
-func (r *run) writeBatch(ctx context.Context, tx *store.Tx, batch []Row) (Report, []Row, error) {
+// writeBatch takes rows in, and returns those that can't be taken.
+func (r *run) writeBatch(ctx context.Context, tx *store.Tx, batch []Row) (Report, []Rejected, error) {
 	if err := area.LockTree(ctx, tx, area.Shared); err != nil {
 		return Report{}, nil, err
 	}
@@ -43,7 +44,7 @@ func (r *run) writeBatch(ctx context.Context, tx *store.Tx, batch []Row) (Report
 	if err != nil {
 		return Report{}, nil, err
 	}
-	var deleted []Row
+	var rejected []Rejected
 	var created, updated []change
 	for _, row := range batch {
 		was, isThere := before[row.ExternalID]
@@ -56,16 +57,30 @@ func (r *run) writeBatch(ctx context.Context, tx *store.Tx, batch []Row) (Report
 			}
 			updated = append(updated, c)
 		case isGone:
-			deleted = append(deleted, row)
+			rejected = append(rejected, row.rejected("it was deleted after an earlier import"))
 		default:
 			created = append(created, r.create(row))
 		}
 	}
-	if err := r.findAreas(ctx, tx, created, updated); err != nil {
+	tooDeep, err := r.findAreas(ctx, tx, created, updated)
+	if err != nil {
 		return Report{}, nil, err
 	}
+	fits := func(c change) bool {
+		isTooDeep := c.isPlaced && tooDeep[r.place(c.row).id()]
+		if isTooDeep {
+			rejected = append(rejected, c.row.rejected(reasonTooDeep))
+		}
+		return !isTooDeep
+	}
+	created, updated = keep(created, fits), keep(updated, fits)
 	report, err := r.writeChanges(ctx, tx, created, updated, before)
-	return report, deleted, err
+	return report, rejected, err
+}
+
+// keep returns the changes of which a function says so.
+func keep(changes []change, is func(change) bool) []change {
+	return slices.DeleteFunc(changes, func(c change) bool { return !is(c) })
 }
 
 // writeChanges writes landmarks and what their rows say, records it, and tells the

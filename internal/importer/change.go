@@ -101,7 +101,7 @@ func (r *run) create(row Row) change {
 	for name, value := range c.values {
 		c.said[name] = digest(value)
 	}
-	if r.opts.IsVerified {
+	if _, isSaid := c.values[columnVerified]; r.opts.IsVerified && !isSaid {
 		c.values[columnVerified] = "true"
 	}
 	for _, column := range columns {

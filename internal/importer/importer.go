@@ -34,7 +34,7 @@ type Options struct {
 	Area string
 	// Owner becomes the creator.
 	Owner uuid.UUID
-	// IsVerified marks what is new as checked.
+	// IsVerified marks what is new as checked, unless its row says otherwise.
 	IsVerified bool
 	// MayVerify tells that the owner may verify landmarks: what rows say of that is taken.
 	// Otherwise it is not, and a verified landmark that a row renames or moves is so no more.
@@ -87,6 +87,9 @@ func (e *WriteError) Error() string { return fmt.Sprintf("lines %d to %d: %v", e
 // Unwrap returns the cause.
 func (e *WriteError) Unwrap() error { return e.err }
 
+// reasonTooDeep is why a row is rejected whose areas nest too deep.
+var reasonTooDeep = fmt.Sprintf("its areas would lie more than %d levels deep", area.MaxDepth)
+
 // errDryRun rolls a batch of a dry run back.
 var errDryRun = errors.New("nothing is written in a dry run")
 
@@ -123,7 +126,7 @@ func Import(ctx context.Context, s *store.Store, src *Source, opts Options) (Rep
 		}
 		run.report.Read++
 		if rejected == nil && len(row.AreaPath) == area.MaxDepth && !opts.IsRooted {
-			rejected = &Rejected{Line: row.Line, Name: row.Name, Reasons: []string{fmt.Sprintf("its areas would lie more than %d levels deep", area.MaxDepth)}}
+			rejected = &Rejected{Line: row.Line, Name: row.Name, Reasons: []string{reasonTooDeep}}
 		}
 		if rejected == nil {
 			row.ExternalID = row.externalID(opts.Namespace)
@@ -181,16 +184,16 @@ func (r *run) write(ctx context.Context, batch []Row) error {
 	// The same order in every import: two at once wait for each other, and no more.
 	slices.SortFunc(batch, func(a, b Row) int { return strings.Compare(a.ExternalID, b.ExternalID) })
 	var outcome Report
-	var deleted []Row
+	var rejected []Rejected
 	known := r.areas
 	try := func(ctx context.Context, tx *store.Tx) (err error) {
 		// Areas that an attempt made are not there when it was rolled back.
 		r.areas = maps.Clone(known)
-		outcome, deleted, err = r.writeBatch(ctx, tx, batch)
+		outcome, rejected, err = r.writeBatch(ctx, tx, batch)
 		switch {
 		case err != nil:
 			return err
-		case r.opts.IsStrict && len(deleted) > 0:
+		case r.opts.IsStrict && len(rejected) > 0:
 			return ErrRejected
 		case r.opts.IsDryRun:
 			return errDryRun
@@ -216,7 +219,7 @@ func (r *run) write(ctx context.Context, batch []Row) error {
 		r.report.Updated += outcome.Updated
 		r.report.Unchanged += outcome.Unchanged
 	case errors.Is(err, ErrRejected):
-		deleted = deleted[:1]
+		rejected = rejected[:1]
 	default:
 		first, last := batch[0].Line, batch[0].Line
 		for _, row := range batch {
@@ -224,8 +227,9 @@ func (r *run) write(ctx context.Context, batch []Row) error {
 		}
 		return &WriteError{First: first, Last: last, err: err}
 	}
-	for _, row := range deleted {
-		r.reject(Rejected{Line: row.Line, Name: row.Name, Reasons: []string{"it was deleted after an earlier import"}})
+	slices.SortFunc(rejected, func(a, b Rejected) int { return a.Line - b.Line })
+	for _, row := range rejected {
+		r.reject(row)
 	}
 	if errors.Is(err, ErrRejected) {
 		return ErrRejected

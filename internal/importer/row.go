@@ -61,6 +61,11 @@ type Rejected struct {
 	Reasons []string `json:"reasons"`
 }
 
+// rejected is the row as one that can't be taken.
+func (r Row) rejected(reasons ...string) Rejected {
+	return Rejected{Line: r.Line, Name: r.Name, Reasons: reasons}
+}
+
 // Mapping names the columns or properties of a file; where it names none, the
 // usual names are tried.
 // [None] names no column, the usual ones neither.

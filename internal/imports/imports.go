@@ -89,7 +89,7 @@ func (s *Service) Submit(ctx context.Context, in Submit) (*ent.ImportRun, error)
 	caller, _ := authz.CallerFrom(ctx)
 	opts := in.Options
 	title := title(opts.Name)
-	if opts.Area == "" {
+	if opts.Rooted = opts.Area == ""; opts.Rooted {
 		opts.Area = title
 	}
 	if opts.Namespace == "" {

@@ -243,3 +243,32 @@ func TestAnImportGoesOnAfterItsWorkerWasKilled(t *testing.T) {
 	require.GreaterOrEqual(t, end.Unchanged, taken, "what was taken is not taken again")
 	require.Equal(t, rows, landmarks(t, s))
 }
+
+// What an export says of areas and verification is taken as from the command line.
+func TestAnExportIsTakenIn(t *testing.T) {
+	t.Parallel()
+	s := apptest.New(t)
+	moderator := s.As("moderator")
+	const content = `id,name,latitude,longitude,area_path,is_verified
+1,Keep,48.1,11.1,"[""Bavaria"",""Munich""]",true
+2,Tower,48.2,11.2,"[""Bavaria""]",false
+`
+	for _, area := range []string{"", "Castles"} {
+		fields := map[string]string{"namespace": "of " + area}
+		if area != "" {
+			fields["area"] = area
+		}
+		run := finished(t, moderator, taken(t, send(t, moderator, nil, "castles.csv", content, fields)).ID)
+		require.Equal(t, "succeeded read 2 created 2 updated 0 unchanged 0 rejected 0", counts(run))
+		verified := map[string]bool{}
+		listed, err := moderator.ListLandmarksWithResponse(ctx, &api.ListLandmarksParams{})
+		require.NoError(t, err)
+		for _, l := range listed.JSON200.Items {
+			verified[l.Name] = l.IsVerified
+		}
+		require.Equal(t, map[string]bool{"Keep": true, "Tower": false}, verified)
+	}
+	var tops []string
+	require.NoError(t, s.Store.Pool.QueryRow(ctx, "SELECT array_agg(name ORDER BY name) FROM areas WHERE parent_area_id IS NULL").Scan(&tops))
+	require.Equal(t, []string{"Bavaria", "Castles"}, tops)
+}

@@ -212,15 +212,16 @@ func (s *Service) take(ctx context.Context, run *ent.ImportRun, p *progress) (*r
 		return nil, from.explain(err)
 	}
 	defer src.Close()
+	mayVerify := policy.Decide(owner.Role, "landmark:verify") == authz.Any
 	report, err := newRejects()
 	if err != nil {
 		return nil, storageError{err}
 	}
 	outcome, err := importer.Import(ctx, s.Store, src, importer.Options{
 		Namespace: namespace, Area: opts.Area, Owner: run.UserID, IsStrict: opts.Strict, IsDryRun: opts.DryRun,
-		IsVerified: policy.Decide(owner.Role, "landmark:verify") == authz.Any,
-		Progress:   func(r importer.Report) { p.set(r, src.BytesRead()) },
-		Rejected:   report.add,
+		IsRooted: opts.Rooted, IsVerified: mayVerify, MayVerify: mayVerify,
+		Progress: func(r importer.Report) { p.set(r, src.BytesRead()) },
+		Rejected: report.add,
 	})
 	p.set(outcome, src.BytesRead())
 	switch {
