@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"github.com/picaspot/picaspot/internal/config"
 	"github.com/picaspot/picaspot/internal/geo"
 	"github.com/picaspot/picaspot/internal/photo/sample"
+	"github.com/picaspot/picaspot/internal/seed"
 )
 
 type devCmd struct{}
@@ -76,18 +78,31 @@ func (migrateCmd) Run(ctx context.Context, c *config.Config) error {
 	return app.Migrate(ctx, *c)
 }
 
-type seedCmd struct{}
+type seedCmd struct {
+	Users     int    `help:"Make a large world up, with as many users, 10 by default; they have the password of PICASPOT_DEV_PASSWORD. Without this and the next two there is a small world of real places." placeholder:"N"`
+	Landmarks int    `help:"As many landmarks, around real cities; 100 by default." placeholder:"N"`
+	Attempts  int    `help:"As many decided attempts, with photos of 24 different pictures." placeholder:"N"`
+	Seed      uint64 `help:"Which world: the same number makes the same one on the same day." default:"1"`
+	Add       bool   `help:"Make it also where there is data that seed did not make."`
+}
 
 // Run fills a migrated database; what is there already stays as it is. The
 // accounts have a password that everybody can read, so it is for a machine of
 // one's own only.
-func (seedCmd) Run(ctx context.Context, c *config.Config) error {
+func (s seedCmd) Run(ctx context.Context, c *config.Config) error {
 	return withApp(ctx, c, func(a *app.App) error {
 		if !c.IsLocal() {
 			return errors.New("seed makes accounts with a password that is no secret: PICASPOT_PUBLIC_URL has to be on this machine. " +
 				"The first admin of an installation is made by: picaspot user create --role admin")
 		}
-		return a.Seed(ctx)
+		if s.Users == 0 && s.Landmarks == 0 && s.Attempts == 0 {
+			return a.Seed(ctx)
+		}
+		size := seed.Size{
+			Users: cmp.Or(s.Users, 10), Landmarks: cmp.Or(s.Landmarks, 100), Attempts: s.Attempts, Seed: s.Seed,
+			Until: time.Now().UTC().Truncate(24 * time.Hour),
+		}
+		return a.SeedWorld(ctx, size, s.Add)
 	})
 }
 

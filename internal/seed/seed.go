@@ -43,18 +43,26 @@ type Seeder struct {
 	Landmarks *landmark.Service
 }
 
-// Fill makes the accounts with a password, and the world as the admin's.
-func (s *Seeder) Fill(ctx context.Context, password string) error {
-	var admin *ent.User
+// FillAccounts makes the accounts with a password, and returns the admin.
+func (s *Seeder) FillAccounts(ctx context.Context, password string) (admin *ent.User, err error) {
 	for _, a := range accounts {
 		user, err := s.Accounts.FindByEmail(ctx, a.email)
 		if fault.KindOf(err) == fault.NotFound {
 			user, err = s.Accounts.Create(ctx, account.Registration{Username: a.username, Email: a.email, Password: password}, a.role)
 		}
 		if err != nil {
-			return fmt.Errorf("seed account %s: %w", a.username, err)
+			return nil, fmt.Errorf("seed account %s: %w", a.username, err)
 		}
 		admin = user
+	}
+	return admin, nil
+}
+
+// Fill makes the accounts with a password, and the world as the admin's.
+func (s *Seeder) Fill(ctx context.Context, password string) error {
+	admin, err := s.FillAccounts(ctx, password)
+	if err != nil {
+		return err
 	}
 	places, err := readWorld()
 	if err != nil {

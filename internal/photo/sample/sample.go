@@ -42,6 +42,15 @@ type Options struct {
 
 // JPEG makes the photo.
 func JPEG(o Options) ([]byte, error) {
+	picture, err := Picture(o)
+	if err != nil {
+		return nil, err
+	}
+	return Tag(picture, o), nil
+}
+
+// Picture makes the photo without its metadata. The position and the time do not matter.
+func Picture(o Options) ([]byte, error) {
 	if o.Width == 0 && o.Height == 0 {
 		o.Width, o.Height = 640, 480
 	}
@@ -55,13 +64,21 @@ func JPEG(o Options) ([]byte, error) {
 	if err := jpeg.Encode(&picture, stored(landscape(o.Seed, o.Width, o.Height), o.Orientation), &jpeg.Options{Quality: 88}); err != nil {
 		return nil, fmt.Errorf("encode the sample: %w", err)
 	}
+	return picture.Bytes(), nil
+}
+
+// Tag returns a copy of what [Picture] made that carries the metadata.
+func Tag(picture []byte, o Options) []byte {
+	if o.Orientation == 0 {
+		o.Orientation = 1
+	}
 	metadata := append([]byte("Exif\x00\x00"), o.tiff()...)
 	// The segment of application data comes right after the marker of the start.
-	out := append([]byte{}, picture.Bytes()[:2]...)
+	out := append([]byte{}, picture[:2]...)
 	out = append(out, 0xff, 0xe1)
 	out = binary.BigEndian.AppendUint16(out, uint16(len(metadata)+2)) // Some hundred bytes.
 	out = append(out, metadata...)
-	return append(out, picture.Bytes()[2:]...), nil
+	return append(out, picture[2:]...)
 }
 
 // stored turns a picture away from upright, so that its orientation turns it back.
