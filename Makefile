@@ -11,7 +11,7 @@ LDFLAGS = -X $(BUILDINFO).version=$(shell git describe --tags --match 'v*' --dir
 	-X $(BUILDINFO).date=$(shell git log -1 --format=%cI 2>/dev/null || echo unknown)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run build test bench fuzz lint format generate check-generated migration clients client-typescript client-kotlin contract ci clean
+.PHONY: help setup run build test race bench fuzz lint format generate check-generated migration clients client-typescript client-kotlin contract ci clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,11 +27,16 @@ run: ## run everything on this machine, on http://localhost:8080
 build: ## build the binary, bin/picaspot
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/picaspot ./cmd/picaspot
 
-test: ## run all tests on a real PostgreSQL and Redis, with the race detector
+test: ## run all tests on a real PostgreSQL and Redis
 	@./scripts/setup.sh test
 	$(GO) build -o bin/picaspot ./cmd/picaspot
-	PICASPOT_TEST_BINARY="$(CURDIR)/bin/picaspot" $(TESTENV) $(GO) test -race -timeout 20m -covermode atomic -coverpkg ./... -coverprofile bin/coverage.out ./...
+	GO="$(GO)" PICASPOT_TEST_BINARY="$(CURDIR)/bin/picaspot" $(TESTENV) ./scripts/test.sh bin/coverage.out
 	@./scripts/coverage.sh bin/coverage.out $(COVERAGE_GOAL)
+
+race: ## run all tests with the race detector, in every package
+	@./scripts/setup.sh test
+	$(GO) build -o bin/picaspot ./cmd/picaspot
+	PICASPOT_TEST_BINARY="$(CURDIR)/bin/picaspot" $(TESTENV) $(GO) test -race -timeout 30m ./...
 
 bench: ## measure the complete chain, beside handlers written by hand
 	@./scripts/setup.sh test
