@@ -29,6 +29,8 @@ import (
 	"github.com/picaspot/picaspot/ent/session"
 	"github.com/picaspot/picaspot/ent/signingkey"
 	"github.com/picaspot/picaspot/ent/unlock"
+	"github.com/picaspot/picaspot/ent/upload"
+	"github.com/picaspot/picaspot/ent/uploadpart"
 	"github.com/picaspot/picaspot/ent/user"
 	"github.com/picaspot/picaspot/ent/webhook"
 	"github.com/picaspot/picaspot/ent/webhookdelivery"
@@ -67,6 +69,10 @@ type Client struct {
 	SigningKey *SigningKeyClient
 	// Unlock is the client for interacting with the Unlock builders.
 	Unlock *UnlockClient
+	// Upload is the client for interacting with the Upload builders.
+	Upload *UploadClient
+	// UploadPart is the client for interacting with the UploadPart builders.
+	UploadPart *UploadPartClient
 	// User is the client for interacting with the User builders.
 	User *UserClient
 	// Webhook is the client for interacting with the Webhook builders.
@@ -97,6 +103,8 @@ func (c *Client) init() {
 	c.Session = NewSessionClient(c.config)
 	c.SigningKey = NewSigningKeyClient(c.config)
 	c.Unlock = NewUnlockClient(c.config)
+	c.Upload = NewUploadClient(c.config)
+	c.UploadPart = NewUploadPartClient(c.config)
 	c.User = NewUserClient(c.config)
 	c.Webhook = NewWebhookClient(c.config)
 	c.WebhookDelivery = NewWebhookDeliveryClient(c.config)
@@ -205,6 +213,8 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		Session:         NewSessionClient(cfg),
 		SigningKey:      NewSigningKeyClient(cfg),
 		Unlock:          NewUnlockClient(cfg),
+		Upload:          NewUploadClient(cfg),
+		UploadPart:      NewUploadPartClient(cfg),
 		User:            NewUserClient(cfg),
 		Webhook:         NewWebhookClient(cfg),
 		WebhookDelivery: NewWebhookDeliveryClient(cfg),
@@ -240,6 +250,8 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		Session:         NewSessionClient(cfg),
 		SigningKey:      NewSigningKeyClient(cfg),
 		Unlock:          NewUnlockClient(cfg),
+		Upload:          NewUploadClient(cfg),
+		UploadPart:      NewUploadPartClient(cfg),
 		User:            NewUserClient(cfg),
 		Webhook:         NewWebhookClient(cfg),
 		WebhookDelivery: NewWebhookDeliveryClient(cfg),
@@ -274,7 +286,7 @@ func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
 		c.Area, c.Attempt, c.Authenticator, c.ImportRun, c.Landmark, c.MailToken,
 		c.PolicyVersion, c.RecoveryCode, c.Report, c.Role, c.Session, c.SigningKey,
-		c.Unlock, c.User, c.Webhook, c.WebhookDelivery,
+		c.Unlock, c.Upload, c.UploadPart, c.User, c.Webhook, c.WebhookDelivery,
 	} {
 		n.Use(hooks...)
 	}
@@ -286,7 +298,7 @@ func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
 		c.Area, c.Attempt, c.Authenticator, c.ImportRun, c.Landmark, c.MailToken,
 		c.PolicyVersion, c.RecoveryCode, c.Report, c.Role, c.Session, c.SigningKey,
-		c.Unlock, c.User, c.Webhook, c.WebhookDelivery,
+		c.Unlock, c.Upload, c.UploadPart, c.User, c.Webhook, c.WebhookDelivery,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -321,6 +333,10 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.SigningKey.mutate(ctx, m)
 	case *UnlockMutation:
 		return c.Unlock.mutate(ctx, m)
+	case *UploadMutation:
+		return c.Upload.mutate(ctx, m)
+	case *UploadPartMutation:
+		return c.UploadPart.mutate(ctx, m)
 	case *UserMutation:
 		return c.User.mutate(ctx, m)
 	case *WebhookMutation:
@@ -2358,6 +2374,320 @@ func (c *UnlockClient) mutate(ctx context.Context, m *UnlockMutation) (Value, er
 	}
 }
 
+// UploadClient is a client for the Upload schema.
+type UploadClient struct {
+	config
+}
+
+// NewUploadClient returns a client for the Upload from the given config.
+func NewUploadClient(c config) *UploadClient {
+	return &UploadClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `upload.Hooks(f(g(h())))`.
+func (c *UploadClient) Use(hooks ...Hook) {
+	c.hooks.Upload = append(c.hooks.Upload, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `upload.Intercept(f(g(h())))`.
+func (c *UploadClient) Intercept(interceptors ...Interceptor) {
+	c.inters.Upload = append(c.inters.Upload, interceptors...)
+}
+
+// Create returns a builder for creating a Upload entity.
+func (c *UploadClient) Create() *UploadCreate {
+	mutation := newUploadMutation(c.config, OpCreate)
+	return &UploadCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of Upload entities.
+func (c *UploadClient) CreateBulk(builders ...*UploadCreate) *UploadCreateBulk {
+	return &UploadCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *UploadClient) MapCreateBulk(slice any, setFunc func(*UploadCreate, int)) *UploadCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &UploadCreateBulk{err: fmt.Errorf("calling to UploadClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*UploadCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &UploadCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for Upload.
+func (c *UploadClient) Update() *UploadUpdate {
+	mutation := newUploadMutation(c.config, OpUpdate)
+	return &UploadUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *UploadClient) UpdateOne(_m *Upload) *UploadUpdateOne {
+	mutation := newUploadMutation(c.config, OpUpdateOne, withUpload(_m))
+	return &UploadUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *UploadClient) UpdateOneID(id uuid.UUID) *UploadUpdateOne {
+	mutation := newUploadMutation(c.config, OpUpdateOne, withUploadID(id))
+	return &UploadUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for Upload.
+func (c *UploadClient) Delete() *UploadDelete {
+	mutation := newUploadMutation(c.config, OpDelete)
+	return &UploadDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *UploadClient) DeleteOne(_m *Upload) *UploadDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *UploadClient) DeleteOneID(id uuid.UUID) *UploadDeleteOne {
+	builder := c.Delete().Where(upload.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &UploadDeleteOne{builder}
+}
+
+// Query returns a query builder for Upload.
+func (c *UploadClient) Query() *UploadQuery {
+	return &UploadQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeUpload},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a Upload entity by its id.
+func (c *UploadClient) Get(ctx context.Context, id uuid.UUID) (*Upload, error) {
+	return c.Query().Where(upload.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *UploadClient) GetX(ctx context.Context, id uuid.UUID) *Upload {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryUser queries the user edge of a Upload.
+func (c *UploadClient) QueryUser(_m *Upload) *UserQuery {
+	query := (&UserClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(upload.Table, upload.FieldID, id),
+			sqlgraph.To(user.Table, user.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, upload.UserTable, upload.UserColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryUploadParts queries the upload_parts edge of a Upload.
+func (c *UploadClient) QueryUploadParts(_m *Upload) *UploadPartQuery {
+	query := (&UploadPartClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(upload.Table, upload.FieldID, id),
+			sqlgraph.To(uploadpart.Table, uploadpart.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, upload.UploadPartsTable, upload.UploadPartsColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *UploadClient) Hooks() []Hook {
+	return c.hooks.Upload
+}
+
+// Interceptors returns the client interceptors.
+func (c *UploadClient) Interceptors() []Interceptor {
+	return c.inters.Upload
+}
+
+func (c *UploadClient) mutate(ctx context.Context, m *UploadMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&UploadCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&UploadUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&UploadUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&UploadDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown Upload mutation op: %q", m.Op())
+	}
+}
+
+// UploadPartClient is a client for the UploadPart schema.
+type UploadPartClient struct {
+	config
+}
+
+// NewUploadPartClient returns a client for the UploadPart from the given config.
+func NewUploadPartClient(c config) *UploadPartClient {
+	return &UploadPartClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `uploadpart.Hooks(f(g(h())))`.
+func (c *UploadPartClient) Use(hooks ...Hook) {
+	c.hooks.UploadPart = append(c.hooks.UploadPart, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `uploadpart.Intercept(f(g(h())))`.
+func (c *UploadPartClient) Intercept(interceptors ...Interceptor) {
+	c.inters.UploadPart = append(c.inters.UploadPart, interceptors...)
+}
+
+// Create returns a builder for creating a UploadPart entity.
+func (c *UploadPartClient) Create() *UploadPartCreate {
+	mutation := newUploadPartMutation(c.config, OpCreate)
+	return &UploadPartCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of UploadPart entities.
+func (c *UploadPartClient) CreateBulk(builders ...*UploadPartCreate) *UploadPartCreateBulk {
+	return &UploadPartCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *UploadPartClient) MapCreateBulk(slice any, setFunc func(*UploadPartCreate, int)) *UploadPartCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &UploadPartCreateBulk{err: fmt.Errorf("calling to UploadPartClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*UploadPartCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &UploadPartCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for UploadPart.
+func (c *UploadPartClient) Update() *UploadPartUpdate {
+	mutation := newUploadPartMutation(c.config, OpUpdate)
+	return &UploadPartUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *UploadPartClient) UpdateOne(_m *UploadPart) *UploadPartUpdateOne {
+	mutation := newUploadPartMutation(c.config, OpUpdateOne, withUploadPart(_m))
+	return &UploadPartUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *UploadPartClient) UpdateOneID(id uuid.UUID) *UploadPartUpdateOne {
+	mutation := newUploadPartMutation(c.config, OpUpdateOne, withUploadPartID(id))
+	return &UploadPartUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for UploadPart.
+func (c *UploadPartClient) Delete() *UploadPartDelete {
+	mutation := newUploadPartMutation(c.config, OpDelete)
+	return &UploadPartDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *UploadPartClient) DeleteOne(_m *UploadPart) *UploadPartDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *UploadPartClient) DeleteOneID(id uuid.UUID) *UploadPartDeleteOne {
+	builder := c.Delete().Where(uploadpart.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &UploadPartDeleteOne{builder}
+}
+
+// Query returns a query builder for UploadPart.
+func (c *UploadPartClient) Query() *UploadPartQuery {
+	return &UploadPartQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeUploadPart},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a UploadPart entity by its id.
+func (c *UploadPartClient) Get(ctx context.Context, id uuid.UUID) (*UploadPart, error) {
+	return c.Query().Where(uploadpart.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *UploadPartClient) GetX(ctx context.Context, id uuid.UUID) *UploadPart {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryUpload queries the upload edge of a UploadPart.
+func (c *UploadPartClient) QueryUpload(_m *UploadPart) *UploadQuery {
+	query := (&UploadClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(uploadpart.Table, uploadpart.FieldID, id),
+			sqlgraph.To(upload.Table, upload.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, uploadpart.UploadTable, uploadpart.UploadColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *UploadPartClient) Hooks() []Hook {
+	return c.hooks.UploadPart
+}
+
+// Interceptors returns the client interceptors.
+func (c *UploadPartClient) Interceptors() []Interceptor {
+	return c.inters.UploadPart
+}
+
+func (c *UploadPartClient) mutate(ctx context.Context, m *UploadPartMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&UploadPartCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&UploadPartUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&UploadPartUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&UploadPartDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown UploadPart mutation op: %q", m.Op())
+	}
+}
+
 // UserClient is a client for the User schema.
 type UserClient struct {
 	config
@@ -2555,6 +2885,22 @@ func (c *UserClient) QueryImportRuns(_m *User) *ImportRunQuery {
 			sqlgraph.From(user.Table, user.FieldID, id),
 			sqlgraph.To(importrun.Table, importrun.FieldID),
 			sqlgraph.Edge(sqlgraph.O2M, false, user.ImportRunsTable, user.ImportRunsColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryUploads queries the uploads edge of a User.
+func (c *UserClient) QueryUploads(_m *User) *UploadQuery {
+	query := (&UploadClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(user.Table, user.FieldID, id),
+			sqlgraph.To(upload.Table, upload.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, user.UploadsTable, user.UploadsColumn),
 		)
 		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
 		return fromV, nil
@@ -2892,13 +3238,13 @@ func (c *WebhookDeliveryClient) mutate(ctx context.Context, m *WebhookDeliveryMu
 type (
 	hooks struct {
 		Area, Attempt, Authenticator, ImportRun, Landmark, MailToken, PolicyVersion,
-		RecoveryCode, Report, Role, Session, SigningKey, Unlock, User, Webhook,
-		WebhookDelivery []ent.Hook
+		RecoveryCode, Report, Role, Session, SigningKey, Unlock, Upload, UploadPart,
+		User, Webhook, WebhookDelivery []ent.Hook
 	}
 	inters struct {
 		Area, Attempt, Authenticator, ImportRun, Landmark, MailToken, PolicyVersion,
-		RecoveryCode, Report, Role, Session, SigningKey, Unlock, User, Webhook,
-		WebhookDelivery []ent.Interceptor
+		RecoveryCode, Report, Role, Session, SigningKey, Unlock, Upload, UploadPart,
+		User, Webhook, WebhookDelivery []ent.Interceptor
 	}
 )
 

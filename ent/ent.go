@@ -25,6 +25,8 @@ import (
 	"github.com/picaspot/picaspot/ent/session"
 	"github.com/picaspot/picaspot/ent/signingkey"
 	"github.com/picaspot/picaspot/ent/unlock"
+	"github.com/picaspot/picaspot/ent/upload"
+	"github.com/picaspot/picaspot/ent/uploadpart"
 	"github.com/picaspot/picaspot/ent/user"
 	"github.com/picaspot/picaspot/ent/webhook"
 	"github.com/picaspot/picaspot/ent/webhookdelivery"
@@ -101,6 +103,8 @@ func checkColumn(t, c string) error {
 			session.Table:         session.ValidColumn,
 			signingkey.Table:      signingkey.ValidColumn,
 			unlock.Table:          unlock.ValidColumn,
+			upload.Table:          upload.ValidColumn,
+			uploadpart.Table:      uploadpart.ValidColumn,
 			user.Table:            user.ValidColumn,
 			webhook.Table:         webhook.ValidColumn,
 			webhookdelivery.Table: webhookdelivery.ValidColumn,

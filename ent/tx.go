@@ -40,6 +40,10 @@ type Tx struct {
 	SigningKey *SigningKeyClient
 	// Unlock is the client for interacting with the Unlock builders.
 	Unlock *UnlockClient
+	// Upload is the client for interacting with the Upload builders.
+	Upload *UploadClient
+	// UploadPart is the client for interacting with the UploadPart builders.
+	UploadPart *UploadPartClient
 	// User is the client for interacting with the User builders.
 	User *UserClient
 	// Webhook is the client for interacting with the Webhook builders.
@@ -190,6 +194,8 @@ func (tx *Tx) init() {
 	tx.Session = NewSessionClient(tx.config)
 	tx.SigningKey = NewSigningKeyClient(tx.config)
 	tx.Unlock = NewUnlockClient(tx.config)
+	tx.Upload = NewUploadClient(tx.config)
+	tx.UploadPart = NewUploadPartClient(tx.config)
 	tx.User = NewUserClient(tx.config)
 	tx.Webhook = NewWebhookClient(tx.config)
 	tx.WebhookDelivery = NewWebhookDeliveryClient(tx.config)

@@ -70,13 +70,15 @@ type UserEdges struct {
 	Reports []*Report `json:"reports,omitempty"`
 	// ImportRuns holds the value of the import_runs edge.
 	ImportRuns []*ImportRun `json:"import_runs,omitempty"`
+	// Uploads holds the value of the uploads edge.
+	Uploads []*Upload `json:"uploads,omitempty"`
 	// Attempts holds the value of the attempts edge.
 	Attempts []*Attempt `json:"attempts,omitempty"`
 	// Unlocks holds the value of the unlocks edge.
 	Unlocks []*Unlock `json:"unlocks,omitempty"`
 	// loadedTypes holds the information for reporting if a
 	// type was loaded (or requested) in eager-loading or not.
-	loadedTypes [8]bool
+	loadedTypes [9]bool
 }
 
 // SessionsOrErr returns the Sessions value or an error if the edge
@@ -133,10 +135,19 @@ func (e UserEdges) ImportRunsOrErr() ([]*ImportRun, error) {
 	return nil, &NotLoadedError{edge: "import_runs"}
 }
 
+// UploadsOrErr returns the Uploads value or an error if the edge
+// was not loaded in eager-loading.
+func (e UserEdges) UploadsOrErr() ([]*Upload, error) {
+	if e.loadedTypes[6] {
+		return e.Uploads, nil
+	}
+	return nil, &NotLoadedError{edge: "uploads"}
+}
+
 // AttemptsOrErr returns the Attempts value or an error if the edge
 // was not loaded in eager-loading.
 func (e UserEdges) AttemptsOrErr() ([]*Attempt, error) {
-	if e.loadedTypes[6] {
+	if e.loadedTypes[7] {
 		return e.Attempts, nil
 	}
 	return nil, &NotLoadedError{edge: "attempts"}
@@ -145,7 +156,7 @@ func (e UserEdges) AttemptsOrErr() ([]*Attempt, error) {
 // UnlocksOrErr returns the Unlocks value or an error if the edge
 // was not loaded in eager-loading.
 func (e UserEdges) UnlocksOrErr() ([]*Unlock, error) {
-	if e.loadedTypes[7] {
+	if e.loadedTypes[8] {
 		return e.Unlocks, nil
 	}
 	return nil, &NotLoadedError{edge: "unlocks"}
@@ -325,6 +336,11 @@ func (_m *User) QueryReports() *ReportQuery {
 // QueryImportRuns queries the "import_runs" edge of the User entity.
 func (_m *User) QueryImportRuns() *ImportRunQuery {
 	return NewUserClient(_m.config).QueryImportRuns(_m)
+}
+
+// QueryUploads queries the "uploads" edge of the User entity.
+func (_m *User) QueryUploads() *UploadQuery {
+	return NewUserClient(_m.config).QueryUploads(_m)
 }
 
 // QueryAttempts queries the "attempts" edge of the User entity.

@@ -21,6 +21,7 @@ import (
 	"github.com/picaspot/picaspot/ent/report"
 	"github.com/picaspot/picaspot/ent/session"
 	"github.com/picaspot/picaspot/ent/unlock"
+	"github.com/picaspot/picaspot/ent/upload"
 	"github.com/picaspot/picaspot/ent/user"
 	"github.com/picaspot/picaspot/internal/photo"
 )
@@ -305,6 +306,21 @@ func (_c *UserCreate) AddImportRuns(v ...*ImportRun) *UserCreate {
 		ids[i] = v[i].ID
 	}
 	return _c.AddImportRunIDs(ids...)
+}
+
+// AddUploadIDs adds the "uploads" edge to the Upload entity by IDs.
+func (_c *UserCreate) AddUploadIDs(ids ...uuid.UUID) *UserCreate {
+	_c.mutation.AddUploadIDs(ids...)
+	return _c
+}
+
+// AddUploads adds the "uploads" edges to the Upload entity.
+func (_c *UserCreate) AddUploads(v ...*Upload) *UserCreate {
+	ids := make([]uuid.UUID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _c.AddUploadIDs(ids...)
 }
 
 // AddAttemptIDs adds the "attempts" edge to the Attempt entity by IDs.
@@ -657,6 +673,22 @@ func (_c *UserCreate) createSpec() (*User, *sqlgraph.CreateSpec) {
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(importrun.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.UploadsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   user.UploadsTable,
+			Columns: []string{user.UploadsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(upload.FieldID, field.TypeUUID),
 			},
 		}
 		for _, k := range nodes {

@@ -23,6 +23,7 @@ import (
 	"github.com/picaspot/picaspot/ent/report"
 	"github.com/picaspot/picaspot/ent/session"
 	"github.com/picaspot/picaspot/ent/unlock"
+	"github.com/picaspot/picaspot/ent/upload"
 	"github.com/picaspot/picaspot/ent/user"
 )
 
@@ -39,6 +40,7 @@ type UserQuery struct {
 	withRecoveryCodes  *RecoveryCodeQuery
 	withReports        *ReportQuery
 	withImportRuns     *ImportRunQuery
+	withUploads        *UploadQuery
 	withAttempts       *AttemptQuery
 	withUnlocks        *UnlockQuery
 	modifiers          []func(*sql.Selector)
@@ -203,6 +205,28 @@ func (_q *UserQuery) QueryImportRuns() *ImportRunQuery {
 			sqlgraph.From(user.Table, user.FieldID, selector),
 			sqlgraph.To(importrun.Table, importrun.FieldID),
 			sqlgraph.Edge(sqlgraph.O2M, false, user.ImportRunsTable, user.ImportRunsColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryUploads chains the current query on the "uploads" edge.
+func (_q *UserQuery) QueryUploads() *UploadQuery {
+	query := (&UploadClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(user.Table, user.FieldID, selector),
+			sqlgraph.To(upload.Table, upload.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, user.UploadsTable, user.UploadsColumn),
 		)
 		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
 		return fromU, nil
@@ -452,6 +476,7 @@ func (_q *UserQuery) Clone() *UserQuery {
 		withRecoveryCodes:  _q.withRecoveryCodes.Clone(),
 		withReports:        _q.withReports.Clone(),
 		withImportRuns:     _q.withImportRuns.Clone(),
+		withUploads:        _q.withUploads.Clone(),
 		withAttempts:       _q.withAttempts.Clone(),
 		withUnlocks:        _q.withUnlocks.Clone(),
 		// clone intermediate query.
@@ -524,6 +549,17 @@ func (_q *UserQuery) WithImportRuns(opts ...func(*ImportRunQuery)) *UserQuery {
 		opt(query)
 	}
 	_q.withImportRuns = query
+	return _q
+}
+
+// WithUploads tells the query-builder to eager-load the nodes that are connected to
+// the "uploads" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *UserQuery) WithUploads(opts ...func(*UploadQuery)) *UserQuery {
+	query := (&UploadClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withUploads = query
 	return _q
 }
 
@@ -627,13 +663,14 @@ func (_q *UserQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*User, e
 	var (
 		nodes       = []*User{}
 		_spec       = _q.querySpec()
-		loadedTypes = [8]bool{
+		loadedTypes = [9]bool{
 			_q.withSessions != nil,
 			_q.withMailTokens != nil,
 			_q.withAuthenticators != nil,
 			_q.withRecoveryCodes != nil,
 			_q.withReports != nil,
 			_q.withImportRuns != nil,
+			_q.withUploads != nil,
 			_q.withAttempts != nil,
 			_q.withUnlocks != nil,
 		}
@@ -698,6 +735,13 @@ func (_q *UserQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*User, e
 		if err := _q.loadImportRuns(ctx, query, nodes,
 			func(n *User) { n.Edges.ImportRuns = []*ImportRun{} },
 			func(n *User, e *ImportRun) { n.Edges.ImportRuns = append(n.Edges.ImportRuns, e) }); err != nil {
+			return nil, err
+		}
+	}
+	if query := _q.withUploads; query != nil {
+		if err := _q.loadUploads(ctx, query, nodes,
+			func(n *User) { n.Edges.Uploads = []*Upload{} },
+			func(n *User, e *Upload) { n.Edges.Uploads = append(n.Edges.Uploads, e) }); err != nil {
 			return nil, err
 		}
 	}
@@ -883,6 +927,36 @@ func (_q *UserQuery) loadImportRuns(ctx context.Context, query *ImportRunQuery, 
 	}
 	query.Where(predicate.ImportRun(func(s *sql.Selector) {
 		s.Where(sql.InValues(s.C(user.ImportRunsColumn), fks...))
+	}))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		fk := n.UserID
+		node, ok := nodeids[fk]
+		if !ok {
+			return fmt.Errorf(`unexpected referenced foreign-key "user_id" returned %v for node %v`, fk, n.ID)
+		}
+		assign(node, n)
+	}
+	return nil
+}
+func (_q *UserQuery) loadUploads(ctx context.Context, query *UploadQuery, nodes []*User, init func(*User), assign func(*User, *Upload)) error {
+	fks := make([]driver.Value, 0, len(nodes))
+	nodeids := make(map[uuid.UUID]*User)
+	for i := range nodes {
+		fks = append(fks, nodes[i].ID)
+		nodeids[nodes[i].ID] = nodes[i]
+		if init != nil {
+			init(nodes[i])
+		}
+	}
+	if len(query.ctx.Fields) > 0 {
+		query.ctx.AppendFieldOnce(upload.FieldUserID)
+	}
+	query.Where(predicate.Upload(func(s *sql.Selector) {
+		s.Where(sql.InValues(s.C(user.UploadsColumn), fks...))
 	}))
 	neighbors, err := query.All(ctx)
 	if err != nil {

@@ -22,6 +22,8 @@ import (
 	"github.com/picaspot/picaspot/ent/session"
 	"github.com/picaspot/picaspot/ent/signingkey"
 	"github.com/picaspot/picaspot/ent/unlock"
+	"github.com/picaspot/picaspot/ent/upload"
+	"github.com/picaspot/picaspot/ent/uploadpart"
 	"github.com/picaspot/picaspot/ent/user"
 	"github.com/picaspot/picaspot/ent/webhook"
 	"github.com/picaspot/picaspot/ent/webhookdelivery"
@@ -434,6 +436,60 @@ func (f TraverseUnlock) Traverse(ctx context.Context, q ent.Query) error {
 	return fmt.Errorf("unexpected query type %T. expect *ent.UnlockQuery", q)
 }
 
+// The UploadFunc type is an adapter to allow the use of ordinary function as a Querier.
+type UploadFunc func(context.Context, *ent.UploadQuery) (ent.Value, error)
+
+// Query calls f(ctx, q).
+func (f UploadFunc) Query(ctx context.Context, q ent.Query) (ent.Value, error) {
+	if q, ok := q.(*ent.UploadQuery); ok {
+		return f(ctx, q)
+	}
+	return nil, fmt.Errorf("unexpected query type %T. expect *ent.UploadQuery", q)
+}
+
+// The TraverseUpload type is an adapter to allow the use of ordinary function as Traverser.
+type TraverseUpload func(context.Context, *ent.UploadQuery) error
+
+// Intercept is a dummy implementation of Intercept that returns the next Querier in the pipeline.
+func (f TraverseUpload) Intercept(next ent.Querier) ent.Querier {
+	return next
+}
+
+// Traverse calls f(ctx, q).
+func (f TraverseUpload) Traverse(ctx context.Context, q ent.Query) error {
+	if q, ok := q.(*ent.UploadQuery); ok {
+		return f(ctx, q)
+	}
+	return fmt.Errorf("unexpected query type %T. expect *ent.UploadQuery", q)
+}
+
+// The UploadPartFunc type is an adapter to allow the use of ordinary function as a Querier.
+type UploadPartFunc func(context.Context, *ent.UploadPartQuery) (ent.Value, error)
+
+// Query calls f(ctx, q).
+func (f UploadPartFunc) Query(ctx context.Context, q ent.Query) (ent.Value, error) {
+	if q, ok := q.(*ent.UploadPartQuery); ok {
+		return f(ctx, q)
+	}
+	return nil, fmt.Errorf("unexpected query type %T. expect *ent.UploadPartQuery", q)
+}
+
+// The TraverseUploadPart type is an adapter to allow the use of ordinary function as Traverser.
+type TraverseUploadPart func(context.Context, *ent.UploadPartQuery) error
+
+// Intercept is a dummy implementation of Intercept that returns the next Querier in the pipeline.
+func (f TraverseUploadPart) Intercept(next ent.Querier) ent.Querier {
+	return next
+}
+
+// Traverse calls f(ctx, q).
+func (f TraverseUploadPart) Traverse(ctx context.Context, q ent.Query) error {
+	if q, ok := q.(*ent.UploadPartQuery); ok {
+		return f(ctx, q)
+	}
+	return fmt.Errorf("unexpected query type %T. expect *ent.UploadPartQuery", q)
+}
+
 // The UserFunc type is an adapter to allow the use of ordinary function as a Querier.
 type UserFunc func(context.Context, *ent.UserQuery) (ent.Value, error)
 
@@ -544,6 +600,10 @@ func NewQuery(q ent.Query) (Query, error) {
 		return &query[*ent.SigningKeyQuery, predicate.SigningKey, signingkey.OrderOption]{typ: ent.TypeSigningKey, tq: q}, nil
 	case *ent.UnlockQuery:
 		return &query[*ent.UnlockQuery, predicate.Unlock, unlock.OrderOption]{typ: ent.TypeUnlock, tq: q}, nil
+	case *ent.UploadQuery:
+		return &query[*ent.UploadQuery, predicate.Upload, upload.OrderOption]{typ: ent.TypeUpload, tq: q}, nil
+	case *ent.UploadPartQuery:
+		return &query[*ent.UploadPartQuery, predicate.UploadPart, uploadpart.OrderOption]{typ: ent.TypeUploadPart, tq: q}, nil
 	case *ent.UserQuery:
 		return &query[*ent.UserQuery, predicate.User, user.OrderOption]{typ: ent.TypeUser, tq: q}, nil
 	case *ent.WebhookQuery:

@@ -752,6 +752,72 @@ var (
 			},
 		},
 	}
+	// UploadsColumns holds the columns for the "uploads" table.
+	UploadsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "updated_at", Type: field.TypeTime},
+		{Name: "bytes", Type: field.TypeInt64},
+		{Name: "received", Type: field.TypeInt64, Default: 0},
+		{Name: "parts", Type: field.TypeInt, Default: 0},
+		{Name: "expires_at", Type: field.TypeTime},
+		{Name: "used_at", Type: field.TypeTime, Nullable: true},
+		{Name: "user_id", Type: field.TypeUUID},
+	}
+	// UploadsTable holds the schema information for the "uploads" table.
+	UploadsTable = &schema.Table{
+		Name:       "uploads",
+		Columns:    UploadsColumns,
+		PrimaryKey: []*schema.Column{UploadsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "uploads_users_uploads",
+				Columns:    []*schema.Column{UploadsColumns[8]},
+				RefColumns: []*schema.Column{UsersColumns[0]},
+				OnDelete:   schema.Cascade,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "upload_user_id_expires_at",
+				Unique:  false,
+				Columns: []*schema.Column{UploadsColumns[8], UploadsColumns[6]},
+			},
+			{
+				Name:    "upload_expires_at",
+				Unique:  false,
+				Columns: []*schema.Column{UploadsColumns[6]},
+			},
+		},
+	}
+	// UploadPartsColumns holds the columns for the "upload_parts" table.
+	UploadPartsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "position", Type: field.TypeInt64},
+		{Name: "file", Type: field.TypeJSON},
+		{Name: "upload_id", Type: field.TypeUUID},
+	}
+	// UploadPartsTable holds the schema information for the "upload_parts" table.
+	UploadPartsTable = &schema.Table{
+		Name:       "upload_parts",
+		Columns:    UploadPartsColumns,
+		PrimaryKey: []*schema.Column{UploadPartsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "upload_parts_uploads_upload_parts",
+				Columns:    []*schema.Column{UploadPartsColumns[3]},
+				RefColumns: []*schema.Column{UploadsColumns[0]},
+				OnDelete:   schema.Cascade,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "uploadpart_upload_id_position",
+				Unique:  true,
+				Columns: []*schema.Column{UploadPartsColumns[3], UploadPartsColumns[1]},
+			},
+		},
+	}
 	// UsersColumns holds the columns for the "users" table.
 	UsersColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeUUID},
@@ -971,6 +1037,8 @@ var (
 		SessionsTable,
 		SigningKeysTable,
 		UnlocksTable,
+		UploadsTable,
+		UploadPartsTable,
 		UsersTable,
 		WebhooksTable,
 		WebhookDeliveriesTable,
@@ -997,4 +1065,6 @@ func init() {
 	UnlocksTable.ForeignKeys[0].RefTable = AttemptsTable
 	UnlocksTable.ForeignKeys[1].RefTable = LandmarksTable
 	UnlocksTable.ForeignKeys[2].RefTable = UsersTable
+	UploadsTable.ForeignKeys[0].RefTable = UsersTable
+	UploadPartsTable.ForeignKeys[0].RefTable = UploadsTable
 }

@@ -45,6 +45,12 @@ type SigningKey func(*sql.Selector)
 // Unlock is the predicate function for unlock builders.
 type Unlock func(*sql.Selector)
 
+// Upload is the predicate function for upload builders.
+type Upload func(*sql.Selector)
+
+// UploadPart is the predicate function for uploadpart builders.
+type UploadPart func(*sql.Selector)
+
 // User is the predicate function for user builders.
 type User func(*sql.Selector)
 

@@ -20,6 +20,8 @@ import (
 	"github.com/picaspot/picaspot/ent/session"
 	"github.com/picaspot/picaspot/ent/signingkey"
 	"github.com/picaspot/picaspot/ent/unlock"
+	"github.com/picaspot/picaspot/ent/upload"
+	"github.com/picaspot/picaspot/ent/uploadpart"
 	"github.com/picaspot/picaspot/ent/user"
 	"github.com/picaspot/picaspot/ent/webhook"
 	"github.com/picaspot/picaspot/ent/webhookdelivery"
@@ -535,6 +537,52 @@ func init() {
 	unlockDescID := unlockMixinFields0[0].Descriptor()
 	// unlock.DefaultID holds the default value on creation for the id field.
 	unlock.DefaultID = unlockDescID.Default.(func() uuid.UUID)
+	uploadMixin := schema.Upload{}.Mixin()
+	uploadMixinFields0 := uploadMixin[0].Fields()
+	_ = uploadMixinFields0
+	uploadMixinFields1 := uploadMixin[1].Fields()
+	_ = uploadMixinFields1
+	uploadFields := schema.Upload{}.Fields()
+	_ = uploadFields
+	// uploadDescCreatedAt is the schema descriptor for created_at field.
+	uploadDescCreatedAt := uploadMixinFields1[0].Descriptor()
+	// upload.DefaultCreatedAt holds the default value on creation for the created_at field.
+	upload.DefaultCreatedAt = uploadDescCreatedAt.Default.(func() time.Time)
+	// uploadDescUpdatedAt is the schema descriptor for updated_at field.
+	uploadDescUpdatedAt := uploadMixinFields1[1].Descriptor()
+	// upload.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	upload.DefaultUpdatedAt = uploadDescUpdatedAt.Default.(func() time.Time)
+	// upload.UpdateDefaultUpdatedAt holds the default value on update for the updated_at field.
+	upload.UpdateDefaultUpdatedAt = uploadDescUpdatedAt.UpdateDefault.(func() time.Time)
+	// uploadDescBytes is the schema descriptor for bytes field.
+	uploadDescBytes := uploadFields[1].Descriptor()
+	// upload.BytesValidator is a validator for the "bytes" field. It is called by the builders before save.
+	upload.BytesValidator = uploadDescBytes.Validators[0].(func(int64) error)
+	// uploadDescReceived is the schema descriptor for received field.
+	uploadDescReceived := uploadFields[2].Descriptor()
+	// upload.DefaultReceived holds the default value on creation for the received field.
+	upload.DefaultReceived = uploadDescReceived.Default.(int64)
+	// uploadDescParts is the schema descriptor for parts field.
+	uploadDescParts := uploadFields[3].Descriptor()
+	// upload.DefaultParts holds the default value on creation for the parts field.
+	upload.DefaultParts = uploadDescParts.Default.(int)
+	// uploadDescID is the schema descriptor for id field.
+	uploadDescID := uploadMixinFields0[0].Descriptor()
+	// upload.DefaultID holds the default value on creation for the id field.
+	upload.DefaultID = uploadDescID.Default.(func() uuid.UUID)
+	uploadpartMixin := schema.UploadPart{}.Mixin()
+	uploadpartMixinFields0 := uploadpartMixin[0].Fields()
+	_ = uploadpartMixinFields0
+	uploadpartFields := schema.UploadPart{}.Fields()
+	_ = uploadpartFields
+	// uploadpartDescPosition is the schema descriptor for position field.
+	uploadpartDescPosition := uploadpartFields[1].Descriptor()
+	// uploadpart.PositionValidator is a validator for the "position" field. It is called by the builders before save.
+	uploadpart.PositionValidator = uploadpartDescPosition.Validators[0].(func(int64) error)
+	// uploadpartDescID is the schema descriptor for id field.
+	uploadpartDescID := uploadpartMixinFields0[0].Descriptor()
+	// uploadpart.DefaultID holds the default value on creation for the id field.
+	uploadpart.DefaultID = uploadpartDescID.Default.(func() uuid.UUID)
 	userMixin := schema.User{}.Mixin()
 	userMixinHooks2 := userMixin[2].Hooks()
 	userMixinHooks3 := userMixin[3].Hooks()

@@ -55,6 +55,7 @@ func (User) Edges() []ent.Edge {
 		edge.To("recovery_codes", RecoveryCode.Type).Annotations(entsql.OnDelete(entsql.Cascade)),
 		edge.To("reports", Report.Type).Annotations(entsql.OnDelete(entsql.Cascade)),
 		edge.To("import_runs", ImportRun.Type).Annotations(entsql.OnDelete(entsql.Cascade)),
+		edge.To("uploads", Upload.Type).Annotations(entsql.OnDelete(entsql.Cascade)),
 		edge.To("attempts", Attempt.Type).Annotations(entsql.OnDelete(entsql.Cascade)),
 		edge.To("unlocks", Unlock.Type).Annotations(entsql.OnDelete(entsql.Cascade)),
 	}

@@ -59,6 +59,8 @@ const (
 	EdgeReports = "reports"
 	// EdgeImportRuns holds the string denoting the import_runs edge name in mutations.
 	EdgeImportRuns = "import_runs"
+	// EdgeUploads holds the string denoting the uploads edge name in mutations.
+	EdgeUploads = "uploads"
 	// EdgeAttempts holds the string denoting the attempts edge name in mutations.
 	EdgeAttempts = "attempts"
 	// EdgeUnlocks holds the string denoting the unlocks edge name in mutations.
@@ -107,6 +109,13 @@ const (
 	ImportRunsInverseTable = "import_runs"
 	// ImportRunsColumn is the table column denoting the import_runs relation/edge.
 	ImportRunsColumn = "user_id"
+	// UploadsTable is the table that holds the uploads relation/edge.
+	UploadsTable = "uploads"
+	// UploadsInverseTable is the table name for the Upload entity.
+	// It exists in this package in order to avoid circular dependency with the "upload" package.
+	UploadsInverseTable = "uploads"
+	// UploadsColumn is the table column denoting the uploads relation/edge.
+	UploadsColumn = "user_id"
 	// AttemptsTable is the table that holds the attempts relation/edge.
 	AttemptsTable = "attempts"
 	// AttemptsInverseTable is the table name for the Attempt entity.
@@ -373,6 +382,20 @@ func ByImportRuns(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
 	}
 }
 
+// ByUploadsCount orders the results by uploads count.
+func ByUploadsCount(opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborsCount(s, newUploadsStep(), opts...)
+	}
+}
+
+// ByUploads orders the results by uploads terms.
+func ByUploads(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newUploadsStep(), append([]sql.OrderTerm{term}, terms...)...)
+	}
+}
+
 // ByAttemptsCount orders the results by attempts count.
 func ByAttemptsCount(opts ...sql.OrderTermOption) OrderOption {
 	return func(s *sql.Selector) {
@@ -440,6 +463,13 @@ func newImportRunsStep() *sqlgraph.Step {
 		sqlgraph.From(Table, FieldID),
 		sqlgraph.To(ImportRunsInverseTable, FieldID),
 		sqlgraph.Edge(sqlgraph.O2M, false, ImportRunsTable, ImportRunsColumn),
+	)
+}
+func newUploadsStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(UploadsInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.O2M, false, UploadsTable, UploadsColumn),
 	)
 }
 func newAttemptsStep() *sqlgraph.Step {

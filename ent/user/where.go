@@ -1009,6 +1009,29 @@ func HasImportRunsWith(preds ...predicate.ImportRun) predicate.User {
 	})
 }
 
+// HasUploads applies the HasEdge predicate on the "uploads" edge.
+func HasUploads() predicate.User {
+	return predicate.User(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, UploadsTable, UploadsColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasUploadsWith applies the HasEdge predicate on the "uploads" edge with a given conditions (other predicates).
+func HasUploadsWith(preds ...predicate.Upload) predicate.User {
+	return predicate.User(func(s *sql.Selector) {
+		step := newUploadsStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
 // HasAttempts applies the HasEdge predicate on the "attempts" edge.
 func HasAttempts() predicate.User {
 	return predicate.User(func(s *sql.Selector) {

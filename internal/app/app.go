@@ -57,6 +57,7 @@ import (
 	"github.com/picaspot/picaspot/internal/token"
 	"github.com/picaspot/picaspot/internal/trash"
 	"github.com/picaspot/picaspot/internal/unlock"
+	"github.com/picaspot/picaspot/internal/upload"
 	"github.com/picaspot/picaspot/internal/verify"
 	"github.com/picaspot/picaspot/internal/webhook"
 )
@@ -80,6 +81,7 @@ type App struct {
 	Webhooks    *webhook.Service
 	Sweep       *sweep.Service
 	Imports     *imports.Service
+	Uploads     *upload.Service
 	// Handler answers requests, with everything that stands around them.
 	Handler http.Handler
 
@@ -238,8 +240,9 @@ func New(ctx context.Context, c config.Config, pages ...Page) (_ *App, err error
 	a.Imports = imports.NewService(imports.Parts{
 		Store: a.Store, Files: a.storage, Pictures: pictures, Policy: a.Policy, Cursors: cursors,
 	}, imports.Config{MaxBytes: maxImport, Retention: c.ImportRetention})
+	a.Uploads = upload.NewService(a.Store, a.storage, pictures, photo.DefaultLimits().Bytes)
 	a.jobs, err = jobs.NewRunner(jobs.Parts{
-		Store: a.Store, Storage: a.storage, Accounts: a.Accounts, Unlocks: a.Unlocks, Tiles: a.Tiles, Trash: a.Trash, Audit: a.Audit, Idempotency: a.Idempotency, Webhooks: a.Webhooks, Sweep: a.Sweep, Imports: a.Imports,
+		Store: a.Store, Storage: a.storage, Accounts: a.Accounts, Unlocks: a.Unlocks, Tiles: a.Tiles, Trash: a.Trash, Audit: a.Audit, Idempotency: a.Idempotency, Webhooks: a.Webhooks, Sweep: a.Sweep, Imports: a.Imports, Uploads: a.Uploads,
 	}, jobs.Config{Parallel: c.Workers})
 	if err != nil {
 		return nil, err
@@ -283,7 +286,7 @@ func (a *App) handler(table *operation.Table, pages []Page) (http.Handler, error
 	}
 	server := &httpapi.Server{
 		Accounts: a.Accounts, Roles: a.Roles, Policy: a.Policy, Operations: table.ByPermission(), Areas: a.Areas, Landmarks: a.Landmarks, Tiles: a.Tiles, Unlocks: a.Unlocks,
-		Followers: a.Followers, EventHeartbeat: a.config.EventHeartbeat, Moderation: a.Moderation, Trash: a.Trash, Audit: a.Audit, Webhooks: a.Webhooks, Imports: a.Imports, Keys: a.Keys, Addresses: a.addresses, Readiness: a.readiness, Docs: docs, Cache: a.cache,
+		Followers: a.Followers, EventHeartbeat: a.config.EventHeartbeat, Moderation: a.Moderation, Trash: a.Trash, Audit: a.Audit, Webhooks: a.Webhooks, Imports: a.Imports, Uploads: a.Uploads, Keys: a.Keys, Addresses: a.addresses, Readiness: a.readiness, Docs: docs, Cache: a.cache,
 	}
 	a.operations.Cache, a.operations.Wants = a.cache, server.Wants()
 	router := operation.NewRouter(table, a.operations)

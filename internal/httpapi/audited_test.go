@@ -25,6 +25,7 @@ import (
 // log, and why.
 var unaudited = map[string]string{
 	"refreshSession": "Every client does so each quarter of an hour. The session's beginning and end are on record, and a refresh token that comes a second time.",
+	"addUploadPart":  "A photo comes in many parts. The beginning of an upload is on record, and its end: an attempt or a deletion.",
 	"validateAccess": "It asks what the policy says and changes nothing.",
 }
 
@@ -132,6 +133,7 @@ func TestEveryWriteIsOnRecord(t *testing.T) {
 	a.secondFactor()
 	a.places()
 	a.attempts()
+	a.uploads()
 	a.imports()
 	a.administration()
 	a.policy()
@@ -234,6 +236,13 @@ func (a *audited) attempts() {
 	report := a.json("createReport", a.s.User(), http.MethodPost, "/reports",
 		`{"subject_type":"landmark","subject_id":"`+light.ID.String()+`","reason":"private_place"}`)["id"].(string)
 	a.patch("resolveReport", a.s.As("moderator"), "/moderation/reports/"+report, `{"status":"dismissed","action":"none"}`)
+}
+
+func (a *audited) uploads() {
+	user := a.s.User()
+	path := "/uploads/" + a.json("createUpload", user, http.MethodPost, "/uploads", `{"bytes":10}`)["upload_id"].(string)
+	a.call("addUploadPart", user, http.MethodPatch, path, "application/offset+octet-stream", "12345", "Upload-Offset", "0")
+	a.bare("deleteUpload", user, http.MethodDelete, path)
 }
 
 func (a *audited) imports() {

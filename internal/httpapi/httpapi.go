@@ -32,6 +32,7 @@ import (
 	"github.com/picaspot/picaspot/internal/tile"
 	"github.com/picaspot/picaspot/internal/trash"
 	"github.com/picaspot/picaspot/internal/unlock"
+	"github.com/picaspot/picaspot/internal/upload"
 	"github.com/picaspot/picaspot/internal/version"
 	"github.com/picaspot/picaspot/internal/webhook"
 )
@@ -51,6 +52,7 @@ type Server struct {
 	Audit      *auditlog.Service
 	Webhooks   *webhook.Service
 	Imports    *imports.Service
+	Uploads    *upload.Service
 	Keys       *keyring.Keyring
 	Addresses  *picture.Addresses
 	Readiness  *Readiness

@@ -106,7 +106,7 @@ func toAPIImport(ctx context.Context, r *ent.ImportRun) api.Import {
 
 // importForm is the form of an import, read part by part as it arrives.
 type importForm struct {
-	file    *upload
+	file    *spooled
 	options importfile.Options
 }
 

@@ -18,10 +18,15 @@ func (s *Server) CreateAttempt(ctx context.Context, request api.CreateAttemptReq
 	if err != nil {
 		return nil, err
 	}
+	if form.uploadID != nil {
+		if err := s.fetchUpload(ctx, form); err != nil {
+			return nil, err
+		}
+	}
 	attempt, err := s.Unlocks.Submit(ctx, unlock.Submit{
 		LandmarkID: request.LandmarkID, Location: form.location,
 		AccuracyMeters: form.accuracyMeters, CapturedAt: form.capturedAt,
-		Photo: form.photo, Size: form.photo.size,
+		Photo: form.photo, Size: form.photo.size, UploadID: form.uploadID,
 	})
 	if err != nil {
 		return nil, err
@@ -30,6 +35,17 @@ func (s *Server) CreateAttempt(ctx context.Context, request api.CreateAttemptReq
 		Body:    toAPIAttempt(ctx, attempt, nil),
 		Headers: api.CreateAttempt202ResponseHeaders{Location: ptr("/api/v1/attempts/" + attempt.ID.String())},
 	}, nil
+}
+
+// fetchUpload puts the photo that a form names into it.
+func (s *Server) fetchUpload(ctx context.Context, form *attemptForm) error {
+	file, err := s.Uploads.Open(ctx, *form.uploadID)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	form.photo, err = spool(file)
+	return err
 }
 
 // ListAttempts implements GET /api/v1/attempts.

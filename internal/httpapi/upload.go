@@ -12,18 +12,26 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/picaspot/picaspot/internal/fault"
 	"github.com/picaspot/picaspot/internal/geo"
 	"github.com/picaspot/picaspot/internal/operation"
 	"github.com/picaspot/picaspot/internal/storage"
 )
 
+// uuidLength is that of a UUID as RFC 9562 writes it; the library reads other forms too.
+const uuidLength = 36
+
+var errPhotoOrUpload = fault.New(fault.Unprocessable, "photo_or_upload", "Send a photo, or the upload_id of one, but not both.").
+	With(fault.Field{Pointer: "/upload_id", Code: "photo_or_upload", Message: "There is a photo as well."})
+
 // maxFieldBytes bounds a field of a form that is not a file.
 const maxFieldBytes = 1024
 
-// upload is a file that came with a request, kept on disk while it is looked at
+// spooled is a file that came with a request, kept on disk while it is looked at
 // so that many large ones at once do not fill the memory.
-type upload struct {
+type spooled struct {
 	*os.File
 	size int64
 }
@@ -31,7 +39,7 @@ type upload struct {
 // spool writes a body to a temporary file that has no name any more: it is gone
 // once it is closed, also when the process dies. A disk that takes no file is a
 // [fault.Unavailable]; other errors are those of the body.
-func spool(body io.Reader) (*upload, error) {
+func spool(body io.Reader) (*spooled, error) {
 	file, err := os.CreateTemp("", "picaspot-upload-")
 	if err != nil {
 		return nil, spoolError(err)
@@ -46,7 +54,7 @@ func spool(body io.Reader) (*upload, error) {
 	if err != nil {
 		return nil, spoolError(errors.Join(err, file.Close()))
 	}
-	return &upload{File: file, size: size}, nil
+	return &spooled{File: file, size: size}, nil
 }
 
 // spoolError tells a disk that can't be written from a body that can't be read.
@@ -61,7 +69,9 @@ func spoolError(err error) error {
 
 // attemptForm is the form of an attempt, read part by part as it arrives.
 type attemptForm struct {
-	photo          *upload
+	// photo is the file; uploadID names it where it was uploaded before.
+	photo          *spooled
+	uploadID       *uuid.UUID
 	location       geo.Point
 	accuracyMeters *float64
 	capturedAt     *time.Time
@@ -69,7 +79,7 @@ type attemptForm struct {
 
 func (f *attemptForm) close() {
 	if f.photo != nil {
-		_ = f.photo.Close() // Nobody reads it any more, and it has no name.
+		_ = f.photo.Close() // Nothing reads it any more, and it has no name.
 	}
 }
 
@@ -99,7 +109,7 @@ func readAttemptForm(parts *multipart.Reader) (*attemptForm, error) {
 			if form.photo, err = spool(part); err != nil {
 				return form, malformedForm(err)
 			}
-		case name == "latitude" || name == "longitude" || name == "accuracy_meters" || name == "captured_at":
+		case name == "latitude" || name == "longitude" || name == "accuracy_meters" || name == "captured_at" || name == "upload_id":
 			value, err := io.ReadAll(io.LimitReader(part, maxFieldBytes+1))
 			if err != nil {
 				return form, malformedForm(err)
@@ -114,8 +124,15 @@ func readAttemptForm(parts *multipart.Reader) (*attemptForm, error) {
 			add(strings.ToValidUTF8(name, "?"), "unknown", "There is no such field.")
 		}
 	}
-	if form.photo == nil || form.photo.size == 0 {
-		add("photo", "required", "A photo is missing.")
+	if text, there := values["upload_id"]; there {
+		id, err := uuid.Parse(text)
+		if err != nil || len(text) != uuidLength {
+			add("upload_id", "format", "The id of an upload is expected, a UUID.")
+		}
+		form.uploadID = &id
+	}
+	if form.uploadID == nil && (form.photo == nil || form.photo.size == 0) {
+		add("photo", "required", "A photo is missing, or the upload_id of one.")
 	}
 	number := func(name string, low, high float64, required bool) *float64 {
 		text, there := values[name]
@@ -146,6 +163,9 @@ func readAttemptForm(parts *multipart.Reader) (*attemptForm, error) {
 	}
 	if len(faults) > 0 {
 		return form, invalidRequest(faults)
+	}
+	if form.uploadID != nil && form.photo != nil {
+		return form, errPhotoOrUpload
 	}
 	form.location = geo.Point{Latitude: *latitude, Longitude: *longitude}
 	return form, nil

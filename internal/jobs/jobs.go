@@ -30,6 +30,7 @@ import (
 	"github.com/picaspot/picaspot/internal/tile"
 	"github.com/picaspot/picaspot/internal/trash"
 	"github.com/picaspot/picaspot/internal/unlock"
+	"github.com/picaspot/picaspot/internal/upload"
 	"github.com/picaspot/picaspot/internal/webhook"
 )
 
@@ -67,6 +68,7 @@ type Parts struct {
 	Webhooks    *webhook.Service
 	Sweep       *sweep.Service
 	Imports     *imports.Service
+	Uploads     *upload.Service
 }
 
 // NewRunner makes a runner of all kinds of jobs.
@@ -87,6 +89,7 @@ func NewRunner(p Parts, c Config) (*Runner, error) {
 	river.AddWorker(workers, &sweepWorker{sweep: p.Sweep})
 	river.AddWorker(workers, &importWorker{imports: p.Imports})
 	river.AddWorker(workers, &importsWorker{imports: p.Imports})
+	river.AddWorker(workers, &uploadsWorker{uploads: p.Uploads})
 	client, err := river.NewClient(riverpgxv5.New(p.Store.Pool), &river.Config{
 		Queues:       queues(c),
 		Workers:      workers,

@@ -13,6 +13,7 @@ import (
 	"github.com/picaspot/picaspot/internal/sweep"
 	"github.com/picaspot/picaspot/internal/tile"
 	"github.com/picaspot/picaspot/internal/trash"
+	"github.com/picaspot/picaspot/internal/upload"
 	"github.com/picaspot/picaspot/internal/webhook"
 )
 
@@ -28,6 +29,7 @@ var allPeriodic = []periodic{
 	{trash.PurgeArgs{}, time.Hour},
 	{idempotency.CleanUpArgs{}, time.Hour},
 	{webhook.CleanUpArgs{}, time.Hour},
+	{upload.CleanUpArgs{}, time.Hour},
 	{tile.CountArgs{}, time.Minute},
 	{imports.MaintainArgs{}, time.Minute},
 	{search.ForgetArgs{}, 24 * time.Hour},

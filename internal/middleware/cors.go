@@ -44,9 +44,12 @@ func CORS(origins []string) (func(http.Handler) http.Handler, error) {
 		},
 		AllowedHeaders: []string{
 			"Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match",
-			"Last-Event-ID", "X-Request-ID", "X-Timezone",
+			"Last-Event-ID", "Tus-Resumable", "Upload-Offset", "X-Request-ID", "X-Timezone",
 		},
-		ExposedHeaders:       []string{"ETag", "Idempotency-Replayed", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-ID"},
+		ExposedHeaders: []string{
+			"ETag", "Idempotency-Replayed", "Location", "RateLimit", "RateLimit-Policy", "Retry-After",
+			"Tus-Resumable", "Upload-Expires", "Upload-Length", "Upload-Offset", "X-Request-ID",
+		},
 		MaxAge:               int(preflightAge.Seconds()),
 		OptionsSuccessStatus: http.StatusNoContent,
 	}).Handler, nil

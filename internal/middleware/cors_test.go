@@ -56,7 +56,7 @@ func TestCORS(t *testing.T) {
 				require.Equal(t, http.StatusTeapot, status)
 				require.Equal(t, []string{origin}, h.Values("Access-Control-Allow-Origin"))
 				require.Equal(t, []string{"true"}, h.Values("Access-Control-Allow-Credentials"))
-				require.Equal(t, "etag, idempotency-replayed, location, ratelimit, ratelimit-policy, retry-after, x-request-id", strings.ToLower(h.Get("Access-Control-Expose-Headers")))
+				require.Equal(t, "etag, idempotency-replayed, location, ratelimit, ratelimit-policy, retry-after, tus-resumable, upload-expires, upload-length, upload-offset, x-request-id", strings.ToLower(h.Get("Access-Control-Expose-Headers")))
 				require.Equal(t, []string{"Origin"}, varies(h))
 			}
 		}

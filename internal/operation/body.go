@@ -21,6 +21,8 @@ const (
 	formType = "application/x-www-form-urlencoded"
 	// csvType is text that its handler reads line by line.
 	csvType = "text/csv"
+	// partType is a part of a file (tus 1.0).
+	partType = "application/offset+octet-stream"
 )
 
 // body is what the spec says of an operation's body.
@@ -42,7 +44,7 @@ func newBody(ref *openapi3.RequestBodyRef) (*body, error) {
 	for contentType, media := range ref.Value.Content {
 		b.types = append(b.types, contentType)
 		switch {
-		case strings.HasPrefix(contentType, "multipart/"), strings.HasPrefix(contentType, "image/"):
+		case strings.HasPrefix(contentType, "multipart/"), strings.HasPrefix(contentType, "image/"), contentType == partType:
 			b.isUpload = true
 		case media.Schema == nil || media.Schema.Value == nil:
 			return nil, fmt.Errorf("has a body of %s without a schema", contentType)

@@ -26,13 +26,13 @@ const (
 )
 
 var (
-	errSignature = fault.New(fault.Forbidden, "signature_invalid", "The signature is not of this address. Fetch the resource again, and use the url that it has.")
-	errExpired   = fault.New(fault.Forbidden, "signature_expired", "The address has expired. Fetch the resource again, and use the url that it has.")
+	errSignature = fault.New(fault.Forbidden, "signature_invalid", "The signature is not of this address. Fetch the resource again, or begin another upload, and use the url that it has.")
+	errExpired   = fault.New(fault.Forbidden, "signature_expired", "The address has expired. Fetch the resource again, or begin another upload, and use the url that it has.")
 )
 
-// Addresses makes the addresses at which pictures can be fetched without a token, and
-// checks them. Whoever knows one may fetch the picture until it expires, as long as the
-// object shows that picture.
+// Addresses makes the addresses at which pictures can be fetched, and photos uploaded,
+// without a token, and checks them. Who knows one may use it until it expires, as long as
+// the object shows that picture or the upload is open.
 type Addresses struct {
 	key []byte
 	// origin is what addresses begin with.
@@ -65,16 +65,27 @@ func (a *Addresses) Version() string {
 // Sign returns the address of the picture that reference names by its path and its
 // version, as in /api/v1/areas/1/image?version=2. It is good for 6 to 7 hours.
 func (a *Addresses) Sign(reference string) string {
-	expires := strconv.FormatInt(a.window().Add(validity).Unix(), 10)
-	return a.origin + reference + "&expires=" + expires + "&signature=" + base64.RawURLEncoding.EncodeToString(a.mac(reference, expires))
+	return a.sign(reference, "&", a.window().Add(validity))
+}
+
+// SignUntil returns the address of a path, which is good until a time, in whole seconds.
+func (a *Addresses) SignUntil(path string, end time.Time) string { return a.sign(path, "?", end) }
+
+func (a *Addresses) sign(reference, separator string, end time.Time) string {
+	expires := strconv.FormatInt(end.Unix(), 10)
+	return a.origin + reference + separator + "expires=" + expires + "&signature=" + base64.RawURLEncoding.EncodeToString(a.mac(reference, expires))
 }
 
 // Check returns until when the address of a request is good: a [fault.Forbidden] of code
 // signature_invalid or signature_expired if it is not.
 func (a *Addresses) Check(path string, query url.Values) (time.Time, error) {
 	expires := query.Get("expires")
+	reference := path
+	if query.Has("version") {
+		reference += "?version=" + query.Get("version")
+	}
 	given, err := base64.RawURLEncoding.Strict().DecodeString(query.Get("signature"))
-	if err != nil || !hmac.Equal(given, a.mac(path+"?version="+query.Get("version"), expires)) {
+	if err != nil || !hmac.Equal(given, a.mac(reference, expires)) {
 		return time.Time{}, errSignature
 	}
 	seconds, err := strconv.ParseInt(expires, 10, 64)

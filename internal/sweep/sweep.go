@@ -62,7 +62,7 @@ type column struct{ Table, Name string }
 // columns are all that name files.
 var columns = []column{
 	{"areas", "image"}, {"attempts", "image"}, {"attempts", "photo"}, {"import_runs", "file"}, {"import_runs", "report"},
-	{"landmarks", "image"}, {"users", "avatar"},
+	{"landmarks", "image"}, {"upload_parts", "file"}, {"users", "avatar"},
 }
 
 // Service compares and removes.

@@ -27,6 +27,7 @@ import (
 	"github.com/picaspot/picaspot/internal/picture"
 	"github.com/picaspot/picaspot/internal/storage"
 	"github.com/picaspot/picaspot/internal/store"
+	"github.com/picaspot/picaspot/internal/upload"
 	"github.com/picaspot/picaspot/internal/verify"
 )
 
@@ -65,6 +66,8 @@ type Submit struct {
 	// Photo is the file as it came; Size is in bytes.
 	Photo io.ReadSeeker
 	Size  int64
+	// UploadID names the upload that the photo came by, which is used up.
+	UploadID *uuid.UUID
 }
 
 // VerifyArgs are the job that decides an attempt.
@@ -93,6 +96,11 @@ func (s *Service) Submit(ctx context.Context, in Submit) (*ent.Attempt, error) {
 		found, err := s.mayAttempt(ctx, tx.Client, caller.UserID, in.LandmarkID)
 		if err != nil {
 			return err
+		}
+		if in.UploadID != nil {
+			if err := upload.Use(ctx, tx, caller.UserID, *in.UploadID); err != nil {
+				return err
+			}
 		}
 		target := landmark.Target(found)
 		created, err = tx.Attempt.Create().

@@ -115,6 +115,12 @@ export interface OperationCalls {
   getUnlockTile: NamedCall<operations['getUnlockTile']>
   /** Hand in a photo. */
   createAttempt: NamedCall<operations['createAttempt']>
+  /** Begin to upload a photo. */
+  createUpload: NamedCall<operations['createUpload']>
+  /** Send a part of an upload. */
+  addUploadPart: NamedCall<operations['addUploadPart']>
+  /** Give an upload up. */
+  deleteUpload: NamedCall<operations['deleteUpload']>
   /** List attempts. */
   listAttempts: NamedCall<operations['listAttempts']>
   /** Get an attempt. */

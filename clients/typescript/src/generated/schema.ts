@@ -1023,12 +1023,73 @@ export interface paths {
          *     compared with the claim; where they are missing the attempt goes to a moderator. An account
          *     has one large photo decoded at a time; when too many wait the answer is 503 (`busy`) with
          *     `Retry-After`.
+         *
+         *     A photo that was uploaded before (`POST /api/v1/uploads`) is named by `upload_id` in the place of `photo`.
+         *     The attempt uses it up.
          */
         post: operations["createAttempt"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
+        trace?: never;
+    };
+    "/api/v1/uploads": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Begin to upload a photo
+         * @description For a photo over a poor network, which goes on where it was interrupted: says where the file is to be
+         *     sent, with the core protocol of [tus 1.0](https://tus.io/protocols/resumable-upload). Send the bytes with
+         *     `PATCH` to `url`, with `headers` and the `Upload-Offset` that they begin at; it needs no access
+         *     token. After an interruption `HEAD` tells how many have arrived. Then hand the photo in with an attempt that has
+         *     `upload_id` in the place of `photo`. An upload is good for one attempt of the caller, until `expires_at`,
+         *     24 hours from now. A user has 10 that are neither used nor expired, at most.
+         */
+        post: operations["createUpload"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/uploads/{upload_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The upload's id. */
+                upload_id: components["parameters"]["UploadID"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Give an upload up
+         * @description Removes what has arrived. Needs the signed address of the upload, or an access token of its user.
+         */
+        delete: operations["deleteUpload"];
+        options?: never;
+        /**
+         * Ask how much of an upload has arrived
+         * @description `Upload-Offset` is how many bytes are kept, and so where the next part begins. Needs the signed address of the upload, or an access token of its user.
+         */
+        head: operations["getUploadOffset"];
+        /**
+         * Send a part of an upload
+         * @description The bytes of the file from `Upload-Offset` on, up to its end or fewer. What has arrived before a connection
+         *     breaks is kept: ask with `HEAD` where to go on. When two send at once, one goes on and the other one gets 409
+         *     (`upload_offset`). Needs the signed address of the upload, or an access token of its user.
+         */
+        patch: operations["addUploadPart"];
         trace?: never;
     };
     "/api/v1/attempts": {
@@ -3232,9 +3293,15 @@ export interface components {
         AttemptCreate: {
             /**
              * Format: binary
-             * @description JPEG, PNG or WebP; HEIC or AVIF where the server has a converter.
+             * @description JPEG, PNG or WebP; HEIC or AVIF where the server has a converter. Needed unless there is an `upload_id`.
              */
-            photo: Blob;
+            photo?: Blob;
+            /**
+             * Format: uuid
+             * @description A photo that was uploaded before, in the place of `photo`.
+             * @example 01932c10-91f5-7f1e-a8f0-1d9bb8f7a888
+             */
+            upload_id?: string;
             /**
              * Format: double
              * @description Where the device says that it is: degrees north of the equator (WGS 84).
@@ -3258,6 +3325,33 @@ export interface components {
              * @description When the photo was taken.
              */
             captured_at?: string;
+        };
+        UploadCreate: {
+            /**
+             * Format: int64
+             * @description Size of the file in bytes; 20 million at most.
+             * @example 4718592
+             */
+            bytes: number;
+        };
+        /** @description Where a file is to be sent. */
+        Upload: {
+            /**
+             * Format: uuid
+             * @description What an attempt names the file by.
+             */
+            upload_id: string;
+            /** @description Where to send the bytes. The address is signed and needs no access token, so keep it to the app. */
+            url: string;
+            /** @description What each part is sent with, besides `Upload-Offset`. */
+            headers: {
+                [key: string]: string;
+            };
+            /**
+             * Format: date-time
+             * @description Until when the upload can be continued and used.
+             */
+            expires_at: string;
         };
         /** @description The photo as it was handed in. */
         AttemptPhoto: {
@@ -4130,6 +4224,10 @@ export interface components {
         UserID: string;
         /** @description The session's id. */
         SessionID: string;
+        /** @description The upload's id. */
+        UploadID: string;
+        /** @description The version of the tus protocol, `1.0.0`; another one is 412. */
+        TusResumable: string;
         /** @description The import's id. */
         ImportID: string;
         /** @description The report's id. */
@@ -4221,7 +4319,7 @@ export interface components {
         ImageVersion: string;
         /** @description With `signature`. Until when the address is good, in seconds since 1970. */
         AddressExpires: number;
-        /** @description Of an address that needs no access token, as the `url` of a picture has it. */
+        /** @description Of an address that needs no access token, as the `url` of a picture or of an upload has it. */
         AddressSignature: string;
         /**
          * @description A key of the client's own for this request, as a random UUID: 1 to 255 visible ASCII
@@ -4267,6 +4365,14 @@ export interface components {
         RateLimit: string;
         /** @description The limit, and its window in seconds (draft-ietf-httpapi-ratelimit-headers). */
         RateLimitPolicy: string;
+        /** @description The version of the tus protocol. */
+        TusResumable: string;
+        /** @description How many bytes of the file are kept. */
+        UploadOffset: number;
+        /** @description How many bytes the whole file has. */
+        UploadLength: number;
+        /** @description Until when the upload can be continued and used (RFC 9110, section 5.6.7). */
+        UploadExpires: string;
         /** @description Who may keep the answer, and for how long (RFC 9111). */
         CacheControl: string;
     };
@@ -4358,6 +4464,8 @@ export type UnlockCell = components['schemas']['UnlockCell'];
 export type AttemptStatus = components['schemas']['AttemptStatus'];
 export type AttemptEvents = components['schemas']['AttemptEvents'];
 export type AttemptCreate = components['schemas']['AttemptCreate'];
+export type UploadCreate = components['schemas']['UploadCreate'];
+export type Upload = components['schemas']['Upload'];
 export type AttemptPhoto = components['schemas']['AttemptPhoto'];
 export type CheckOutcome = components['schemas']['CheckOutcome'];
 export type Check = components['schemas']['Check'];
@@ -5418,7 +5526,7 @@ export interface operations {
             query?: {
                 /** @description With `signature`. Until when the address is good, in seconds since 1970. */
                 expires?: components["parameters"]["AddressExpires"];
-                /** @description Of an address that needs no access token, as the `url` of a picture has it. */
+                /** @description Of an address that needs no access token, as the `url` of a picture or of an upload has it. */
                 signature?: components["parameters"]["AddressSignature"];
                 /** @description Tells addresses of different images apart, so that each may be cached for good. It selects nothing. */
                 version?: components["parameters"]["ImageVersion"];
@@ -5907,7 +6015,7 @@ export interface operations {
             query?: {
                 /** @description With `signature`. Until when the address is good, in seconds since 1970. */
                 expires?: components["parameters"]["AddressExpires"];
-                /** @description Of an address that needs no access token, as the `url` of a picture has it. */
+                /** @description Of an address that needs no access token, as the `url` of a picture or of an upload has it. */
                 signature?: components["parameters"]["AddressSignature"];
                 /** @description Tells addresses of different images apart, so that each may be cached for good. It selects nothing. */
                 version?: components["parameters"]["ImageVersion"];
@@ -6828,7 +6936,7 @@ export interface operations {
             query?: {
                 /** @description With `signature`. Until when the address is good, in seconds since 1970. */
                 expires?: components["parameters"]["AddressExpires"];
-                /** @description Of an address that needs no access token, as the `url` of a picture has it. */
+                /** @description Of an address that needs no access token, as the `url` of a picture or of an upload has it. */
                 signature?: components["parameters"]["AddressSignature"];
                 /** @description Tells addresses of different images apart, so that each may be cached for good. It selects nothing. */
                 version?: components["parameters"]["ImageVersion"];
@@ -7312,6 +7420,195 @@ export interface operations {
             503: components["responses"]["ServiceUnavailable"];
         };
     };
+    createUpload: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description A key of the client's own for this request, as a random UUID: 1 to 255 visible ASCII
+                 *     characters, also in double quotes. Sent again under it, the request creates nothing more.
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "bytes": 4718592
+                 *     }
+                 */
+                "application/json": components["schemas"]["UploadCreate"];
+            };
+        };
+        responses: {
+            /** @description The file can be sent. */
+            201: {
+                headers: {
+                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
+                    Location: components["headers"]["Location"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "upload_id": "01932c10-91f5-7f1e-a8f0-1d9bb8f7a888",
+                     *       "url": "http://localhost:8080/api/v1/uploads/01932c10-91f5-7f1e-a8f0-1d9bb8f7a888?expires=1793548800&signature=dGhpcyBpcyBub3QgYSBtYWM",
+                     *       "headers": {
+                     *         "Tus-Resumable": "1.0.0",
+                     *         "Content-Type": "application/offset+octet-stream"
+                     *       },
+                     *       "expires_at": "2026-11-02T09:31:00Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Upload"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["ContentTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableContent"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    deleteUpload: {
+        parameters: {
+            query?: {
+                /** @description With `signature`. Until when the address is good, in seconds since 1970. */
+                expires?: components["parameters"]["AddressExpires"];
+                /** @description Of an address that needs no access token, as the `url` of a picture or of an upload has it. */
+                signature?: components["parameters"]["AddressSignature"];
+            };
+            header?: {
+                /** @description The version of the tus protocol, `1.0.0`; another one is 412. */
+                "Tus-Resumable"?: components["parameters"]["TusResumable"];
+            };
+            path: {
+                /** @description The upload's id. */
+                upload_id: components["parameters"]["UploadID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Removed. */
+            204: {
+                headers: {
+                    "Tus-Resumable": components["headers"]["TusResumable"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["PreconditionFailed"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    getUploadOffset: {
+        parameters: {
+            query?: {
+                /** @description With `signature`. Until when the address is good, in seconds since 1970. */
+                expires?: components["parameters"]["AddressExpires"];
+                /** @description Of an address that needs no access token, as the `url` of a picture or of an upload has it. */
+                signature?: components["parameters"]["AddressSignature"];
+            };
+            header?: {
+                /** @description The version of the tus protocol, `1.0.0`; another one is 412. */
+                "Tus-Resumable"?: components["parameters"]["TusResumable"];
+            };
+            path: {
+                /** @description The upload's id. */
+                upload_id: components["parameters"]["UploadID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description How far the upload is. */
+            200: {
+                headers: {
+                    "Tus-Resumable": components["headers"]["TusResumable"];
+                    "Upload-Offset": components["headers"]["UploadOffset"];
+                    "Upload-Length": components["headers"]["UploadLength"];
+                    "Upload-Expires": components["headers"]["UploadExpires"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["PreconditionFailed"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    addUploadPart: {
+        parameters: {
+            query?: {
+                /** @description With `signature`. Until when the address is good, in seconds since 1970. */
+                expires?: components["parameters"]["AddressExpires"];
+                /** @description Of an address that needs no access token, as the `url` of a picture or of an upload has it. */
+                signature?: components["parameters"]["AddressSignature"];
+            };
+            header: {
+                /** @description The version of the tus protocol, `1.0.0`; another one is 412. */
+                "Tus-Resumable"?: components["parameters"]["TusResumable"];
+                /** @description Where in the file the part begins, in bytes; the offset that `HEAD` tells. */
+                "Upload-Offset": number;
+            };
+            path: {
+                /** @description The upload's id. */
+                upload_id: components["parameters"]["UploadID"];
+            };
+            cookie?: never;
+        };
+        /** @description The bytes of the part. */
+        requestBody: {
+            content: {
+                "application/offset+octet-stream": Blob;
+            };
+        };
+        responses: {
+            /** @description Kept. */
+            204: {
+                headers: {
+                    "Tus-Resumable": components["headers"]["TusResumable"];
+                    "Upload-Offset": components["headers"]["UploadOffset"];
+                    "Upload-Expires": components["headers"]["UploadExpires"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["PreconditionFailed"];
+            413: components["responses"]["ContentTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
     listAttempts: {
         parameters: {
             query?: {
@@ -7513,7 +7810,7 @@ export interface operations {
                 version?: components["parameters"]["ImageVersion"];
                 /** @description With `signature`. Until when the address is good, in seconds since 1970. */
                 expires?: components["parameters"]["AddressExpires"];
-                /** @description Of an address that needs no access token, as the `url` of a picture has it. */
+                /** @description Of an address that needs no access token, as the `url` of a picture or of an upload has it. */
                 signature?: components["parameters"]["AddressSignature"];
             };
             header?: {

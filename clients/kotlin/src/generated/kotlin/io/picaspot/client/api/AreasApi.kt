@@ -92,7 +92,7 @@ public class AreasApi internal constructor(private val caller: Caller) {
      *
      * @param areaId The area's id.
      * @param expires With `signature`. Until when the address is good, in seconds since 1970.
-     * @param signature Of an address that needs no access token, as the `url` of a picture has it.
+     * @param signature Of an address that needs no access token, as the `url` of a picture or of an upload has it.
      * @param version Tells addresses of different images apart, so that each may be cached for good. It selects nothing.
      * @param ifNoneMatch The `ETag` of the version that the client has; the answer is 304 when it is still current.
      */

@@ -15,28 +15,61 @@ import io.picaspot.client.model.Problem
 import io.picaspot.client.model.Unlock
 import io.picaspot.client.model.UnlockList
 import io.picaspot.client.model.UnlockUpdate
+import io.picaspot.client.model.Upload
+import io.picaspot.client.model.UploadCreate
 
 /** The section *Unlocks* of the API. */
 public class UnlocksApi internal constructor(private val caller: Caller) {
     /**
+     * Send a part of an upload: `PATCH /api/v1/uploads/{upload_id}`.
+     *
+     * The bytes of the file from `Upload-Offset` on, up to its end or fewer. What has arrived before a connection breaks is kept: ask with `HEAD` where to go on. When two send at once, one goes on and the other one gets 409 (`upload_offset`). Needs the signed address of the upload, or an access token of its user. 
+     *
+     * @param uploadId The upload's id.
+     * @param uploadOffset Where in the file the part begins, in bytes; the offset that `HEAD` tells.
+     * @param body The bytes of the part.
+     * @param expires With `signature`. Until when the address is good, in seconds since 1970.
+     * @param signature Of an address that needs no access token, as the `url` of a picture or of an upload has it.
+     * @param tusResumable The version of the tus protocol, `1.0.0`; another one is 412.
+     */
+    public suspend fun addUploadPart(
+        uploadId: java.util.UUID,
+        uploadOffset: kotlin.Long,
+        body: okhttp3.RequestBody,
+        expires: kotlin.Long? = null,
+        signature: kotlin.String? = null,
+        tusResumable: kotlin.String? = null,
+    ): Answer<Unit> = caller.call(
+        Operation("PATCH", "/api/v1/uploads/{upload_id}")
+            .path("upload_id", uploadId)
+            .query("expires", expires)
+            .query("signature", signature)
+            .header("Tus-Resumable", tusResumable)
+            .header("Upload-Offset", uploadOffset)
+            .body(body, "application/offset+octet-stream")
+    )
+
+    /**
      * Hand in a photo: `POST /api/v1/landmarks/{landmark_id}/attempts`.
      *
-     * A photo that was taken at the landmark, with the position that the device claims. The attempt is stored and verified by a job: follow it (`GET /api/v1/attempts/{attempt_id}/events`), or ask for it again, until its `status` is no longer `pending`. JPEG, PNG or WebP, up to 20 MB and 64 megapixels (8192 by 8192). HEIC and AVIF of up to 50 megapixels are taken where the server has a converter; elsewhere the answer is 415 (`photo_format`), and the app sends a JPEG. The photo's own EXIF position and time are compared with the claim; where they are missing the attempt goes to a moderator. An account has one large photo decoded at a time; when too many wait the answer is 503 (`busy`) with `Retry-After`. 
+     * A photo that was taken at the landmark, with the position that the device claims. The attempt is stored and verified by a job: follow it (`GET /api/v1/attempts/{attempt_id}/events`), or ask for it again, until its `status` is no longer `pending`. JPEG, PNG or WebP, up to 20 MB and 64 megapixels (8192 by 8192). HEIC and AVIF of up to 50 megapixels are taken where the server has a converter; elsewhere the answer is 415 (`photo_format`), and the app sends a JPEG. The photo's own EXIF position and time are compared with the claim; where they are missing the attempt goes to a moderator. An account has one large photo decoded at a time; when too many wait the answer is 503 (`busy`) with `Retry-After`.  A photo that was uploaded before (`POST /api/v1/uploads`) is named by `upload_id` in the place of `photo`. The attempt uses it up. 
      *
      * @param landmarkId The landmark's id.
-     * @param photo JPEG, PNG or WebP; HEIC or AVIF where the server has a converter.
      * @param latitude Where the device says that it is: degrees north of the equator (WGS 84).
      * @param longitude Where the device says that it is: degrees east of Greenwich (WGS 84).
      * @param idempotencyKey A key of the client's own for this request, as a random UUID: 1 to 255 visible ASCII characters, also in double quotes. Sent again under it, the request creates nothing more.
+     * @param photo JPEG, PNG or WebP; HEIC or AVIF where the server has a converter. Needed unless there is an `upload_id`.
+     * @param uploadId A photo that was uploaded before, in the place of `photo`.
      * @param accuracyMeters As the device states it.
      * @param capturedAt When the photo was taken.
      */
     public suspend fun createAttempt(
         landmarkId: java.util.UUID,
-        photo: okhttp3.RequestBody,
         latitude: kotlin.Double,
         longitude: kotlin.Double,
         idempotencyKey: kotlin.String? = null,
+        photo: okhttp3.RequestBody? = null,
+        uploadId: java.util.UUID? = null,
         accuracyMeters: kotlin.Double? = null,
         capturedAt: java.time.OffsetDateTime? = null,
     ): Answer<Attempt> = caller.call(
@@ -44,10 +77,50 @@ public class UnlocksApi internal constructor(private val caller: Caller) {
             .path("landmark_id", landmarkId)
             .header("Idempotency-Key", idempotencyKey)
             .part("photo", photo)
+            .part("upload_id", uploadId)
             .part("latitude", latitude)
             .part("longitude", longitude)
             .part("accuracy_meters", accuracyMeters)
             .part("captured_at", capturedAt)
+    )
+
+    /**
+     * Begin to upload a photo: `POST /api/v1/uploads`.
+     *
+     * For a photo over a poor network, which goes on where it was interrupted: says where the file is to be sent, with the core protocol of [tus 1.0](https://tus.io/protocols/resumable-upload). Send the bytes with `PATCH` to `url`, with `headers` and the `Upload-Offset` that they begin at; it needs no access token. After an interruption `HEAD` tells how many have arrived. Then hand the photo in with an attempt that has `upload_id` in the place of `photo`. An upload is good for one attempt of the caller, until `expires_at`, 24 hours from now. A user has 10 that are neither used nor expired, at most. 
+     *
+     * @param idempotencyKey A key of the client's own for this request, as a random UUID: 1 to 255 visible ASCII characters, also in double quotes. Sent again under it, the request creates nothing more. 
+     */
+    public suspend fun createUpload(
+        uploadCreate: UploadCreate,
+        idempotencyKey: kotlin.String? = null,
+    ): Answer<Upload> = caller.call(
+        Operation("POST", "/api/v1/uploads")
+            .header("Idempotency-Key", idempotencyKey)
+            .body(uploadCreate, "application/json")
+    )
+
+    /**
+     * Give an upload up: `DELETE /api/v1/uploads/{upload_id}`.
+     *
+     * Removes what has arrived. Needs the signed address of the upload, or an access token of its user.
+     *
+     * @param uploadId The upload's id.
+     * @param expires With `signature`. Until when the address is good, in seconds since 1970.
+     * @param signature Of an address that needs no access token, as the `url` of a picture or of an upload has it.
+     * @param tusResumable The version of the tus protocol, `1.0.0`; another one is 412.
+     */
+    public suspend fun deleteUpload(
+        uploadId: java.util.UUID,
+        expires: kotlin.Long? = null,
+        signature: kotlin.String? = null,
+        tusResumable: kotlin.String? = null,
+    ): Answer<Unit> = caller.call(
+        Operation("DELETE", "/api/v1/uploads/{upload_id}")
+            .path("upload_id", uploadId)
+            .query("expires", expires)
+            .query("signature", signature)
+            .header("Tus-Resumable", tusResumable)
     )
 
     /**
@@ -92,7 +165,7 @@ public class UnlocksApi internal constructor(private val caller: Caller) {
      * @param attemptId The attempt's id.
      * @param version Tells addresses of different images apart, so that each may be cached for good. It selects nothing.
      * @param expires With `signature`. Until when the address is good, in seconds since 1970.
-     * @param signature Of an address that needs no access token, as the `url` of a picture has it.
+     * @param signature Of an address that needs no access token, as the `url` of a picture or of an upload has it.
      * @param ifNoneMatch The `ETag` of the version that the client has; the answer is 304 when it is still current.
      */
     public suspend fun getAttemptPhoto(
@@ -125,6 +198,29 @@ public class UnlocksApi internal constructor(private val caller: Caller) {
         Operation("GET", "/api/v1/unlocks/{unlock_id}")
             .path("unlock_id", unlockId)
             .header("If-None-Match", ifNoneMatch)
+    )
+
+    /**
+     * Ask how much of an upload has arrived: `HEAD /api/v1/uploads/{upload_id}`.
+     *
+     * `Upload-Offset` is how many bytes are kept, and so where the next part begins. Needs the signed address of the upload, or an access token of its user.
+     *
+     * @param uploadId The upload's id.
+     * @param expires With `signature`. Until when the address is good, in seconds since 1970.
+     * @param signature Of an address that needs no access token, as the `url` of a picture or of an upload has it.
+     * @param tusResumable The version of the tus protocol, `1.0.0`; another one is 412.
+     */
+    public suspend fun getUploadOffset(
+        uploadId: java.util.UUID,
+        expires: kotlin.Long? = null,
+        signature: kotlin.String? = null,
+        tusResumable: kotlin.String? = null,
+    ): Answer<Unit> = caller.call(
+        Operation("HEAD", "/api/v1/uploads/{upload_id}")
+            .path("upload_id", uploadId)
+            .query("expires", expires)
+            .query("signature", signature)
+            .header("Tus-Resumable", tusResumable)
     )
 
     /**
