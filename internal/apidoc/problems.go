@@ -186,7 +186,11 @@ func (c *call) problem(status, code string, text example) (*yaml.Node, error) {
 	}
 	ctx := reqctx.With(context.Background(), reqctx.Request{ID: "01932c11-55aa-7b32-8f0e-2f4b5e6d7c8a"})
 	recorder := httptest.NewRecorder()
-	problem.WriteFault(recorder, httptest.NewRequestWithContext(ctx, c.method, c.target(), nil), number, fault.New(fault.Internal, code, text.Detail).With(text.Errors...))
+	method := c.method
+	if method == http.MethodHead { // Its answer has no body to show.
+		method = http.MethodGet
+	}
+	problem.WriteFault(recorder, httptest.NewRequestWithContext(ctx, method, c.target(), nil), number, fault.New(fault.Internal, code, text.Detail).With(text.Errors...))
 	var body yaml.Node
 	if err := yaml.Unmarshal(recorder.Body.Bytes(), &body); err != nil {
 		return nil, fmt.Errorf("the problem %s as YAML: %w", code, err)

@@ -22,7 +22,7 @@ const (
 
 // periods are how often each periodic job is due.
 var periods = map[string]time.Duration{
-	"account_clean_up": time.Hour, "trash_purge": time.Hour, "idempotency_clean_up": time.Hour, "webhook_clean_up": time.Hour,
+	"account_clean_up": time.Hour, "trash_purge": time.Hour, "idempotency_clean_up": time.Hour, "webhook_clean_up": time.Hour, "upload_clean_up": time.Hour,
 	"map_count": time.Minute, "import_maintenance": time.Minute, "search_vocabulary": 24 * time.Hour, "audit_partitions": 24 * time.Hour, "storage_sweep": 24 * time.Hour,
 }
 
