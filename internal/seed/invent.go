@@ -163,6 +163,8 @@ func (i *inventor) inventAreas() ([]areaRow, error) {
 		made = append(made, areaRow{i.id(at), at, name, parent, i.owner(), true, i.external("area", path)})
 		return made[len(made)-1].ID
 	}
+	// Names of areas are unique beside each other, and there may be other worlds.
+	root := add(fmt.Sprintf("Made-up world %d", i.size.Seed), nil, "")
 	// A city of a small world has few districts, so that none is empty.
 	perCity := min(max(i.size.Landmarks/len(rows)/20, 1), len(districts))
 	for _, row := range rows[1:] {
@@ -175,7 +177,7 @@ func (i *inventor) inventAreas() ([]areaRow, error) {
 			}
 		}
 		if countries[row[0]] == nil {
-			id := add(row[0], nil, row[0])
+			id := add(row[0], &root, row[0])
 			countries[row[0]] = &id
 		}
 		town := city{name: row[1], country: row[0], center: center}

@@ -82,7 +82,7 @@ func TestWorldIsConsistent(t *testing.T) {
 		"SELECT count(*) FROM attempts t JOIN landmarks l ON l.id = t.landmark_id JOIN users u ON u.id = t.user_id WHERE t.created_at < greatest(l.created_at, u.created_at)": 0,
 		"SELECT (SELECT sum(n) FROM landmark_cell_changes)::int":                                                                                                              small.Landmarks,
 		"SELECT sum(n)::int FROM row_totals WHERE table_name = 'attempts'":                                                                                                    small.Attempts,
-		"SELECT count(*) FROM areas a WHERE a.parent_area_id IS NULL AND a.name = 'Germany'":                                                                                  1,
+		"SELECT count(*) FROM areas a WHERE a.parent_area_id IS NULL AND a.name = 'Made-up world 7'":                                                                          1,
 	} {
 		require.Equal(t, want, number(t, s, query), query)
 	}
@@ -110,6 +110,9 @@ func TestWorldRefuses(t *testing.T) {
 	require.NoError(t, s.SeedWorld(t.Context(), tiny, false), "the small world of seed is no other data")
 	require.ErrorIs(t, s.SeedWorld(t.Context(), tiny, false), seed.ErrThere)
 	require.ErrorIs(t, s.SeedWorld(t.Context(), tiny, true), seed.ErrThere)
+	beside := tiny
+	beside.Seed = 2
+	require.NoError(t, s.SeedWorld(t.Context(), beside, false), "another seed makes another world beside it")
 
 	s = apptest.NewWithoutWorkers(t)
 	s.User()
