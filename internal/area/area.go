@@ -21,7 +21,6 @@ import (
 	"github.com/picaspot/picaspot/internal/picture"
 	"github.com/picaspot/picaspot/internal/store"
 	"github.com/picaspot/picaspot/internal/version"
-	"github.com/picaspot/picaspot/internal/view"
 	"github.com/picaspot/picaspot/internal/webhook"
 )
 
@@ -50,7 +49,7 @@ type Service struct {
 	pictures *picture.Gallery
 	cursors  *page.Codec
 	cache    *cache.Cache
-	render   view.Render[ent.Area]
+	render   cache.Render[ent.Area]
 }
 
 // Parts are what the service is made of. Without a cache the database is asked.
@@ -60,7 +59,7 @@ type Parts struct {
 	Pictures *picture.Gallery
 	Cursors  *page.Codec
 	Cache    *cache.Cache
-	Render   view.Render[ent.Area]
+	Render   cache.Render[ent.Area]
 }
 
 // NewService makes the service.

@@ -6,10 +6,9 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/picaspot/picaspot/internal/cache"
-	"github.com/picaspot/picaspot/internal/view"
 )
 
-var views = view.Kind("area")
+var views = cache.Views("area")
 
 // AnyWord is what stands for all areas in the cache's generations.
 const AnyWord = "areas"
@@ -18,13 +17,13 @@ const AnyWord = "areas"
 func Word(id uuid.UUID) string { return "a" + id.String() }
 
 // View returns a living area as it is shown, or [fault.NotFound].
-func (s *Service) View(ctx context.Context, id uuid.UUID) (view.View, error) {
-	load := func(ctx context.Context) (view.View, error) {
+func (s *Service) View(ctx context.Context, id uuid.UUID) (cache.View, error) {
+	load := func(ctx context.Context) (cache.View, error) {
 		found, err := s.Get(ctx, id)
 		if err != nil {
-			return view.View{}, err
+			return cache.View{}, err
 		}
-		return view.Of(found, found.UpdatedAt, s.render)
+		return cache.NewView(found, found.UpdatedAt, s.render)
 	}
 	word := Word(id)
 	if !s.cache.Note([]string{word}) {

@@ -23,7 +23,6 @@ import (
 	"github.com/picaspot/picaspot/internal/picture"
 	"github.com/picaspot/picaspot/internal/store"
 	"github.com/picaspot/picaspot/internal/version"
-	"github.com/picaspot/picaspot/internal/view"
 	"github.com/picaspot/picaspot/internal/webhook"
 )
 
@@ -55,7 +54,7 @@ type Service struct {
 	pictures *picture.Gallery
 	cursors  *page.Codec
 	cache    *cache.Cache
-	render   view.Render[ent.Landmark]
+	render   cache.Render[ent.Landmark]
 	lookups  *batch.Joint[*lookup]
 }
 
@@ -66,7 +65,7 @@ type Parts struct {
 	Pictures *picture.Gallery
 	Cursors  *page.Codec
 	Cache    *cache.Cache
-	Render   view.Render[ent.Landmark]
+	Render   cache.Render[ent.Landmark]
 }
 
 // NewService makes the service.

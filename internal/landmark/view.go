@@ -13,10 +13,9 @@ import (
 	"github.com/picaspot/picaspot/internal/batch"
 	"github.com/picaspot/picaspot/internal/cache"
 	"github.com/picaspot/picaspot/internal/reqctx"
-	"github.com/picaspot/picaspot/internal/view"
 )
 
-var views = view.Kind("landmark")
+var views = cache.Views("landmark")
 
 // errLookupBroken is what those get whose look-up panicked.
 var errLookupBroken = errors.New("the look-up was broken off")
@@ -45,7 +44,7 @@ const (
 // lookup is a look-up of landmarks that are asked for at the same time.
 type lookup struct {
 	ids   []uuid.UUID
-	found map[uuid.UUID]view.View
+	found map[uuid.UUID]cache.View
 	err   error
 }
 
@@ -62,33 +61,33 @@ func (s *Service) newLookups() *batch.Joint[*lookup] {
 }
 
 // lookUp returns those of some landmarks that are there.
-func (s *Service) lookUp(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]view.View, error) {
+func (s *Service) lookUp(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]cache.View, error) {
 	rows, err := s.store.Pool.Query(ctx, viewSQL, ids)
 	if err != nil {
 		return nil, err
 	}
 	var l ent.Landmark
-	found := make(map[uuid.UUID]view.View, len(ids))
+	found := make(map[uuid.UUID]cache.View, len(ids))
 	_, err = pgx.ForEachRow(rows, scanned(&l), func() (err error) {
-		found[l.ID], err = view.Of(&l, l.UpdatedAt, s.render)
+		found[l.ID], err = cache.NewView(&l, l.UpdatedAt, s.render)
 		return err
 	})
 	return found, err
 }
 
 // View returns a living landmark as it is shown, or [fault.NotFound].
-func (s *Service) View(ctx context.Context, id uuid.UUID) (view.View, error) {
+func (s *Service) View(ctx context.Context, id uuid.UUID) (cache.View, error) {
 	tally := reqctx.TallyOf(ctx)
-	load := func(context.Context) (view.View, error) {
+	load := func(context.Context) (cache.View, error) {
 		begun := time.Now()
 		done := s.lookups.Do(func(l *lookup) { l.ids = append(l.ids, id) })
 		tally.AddQuery(time.Since(begun))
 		if done.err != nil {
-			return view.View{}, fmt.Errorf("view a landmark: %w", done.err)
+			return cache.View{}, fmt.Errorf("view a landmark: %w", done.err)
 		}
 		found, ok := done.found[id]
 		if !ok {
-			return view.View{}, errNotFound
+			return cache.View{}, errNotFound
 		}
 		return found, nil
 	}
