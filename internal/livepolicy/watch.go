@@ -9,7 +9,6 @@ import (
 	"github.com/picaspot/picaspot/ent"
 	"github.com/picaspot/picaspot/ent/policyversion"
 	"github.com/picaspot/picaspot/internal/authz"
-	"github.com/picaspot/picaspot/internal/notify"
 	"github.com/picaspot/picaspot/internal/store"
 	"github.com/picaspot/picaspot/policy"
 )
@@ -87,8 +86,8 @@ func (s *Service) Failures() int64 { return s.failures.Load() }
 // database tells, and by looking twice a second when it does not.
 func (s *Service) Watch(ctx context.Context) {
 	look := func(ctx context.Context) { _ = s.Reload(ctx) } // It says itself what is wrong.
-	notify.Watch{
-		Channel: channel, Interval: pollInterval, Look: look,
-		Told: func(ctx context.Context, _ string) { look(ctx) },
+	store.Listener{
+		Channel: channel, Interval: pollInterval, Poll: look,
+		Notified: func(ctx context.Context, _ string) { look(ctx) },
 	}.Run(ctx, s.store.Pool.Config().ConnConfig)
 }

@@ -10,7 +10,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/picaspot/picaspot/internal/fault"
-	"github.com/picaspot/picaspot/internal/notify"
 	"github.com/picaspot/picaspot/internal/store"
 )
 
@@ -134,14 +133,14 @@ func (f *Followers) Close() {
 
 // watch wakes those whose attempt changes, until ctx ends.
 func (f *Followers) watch(ctx context.Context) {
-	notify.Watch{
+	store.Listener{
 		Channel: channel, Interval: lookInterval,
-		Told: func(_ context.Context, payload string) {
+		Notified: func(_ context.Context, payload string) {
 			if id, err := uuid.Parse(payload); err == nil {
 				f.wake(id)
 			}
 		},
-		Look: func(ctx context.Context) {
+		Poll: func(ctx context.Context) {
 			if err := f.look(ctx); err != nil && ctx.Err() == nil {
 				slog.WarnContext(ctx, "attempts that are followed can't be looked at", "error", err)
 			}
