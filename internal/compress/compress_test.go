@@ -12,16 +12,6 @@ import (
 	"github.com/picaspot/picaspot/internal/compress"
 )
 
-func TestPlain(t *testing.T) {
-	t.Parallel()
-	for tag, want := range map[string]string{
-		`"abc"`: `"abc"`, `"abc-gzip"`: `"abc"`, `"abc-zstd"`: `"abc"`, `W/"abc-gzip"`: `W/"abc"`, `"abc-br"`: `"abc-br"`,
-		`abc-gzip`: `abc-gzip`, `"`: `"`, ``: ``, `*`: `*`,
-	} {
-		require.Equal(t, want, compress.Plain(tag))
-	}
-}
-
 // A handler that breaks off sends nothing that reads as a whole.
 func TestBrokenOff(t *testing.T) {
 	t.Parallel()

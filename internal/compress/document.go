@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/picaspot/picaspot/internal/version"
 )
 
 // Document is an answer that is always the same. It is compressed once, when a client
@@ -44,7 +46,7 @@ func (d *Document) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Type", d.contentType)
 	body, suffix := d.plain, ""
 	if len(body) >= MinSize && acceptsGzip(r.Header.Values("Accept-Encoding")) {
-		body, suffix = d.gzipped(), suffixes[0]
+		body, suffix = d.gzipped(), version.GzipSuffix
 		h.Set("Content-Encoding", "gzip")
 		if r.Header.Get("Range") == "" {
 			h.Set("Content-Length", strconv.Itoa(len(body)))

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/picaspot/picaspot/internal/compress"
 	"github.com/picaspot/picaspot/internal/fault"
 )
 
@@ -78,7 +77,7 @@ func (p Precondition) Tags() []string {
 	var tags []string
 	for tag := range strings.SplitSeq(p.ifMatch, ",") {
 		if tag = strings.TrimSpace(tag); tag != "" {
-			tags = append(tags, compress.Plain(tag))
+			tags = append(tags, Plain(tag))
 		}
 	}
 	return tags
@@ -98,7 +97,7 @@ func matches(list, etag string, weak bool, of func(tag string) string) bool {
 		if weak {
 			tag = strings.TrimPrefix(tag, "W/")
 		}
-		if tag == "*" || of(compress.Plain(tag)) == etag {
+		if tag == "*" || of(Plain(tag)) == etag {
 			return true
 		}
 	}

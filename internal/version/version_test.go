@@ -46,3 +46,13 @@ func TestConditions(t *testing.T) {
 		})
 	}
 }
+
+func TestPlain(t *testing.T) {
+	t.Parallel()
+	for tag, want := range map[string]string{
+		`"abc"`: `"abc"`, `"abc-gzip"`: `"abc"`, `"abc-zstd"`: `"abc"`, `W/"abc-gzip"`: `W/"abc"`, `"abc-br"`: `"abc-br"`,
+		`abc-gzip`: `abc-gzip`, `"`: `"`, ``: ``, `*`: `*`,
+	} {
+		require.Equal(t, want, version.Plain(tag))
+	}
+}
