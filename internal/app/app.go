@@ -28,7 +28,6 @@ import (
 	"github.com/picaspot/picaspot/internal/buildinfo"
 	"github.com/picaspot/picaspot/internal/cache"
 	"github.com/picaspot/picaspot/internal/config"
-	"github.com/picaspot/picaspot/internal/gate"
 	"github.com/picaspot/picaspot/internal/heif"
 	"github.com/picaspot/picaspot/internal/httpapi"
 	"github.com/picaspot/picaspot/internal/idempotency"
@@ -260,7 +259,7 @@ func New(ctx context.Context, c config.Config, pages ...Page) (_ *App, err error
 	}
 	a.operations = operation.Config{
 		Signed: a.addresses.Check,
-		Verify: tokens.Verify, Gate: gate.New(limits, limiter, sessions, a.redis),
+		Verify: tokens.Verify, Admitter: operation.NewAdmission(limits, limiter, sessions, a.redis),
 		Authorizer: authorizer, RequiresMFA: a.Roles.RequiresMFA, Denied: a.Audit.Denied, Idempotency: a.Idempotency,
 		MaxBodies: map[string]int64{"ImportLandmarks": maxImport},
 	}

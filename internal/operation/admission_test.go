@@ -1,4 +1,4 @@
-package gate_test
+package operation_test
 
 import (
 	"context"
@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/picaspot/picaspot/internal/fault"
-	"github.com/picaspot/picaspot/internal/gate"
 	"github.com/picaspot/picaspot/internal/localstack"
+	"github.com/picaspot/picaspot/internal/operation"
 	"github.com/picaspot/picaspot/internal/ratelimit"
 	"github.com/picaspot/picaspot/internal/redisconn"
 	"github.com/picaspot/picaspot/internal/reqctx"
@@ -29,8 +29,8 @@ const home = "203.0.113.7"
 
 func rate(requests int) ratelimit.Rate { return ratelimit.Rate{Requests: requests, Period: time.Hour} }
 
-// limits are such that what counts shows in what is left: 20 an address, 4 an account.
-var limits = ratelimit.Limits{
+// admissionLimits are such that what counts shows in what is left: 20 an address, 4 an account.
+var admissionLimits = ratelimit.Limits{
 	"read":    {Address: rate(20), Account: rate(4)},
 	"write":   {Address: rate(20), Account: rate(4)},
 	"address": {Address: rate(2)},
@@ -38,25 +38,25 @@ var limits = ratelimit.Limits{
 	"none":    {},
 }
 
-type bench struct {
-	*gate.Gate
+type admission struct {
+	*operation.Admission
 	store *store.Store
 	redis *redisconn.Conn
 }
 
-// newBench makes a gate on a Redis, or without one.
-func newBench(tb testing.TB, redisURL string) *bench {
+// newAdmission makes an admission on a Redis, or without one.
+func newAdmission(tb testing.TB, redisURL string) *admission {
 	tb.Helper()
 	s, err := store.Open(tb.Context(), testenv.Database(tb), store.Options{MaxConns: 4})
 	require.NoError(tb, err)
 	tb.Cleanup(s.Close)
 	if redisURL == "" {
-		return &bench{gate.New(limits, ratelimit.New(nil), session.NewRegistry(s.Pool, nil), nil), s, nil}
+		return &admission{operation.NewAdmission(admissionLimits, ratelimit.New(nil), session.NewRegistry(s.Pool, nil), nil), s, nil}
 	}
 	conn, err := redisconn.Open(redisURL)
 	require.NoError(tb, err)
 	tb.Cleanup(func() { _ = conn.Close() })
-	return &bench{gate.New(limits, ratelimit.New(conn), session.NewRegistry(s.Pool, conn), conn), s, conn}
+	return &admission{operation.NewAdmission(admissionLimits, ratelimit.New(conn), session.NewRegistry(s.Pool, conn), conn), s, conn}
 }
 
 // patient makes a connection wait: machines that run tests are busy now and then.
@@ -65,7 +65,7 @@ func patient(redisURL string) string {
 }
 
 // logIn makes an account with a session.
-func (b *bench) logIn(tb testing.TB) *token.Claims {
+func (b *admission) logIn(tb testing.TB) *token.Claims {
 	tb.Helper()
 	claims := &token.Claims{}
 	require.NoError(tb, b.store.InTx(tb.Context(), func(ctx context.Context, tx *store.Tx) error {
@@ -85,19 +85,19 @@ func (b *bench) logIn(tb testing.TB) *token.Claims {
 	return claims
 }
 
-func (b *bench) end(t *testing.T, claims *token.Claims) {
+func (b *admission) end(t *testing.T, claims *token.Claims) {
 	t.Helper()
 	require.NoError(t, b.store.Ent.Session.UpdateOneID(claims.SessionID).SetEndedAt(time.Now()).Exec(t.Context()))
 }
 
-func from(ctx context.Context, address string) context.Context {
+func fromAddress(ctx context.Context, address string) context.Context {
 	return reqctx.With(ctx, reqctx.Request{Address: address})
 }
 
 // admit lets a request in that has to be let in, and returns the limit that is the nearest.
-func (b *bench) admit(t *testing.T, class, address string, claims *token.Claims) ratelimit.Result {
+func (b *admission) admit(t *testing.T, class, address string, claims *token.Claims) ratelimit.Result {
 	t.Helper()
-	limit, state, err := b.Admit(from(t.Context(), address), class, claims)
+	limit, state, err := b.Admit(fromAddress(t.Context(), address), class, claims)
 	require.NoError(t, err)
 	require.True(t, limit.Allowed)
 	require.Equal(t, "user", state.Role)
@@ -105,44 +105,44 @@ func (b *bench) admit(t *testing.T, class, address string, claims *token.Claims)
 }
 
 // left is how many requests of nobody an address has left, beside this one.
-func (b *bench) left(t *testing.T, address string) int {
+func (b *admission) left(t *testing.T, address string) int {
 	t.Helper()
-	return b.Limit(from(t.Context(), address), "read").Remaining
+	return b.Limit(fromAddress(t.Context(), address), "read").Remaining
 }
 
-// everywhere runs a test with Redis, without one, and with one that is away.
-func everywhere(t *testing.T, test func(t *testing.T, b *bench)) {
+// withAndWithoutRedis runs a test with Redis, without one, and with one that is away.
+func withAndWithoutRedis(t *testing.T, test func(t *testing.T, b *admission)) {
 	t.Helper()
 	t.Run("redis", func(t *testing.T) {
 		t.Parallel()
-		test(t, newBench(t, patient(testenv.Redis(t))))
+		test(t, newAdmission(t, patient(testenv.Redis(t))))
 	})
 	t.Run("none", func(t *testing.T) {
 		t.Parallel()
-		test(t, newBench(t, ""))
+		test(t, newAdmission(t, ""))
 	})
 	t.Run("away", func(t *testing.T) {
 		t.Parallel()
-		test(t, newBench(t, "redis://127.0.0.1:1/0"))
+		test(t, newAdmission(t, "redis://127.0.0.1:1/0"))
 	})
 }
 
-func TestCountsAddressAndAccount(t *testing.T) {
+func TestAdmissionCountsAddressAndAccount(t *testing.T) {
 	t.Parallel()
-	everywhere(t, func(t *testing.T, b *bench) {
-		ada, bob := b.logIn(t), b.logIn(t)
-		limit := b.admit(t, "read", home, ada)
+	withAndWithoutRedis(t, func(t *testing.T, b *admission) {
+		ann, bob := b.logIn(t), b.logIn(t)
+		limit := b.admit(t, "read", home, ann)
 		require.Equal(t, "read", limit.Policy)
 		require.Equal(t, []int{4, 3}, []int{limit.Rate.Requests, limit.Remaining}, "the account is the nearest")
-		b.admit(t, "read", home, ada)
+		b.admit(t, "read", home, ann)
 		require.Equal(t, 3, b.admit(t, "read", home, bob).Remaining, "accounts count apart")
 		require.Equal(t, 16, b.left(t, home), "and together for their address")
 		require.Equal(t, 19, b.left(t, "203.0.113.8"), "addresses count apart")
-		require.Equal(t, 1, b.admit(t, "read", "203.0.113.8", ada).Remaining, "an account counts wherever it is")
-		require.Equal(t, 3, b.admit(t, "write", home, ada).Remaining, "classes count apart")
+		require.Equal(t, 1, b.admit(t, "read", "203.0.113.8", ann).Remaining, "an account counts wherever it is")
+		require.Equal(t, 3, b.admit(t, "write", home, ann).Remaining, "classes count apart")
 
-		require.Equal(t, 0, b.admit(t, "read", "203.0.113.9", ada).Remaining)
-		limit, state, err := b.Admit(from(t.Context(), "203.0.113.9"), "read", ada)
+		require.Equal(t, 0, b.admit(t, "read", "203.0.113.9", ann).Remaining)
+		limit, state, err := b.Admit(fromAddress(t.Context(), "203.0.113.9"), "read", ann)
 		require.NoError(t, err)
 		require.Zero(t, state)
 		require.False(t, limit.Allowed)
@@ -151,26 +151,26 @@ func TestCountsAddressAndAccount(t *testing.T) {
 	})
 }
 
-func TestClasses(t *testing.T) {
+func TestAdmissionClasses(t *testing.T) {
 	t.Parallel()
-	everywhere(t, func(t *testing.T, b *bench) {
-		ada := b.logIn(t)
+	withAndWithoutRedis(t, func(t *testing.T, b *admission) {
+		ann := b.logIn(t)
 		for _, class := range []string{"none", "unknown", ""} {
-			require.Equal(t, ratelimit.Result{Allowed: true}, b.admit(t, class, home, ada), class)
-			require.Equal(t, ratelimit.Result{Allowed: true}, b.Limit(from(t.Context(), home), class), class)
+			require.Equal(t, ratelimit.Result{Allowed: true}, b.admit(t, class, home, ann), class)
+			require.Equal(t, ratelimit.Result{Allowed: true}, b.Limit(fromAddress(t.Context(), home), class), class)
 		}
-		require.Equal(t, ratelimit.Result{Allowed: true}, b.Limit(from(t.Context(), home), "account"), "nobody has no account")
-		require.Equal(t, 1, b.admit(t, "address", home, ada).Remaining)
-		require.Equal(t, 0, b.Limit(from(t.Context(), home), "address").Remaining)
-		require.False(t, b.Limit(from(t.Context(), home), "address").Allowed)
-		b.admit(t, "account", home, ada)
-		require.Equal(t, 0, b.admit(t, "account", "203.0.113.8", ada).Remaining)
+		require.Equal(t, ratelimit.Result{Allowed: true}, b.Limit(fromAddress(t.Context(), home), "account"), "nobody has no account")
+		require.Equal(t, 1, b.admit(t, "address", home, ann).Remaining)
+		require.Equal(t, 0, b.Limit(fromAddress(t.Context(), home), "address").Remaining)
+		require.False(t, b.Limit(fromAddress(t.Context(), home), "address").Allowed)
+		b.admit(t, "account", home, ann)
+		require.Equal(t, 0, b.admit(t, "account", "203.0.113.8", ann).Remaining)
 	})
 }
 
-func TestWhatAnAddressCountsAs(t *testing.T) {
+func TestAdmissionOfAddresses(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, "")
+	b := newAdmission(t, "")
 	for name, test := range map[string]struct {
 		one, other string
 		same       bool
@@ -197,16 +197,16 @@ func TestWhatAnAddressCountsAs(t *testing.T) {
 	require.Equal(t, 17, b.Limit(t.Context(), "read").Remaining, "outside of a request")
 }
 
-func TestRefusesBeforeItAsksForTheSession(t *testing.T) {
+func TestAdmissionRefusesBeforeItAsksForTheSession(t *testing.T) {
 	t.Parallel()
-	everywhere(t, func(t *testing.T, b *bench) {
-		ada := b.logIn(t)
+	withAndWithoutRedis(t, func(t *testing.T, b *admission) {
+		ann := b.logIn(t)
 		for range 2 {
-			b.admit(t, "account", home, ada)
+			b.admit(t, "account", home, ann)
 		}
 		queries := b.store.Pool.Stat().AcquireCount()
 		b.store.Pool.Close()
-		limit, state, err := b.Admit(from(t.Context(), home), "account", ada)
+		limit, state, err := b.Admit(fromAddress(t.Context(), home), "account", ann)
 		require.NoError(t, err)
 		require.False(t, limit.Allowed)
 		require.Zero(t, state)
@@ -214,23 +214,23 @@ func TestRefusesBeforeItAsksForTheSession(t *testing.T) {
 	})
 }
 
-func TestSessions(t *testing.T) {
+func TestAdmissionOfSessions(t *testing.T) {
 	t.Parallel()
-	everywhere(t, func(t *testing.T, b *bench) {
-		ada, bob := b.logIn(t), b.logIn(t)
-		b.end(t, ada)
-		limit, state, err := b.Admit(from(t.Context(), home), "read", ada)
+	withAndWithoutRedis(t, func(t *testing.T, b *admission) {
+		ann, bob := b.logIn(t), b.logIn(t)
+		b.end(t, ann)
+		limit, state, err := b.Admit(fromAddress(t.Context(), home), "read", ann)
 		require.ErrorIs(t, err, session.ErrEnded)
 		require.Equal(t, fault.Unauthenticated, fault.KindOf(err))
 		require.True(t, limit.Allowed, "it counts all the same")
 		require.Zero(t, state)
 		require.Equal(t, 18, b.left(t, home))
 
-		_, _, err = b.Admit(from(t.Context(), home), "read", &token.Claims{Subject: bob.Subject, SessionID: ada.SessionID})
+		_, _, err = b.Admit(fromAddress(t.Context(), home), "read", &token.Claims{Subject: bob.Subject, SessionID: ann.SessionID})
 		require.ErrorIs(t, err, session.ErrEnded, "somebody else's")
 		b.admit(t, "read", home, bob)
 
-		late, cancel := context.WithDeadline(from(t.Context(), home), time.Now().Add(-time.Second))
+		late, cancel := context.WithDeadline(fromAddress(t.Context(), home), time.Now().Add(-time.Second))
 		defer cancel()
 		limit, _, err = b.Admit(late, "none", b.logIn(t))
 		require.True(t, limit.Allowed)
@@ -238,52 +238,52 @@ func TestSessions(t *testing.T) {
 	})
 }
 
-func TestKeptSessionCostsNoQuery(t *testing.T) {
+func TestAdmissionOfAKeptSessionCostsNoQuery(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, patient(testenv.Redis(t)))
-	ada := b.logIn(t)
-	b.admit(t, "none", home, ada)
+	b := newAdmission(t, patient(testenv.Redis(t)))
+	ann := b.logIn(t)
+	b.admit(t, "none", home, ann)
 	queries := b.store.Pool.Stat().AcquireCount()
-	b.admit(t, "read", home, ada)
-	b.admit(t, "none", home, ada)
+	b.admit(t, "read", home, ann)
+	b.admit(t, "none", home, ann)
 	require.Equal(t, queries, b.store.Pool.Stat().AcquireCount())
 }
 
-func TestRedisGoesAway(t *testing.T) {
+func TestAdmissionWhileRedisGoesAway(t *testing.T) {
 	t.Parallel()
 	server, err := localstack.StartRedisServer(t.Context(), t.TempDir())
 	require.NoError(t, err)
 	stop := func() { require.NoError(t, server.Stop(context.Background())) }
 	t.Cleanup(stop)
-	b := newBench(t, patient(server.URL()))
-	ada, bob := b.logIn(t), b.logIn(t)
+	b := newAdmission(t, patient(server.URL()))
+	ann, bob := b.logIn(t), b.logIn(t)
 	for range 3 {
-		b.admit(t, "read", home, ada)
+		b.admit(t, "read", home, ann)
 	}
 	stop()
 	// Before it is noticed and after.
 	for want := 3; want >= 0; want-- {
-		require.Equal(t, want, b.admit(t, "read", home, ada).Remaining, "the process counts for itself")
+		require.Equal(t, want, b.admit(t, "read", home, ann).Remaining, "the process counts for itself")
 	}
 	require.True(t, b.redis.Away())
-	limit, _, err := b.Admit(from(t.Context(), home), "read", ada)
+	limit, _, err := b.Admit(fromAddress(t.Context(), home), "read", ann)
 	require.NoError(t, err)
 	require.False(t, limit.Allowed)
 	b.admit(t, "read", home, bob)
 	b.end(t, bob)
-	_, _, err = b.Admit(from(t.Context(), home), "read", bob)
+	_, _, err = b.Admit(fromAddress(t.Context(), home), "read", bob)
 	require.ErrorIs(t, err, session.ErrEnded, "the database answers")
 	require.Equal(t, 12, b.left(t, home), "the refused one counted too")
 }
 
 func BenchmarkAdmit(b *testing.B) {
-	bench := newBench(b, testenv.Redis(b))
+	bench := newAdmission(b, testenv.Redis(b))
 	plenty := ratelimit.Rate{Requests: 1_000_000, Period: time.Second}
-	g := gate.New(ratelimit.Limits{"read": {Address: plenty, Account: plenty}}, ratelimit.New(bench.redis), session.NewRegistry(bench.store.Pool, bench.redis), bench.redis)
+	a := operation.NewAdmission(ratelimit.Limits{"read": {Address: plenty, Account: plenty}}, ratelimit.New(bench.redis), session.NewRegistry(bench.store.Pool, bench.redis), bench.redis)
 	claims := bench.logIn(b)
-	ctx := from(b.Context(), home)
+	ctx := fromAddress(b.Context(), home)
 	admit := func() error {
-		_, _, err := g.Admit(ctx, "read", claims)
+		_, _, err := a.Admit(ctx, "read", claims)
 		return err
 	}
 	require.NoError(b, admit())

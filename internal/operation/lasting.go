@@ -32,7 +32,7 @@ func withLasting(ctx context.Context, rt *Router, r *http.Request, op *Operation
 	return context.WithValue(ctx, lastingKey{}, Lasting{
 		IsHead: r.Method == http.MethodHead,
 		readmit: func(ctx context.Context) (context.Context, error) {
-			_, state, err := rt.config.Gate.Admit(ctx, "", &claims)
+			_, state, err := rt.config.Admitter.Admit(ctx, "", &claims)
 			if err != nil {
 				return ctx, err
 			}

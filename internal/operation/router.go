@@ -38,8 +38,8 @@ type Config struct {
 	Verify func(accessToken string) (token.Claims, error)
 	// Signed returns until when the address of a request is good, or why it is not.
 	Signed func(path string, query url.Values) (time.Time, error)
-	// Gate knows the limits, and which sessions go on.
-	Gate Gate
+	// Admitter knows the limits, and which sessions go on.
+	Admitter Admitter
 	// Authorizer has the policy.
 	Authorizer *authz.Authorizer
 	// RequiresMFA tells the roles that may be used only in a session that a second
@@ -63,9 +63,9 @@ type Config struct {
 // asked for along with limits and session. The request is not validated yet.
 type Wants func(r *http.Request, user uuid.UUID) []string
 
-// Gate is asked once for each request.
-type Gate interface {
-	// Limit counts a request of nobody in particular against a class of limits.
+// Admitter is asked once for each request.
+type Admitter interface {
+	// Limit counts an unauthenticated request against its address, by a class of limits.
 	Limit(ctx context.Context, class string) ratelimit.Result
 	// Admit counts a request of a session, and tells what the session may still do.
 	Admit(ctx context.Context, class string, claims *token.Claims) (ratelimit.Result, session.State, error)
@@ -138,7 +138,7 @@ func (rt *Router) Handle(pattern string, handler http.Handler) { rt.mux.Handle(p
 // Limited counts the requests of a page against a class of limits.
 func (rt *Router) Limited(class string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := limited(w, rt.config.Gate.Limit(r.Context(), class)); err != nil {
+		if err := limited(w, rt.config.Admitter.Limit(r.Context(), class)); err != nil {
 			problem.Write(w, r, err)
 			return
 		}
@@ -261,14 +261,14 @@ func (op *Operation) timeout() time.Duration {
 // its address all the same.
 func (rt *Router) admit(ctx context.Context, w http.ResponseWriter, r *http.Request, op *Operation) (context.Context, authz.Caller, error) {
 	if op.Public {
-		return ctx, authz.Caller{}, limited(w, rt.config.Gate.Limit(ctx, op.RateLimit))
+		return ctx, authz.Caller{}, limited(w, rt.config.Admitter.Limit(ctx, op.RateLimit))
 	}
 	if op.signed && len(r.Header["Authorization"]) == 0 && r.URL.Query().Has(signatureParameter) {
 		return rt.admitSigned(ctx, w, r, op)
 	}
 	claims, err := rt.credentials(r.Header)
 	if err != nil {
-		if refused := limited(w, rt.config.Gate.Limit(ctx, op.RateLimit)); refused != nil {
+		if refused := limited(w, rt.config.Admitter.Limit(ctx, op.RateLimit)); refused != nil {
 			return ctx, authz.Caller{}, refused
 		}
 		return ctx, authz.Caller{}, err
@@ -276,7 +276,7 @@ func (rt *Router) admit(ctx context.Context, w http.ResponseWriter, r *http.Requ
 	if wants := rt.config.Wants[op.ID]; wants != nil && rt.config.Cache != nil {
 		ctx = rt.config.Cache.Ask(ctx, wants(r, claims.Subject))
 	}
-	limit, state, err := rt.config.Gate.Admit(ctx, op.RateLimit, &claims)
+	limit, state, err := rt.config.Admitter.Admit(ctx, op.RateLimit, &claims)
 	if refused := limited(w, limit); refused != nil {
 		return ctx, authz.Caller{}, refused
 	}

@@ -38,12 +38,12 @@ func verify(accessToken string) (token.Claims, error) {
 	return token.Claims{Subject: ada, ClientID: accessToken}, nil
 }
 
-// gate lets everybody in: its own rules are tested beside it.
-type gate struct{}
+// admitter admits every request: its own rules are tested beside it.
+type admitter struct{}
 
-func (gate) Limit(context.Context, string) ratelimit.Result { return ratelimit.Result{} }
+func (admitter) Limit(context.Context, string) ratelimit.Result { return ratelimit.Result{} }
 
-func (gate) Admit(_ context.Context, _ string, claims *token.Claims) (ratelimit.Result, session.State, error) {
+func (admitter) Admit(_ context.Context, _ string, claims *token.Claims) (ratelimit.Result, session.State, error) {
 	if claims.ClientID == "broken" {
 		return ratelimit.Result{}, session.State{}, errors.New("no database")
 	}
@@ -87,7 +87,7 @@ func newServer(tb testing.TB) *server {
 	snapshot, err := defaultPolicy()
 	require.NoError(tb, err)
 	s := &server{router: operation.NewRouter(table, operation.Config{
-		Verify: verify, Gate: gate{}, Authorizer: authz.New(snapshot), RequiresMFA: func(string) bool { return false },
+		Verify: verify, Admitter: admitter{}, Authorizer: authz.New(snapshot), RequiresMFA: func(string) bool { return false },
 		MaxBody: 20_000, MaxUpload: 50_000,
 	})}
 	fail := func(w http.ResponseWriter, _ *http.Request, err error) {
@@ -423,7 +423,7 @@ func TestDefaultLimits(t *testing.T) {
 	t.Parallel()
 	table, err := operation.Load(contract(t))
 	require.NoError(t, err)
-	router := operation.NewRouter(table, operation.Config{Gate: gate{}})
+	router := operation.NewRouter(table, operation.Config{Admitter: admitter{}})
 	router.HandleFunc("POST /api/v1/auth/login", func(http.ResponseWriter, *http.Request) {})
 	for length, status := range map[int]int{operation.DefaultMaxBody: http.StatusBadRequest, operation.DefaultMaxBody + 1: http.StatusRequestEntityTooLarge} {
 		r := httptest.NewRequest(http.MethodPost, "/api/v1/auth/login", bytes.NewReader(make([]byte, length)))

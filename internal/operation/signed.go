@@ -25,7 +25,7 @@ func SignedUntil(ctx context.Context) (time.Time, bool) {
 // address. Elements of pages of other origins may show the answer (Fetch standard,
 // Cross-Origin-Resource-Policy).
 func (rt *Router) admitSigned(ctx context.Context, w http.ResponseWriter, r *http.Request, op *Operation) (context.Context, authz.Caller, error) {
-	if err := limited(w, rt.config.Gate.Limit(ctx, op.RateLimit)); err != nil {
+	if err := limited(w, rt.config.Admitter.Limit(ctx, op.RateLimit)); err != nil {
 		return ctx, authz.Caller{}, err
 	}
 	until, err := rt.config.Signed(r.URL.Path, r.URL.Query())
