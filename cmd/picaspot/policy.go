@@ -16,9 +16,8 @@ import (
 	"github.com/picaspot/picaspot/internal/authz"
 	"github.com/picaspot/picaspot/internal/config"
 	"github.com/picaspot/picaspot/internal/fault"
-	"github.com/picaspot/picaspot/internal/livepolicy"
 	"github.com/picaspot/picaspot/internal/page"
-	"github.com/picaspot/picaspot/internal/role"
+	"github.com/picaspot/picaspot/internal/rbac"
 	"github.com/picaspot/picaspot/internal/version"
 	"github.com/picaspot/picaspot/policy"
 )
@@ -75,7 +74,7 @@ func (p policyApplyCmd) Run(ctx context.Context, c *config.Config) error {
 	return withApp(ctx, c, func(a *app.App) error {
 		pre := version.Precondition{}
 		if p.Version > 0 {
-			tag := livepolicy.ETag(p.Version)
+			tag := rbac.PolicyETag(p.Version)
 			pre = version.IfMatch(&tag)
 		}
 		before := a.Policy.Live().Version()
@@ -123,7 +122,7 @@ func (p policyCheckCmd) Run(ctx context.Context, c *config.Config) error {
 	if err != nil {
 		return exitError{err, exitUnknownPermission}
 	}
-	q := role.Question{Role: p.Who, Permission: permission}
+	q := rbac.AccessQuestion{Role: p.Who, Permission: permission}
 	if p.Object != "" {
 		kind, text, _ := strings.Cut(p.Object, ":")
 		id, err := uuid.Parse(text)
@@ -159,7 +158,7 @@ func (p policyCheckCmd) Run(ctx context.Context, c *config.Config) error {
 	})
 }
 
-func (p policyCheckCmd) print(answer role.Access) error {
+func (p policyCheckCmd) print(answer rbac.Access) error {
 	if p.JSON {
 		type line struct {
 			Number int    `json:"number"`
@@ -268,7 +267,7 @@ func (p policyHistoryCmd) Run(ctx context.Context, c *config.Config) error {
 	})
 }
 
-func printVersions(versions []livepolicy.Version) error {
+func printVersions(versions []rbac.PolicyVersion) error {
 	type version struct {
 		Version   int64      `json:"version"`
 		CreatedAt time.Time  `json:"created_at"`

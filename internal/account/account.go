@@ -13,12 +13,12 @@ import (
 	entuser "github.com/picaspot/picaspot/ent/user"
 	"github.com/picaspot/picaspot/internal/authz"
 	"github.com/picaspot/picaspot/internal/fault"
-	"github.com/picaspot/picaspot/internal/livepolicy"
 	"github.com/picaspot/picaspot/internal/mail"
 	"github.com/picaspot/picaspot/internal/page"
 	"github.com/picaspot/picaspot/internal/password"
 	"github.com/picaspot/picaspot/internal/picture"
 	"github.com/picaspot/picaspot/internal/ratelimit"
+	"github.com/picaspot/picaspot/internal/rbac"
 	"github.com/picaspot/picaspot/internal/seal"
 	"github.com/picaspot/picaspot/internal/session"
 	"github.com/picaspot/picaspot/internal/store"
@@ -59,7 +59,7 @@ type Service struct {
 	factors  *seal.Sealer
 	sessions *session.Registry
 	limiter  *ratelimit.Limiter
-	policy   *livepolicy.Service
+	policy   *rbac.Policy
 	pictures *picture.Gallery
 	mailer   *mail.Sender
 	cursors  *page.Codec
@@ -73,7 +73,7 @@ type Parts struct {
 	Tokens   *token.Authority
 	Sessions *session.Registry
 	Limiter  *ratelimit.Limiter
-	Policy   *livepolicy.Service
+	Policy   *rbac.Policy
 	Pictures *picture.Gallery
 	Mailer   *mail.Sender
 	Cursors  *page.Codec

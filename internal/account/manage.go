@@ -70,7 +70,7 @@ const manageAccounts authz.Permission = "user:manage"
 // Manage changes an account's role or status. Either holds from the next request
 // on; a suspension ends every session. A caller's own account is a conflict, and so is
 // what would leave no account that may change the policy. What is beyond the caller's
-// role ([livepolicy.Governance.RequireReach]) is forbidden: to give it, to take it
+// role ([rbac.Governance.RequireReach]) is forbidden: to give it, to take it
 // away, and to change an account that has it. Operators, who have no account of their
 // own, come without a caller.
 func (s *Service) Manage(ctx context.Context, id uuid.UUID, in Change, pre version.Precondition) (*ent.User, error) {

@@ -35,7 +35,6 @@ import (
 	"github.com/picaspot/picaspot/internal/jobs"
 	"github.com/picaspot/picaspot/internal/keyring"
 	"github.com/picaspot/picaspot/internal/landmark"
-	"github.com/picaspot/picaspot/internal/livepolicy"
 	"github.com/picaspot/picaspot/internal/mail"
 	"github.com/picaspot/picaspot/internal/metrics"
 	"github.com/picaspot/picaspot/internal/middleware"
@@ -46,8 +45,8 @@ import (
 	"github.com/picaspot/picaspot/internal/photo"
 	"github.com/picaspot/picaspot/internal/picture"
 	"github.com/picaspot/picaspot/internal/ratelimit"
+	"github.com/picaspot/picaspot/internal/rbac"
 	"github.com/picaspot/picaspot/internal/redisconn"
-	"github.com/picaspot/picaspot/internal/role"
 	"github.com/picaspot/picaspot/internal/session"
 	"github.com/picaspot/picaspot/internal/storage"
 	"github.com/picaspot/picaspot/internal/store"
@@ -65,8 +64,8 @@ import (
 type App struct {
 	Store       *store.Store
 	Accounts    *account.Service
-	Roles       *role.Service
-	Policy      *livepolicy.Service
+	Roles       *rbac.Roles
+	Policy      *rbac.Policy
 	Keys        *keyring.Keyring
 	Areas       *area.Service
 	Landmarks   *landmark.Service
@@ -184,7 +183,7 @@ func New(ctx context.Context, c config.Config, pages ...Page) (_ *App, err error
 	if err != nil {
 		return nil, err
 	}
-	if a.Policy, err = livepolicy.Open(ctx, a.Store, table.Permissions(), cursors); err != nil {
+	if a.Policy, err = rbac.OpenPolicy(ctx, a.Store, table.Permissions(), cursors); err != nil {
 		return nil, err
 	}
 	authorizer := a.Policy.Authorizer()
@@ -208,7 +207,7 @@ func New(ctx context.Context, c config.Config, pages ...Page) (_ *App, err error
 	if err != nil {
 		return nil, err
 	}
-	if a.Roles, err = role.NewService(ctx, a.Store, a.Policy, cursors); err != nil {
+	if a.Roles, err = rbac.NewRoles(ctx, a.Store, a.Policy, cursors); err != nil {
 		return nil, err
 	}
 	a.Areas = area.NewService(area.Parts{

@@ -13,8 +13,8 @@ import (
 	"github.com/picaspot/picaspot/api"
 	"github.com/picaspot/picaspot/internal/apptest"
 	"github.com/picaspot/picaspot/internal/authz"
-	"github.com/picaspot/picaspot/internal/livepolicy"
 	"github.com/picaspot/picaspot/internal/page"
+	"github.com/picaspot/picaspot/internal/rbac"
 	"github.com/picaspot/picaspot/internal/version"
 )
 
@@ -66,7 +66,7 @@ func TestPolicyChangesWhole(t *testing.T) {
 	s := apptest.NewWithoutWorkers(t)
 	cursors, err := page.NewCodec(make([]byte, 32))
 	require.NoError(t, err)
-	replica, err := livepolicy.Open(ctx, s.Store, nil, cursors)
+	replica, err := rbac.OpenPolicy(ctx, s.Store, nil, cursors)
 	require.NoError(t, err)
 	var running sync.WaitGroup
 	running.Go(func() { replica.Watch(ctx) })

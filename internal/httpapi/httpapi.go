@@ -22,12 +22,11 @@ import (
 	"github.com/picaspot/picaspot/internal/imports"
 	"github.com/picaspot/picaspot/internal/keyring"
 	"github.com/picaspot/picaspot/internal/landmark"
-	"github.com/picaspot/picaspot/internal/livepolicy"
 	"github.com/picaspot/picaspot/internal/moderation"
 	"github.com/picaspot/picaspot/internal/operation"
 	"github.com/picaspot/picaspot/internal/picture"
 	"github.com/picaspot/picaspot/internal/problem"
-	"github.com/picaspot/picaspot/internal/role"
+	"github.com/picaspot/picaspot/internal/rbac"
 	"github.com/picaspot/picaspot/internal/store"
 	"github.com/picaspot/picaspot/internal/tile"
 	"github.com/picaspot/picaspot/internal/trash"
@@ -40,8 +39,8 @@ import (
 // Server has what the operations call.
 type Server struct {
 	Accounts   *account.Service
-	Roles      *role.Service
-	Policy     *livepolicy.Service
+	Roles      *rbac.Roles
+	Policy     *rbac.Policy
 	Areas      *area.Service
 	Landmarks  *landmark.Service
 	Tiles      *tile.Service

@@ -10,16 +10,15 @@ import (
 	"github.com/picaspot/picaspot/ent"
 	"github.com/picaspot/picaspot/internal/authz"
 	"github.com/picaspot/picaspot/internal/fault"
-	"github.com/picaspot/picaspot/internal/livepolicy"
+	"github.com/picaspot/picaspot/internal/rbac"
 	"github.com/picaspot/picaspot/internal/reqctx"
-	"github.com/picaspot/picaspot/internal/role"
 	"github.com/picaspot/picaspot/internal/version"
 )
 
 // GetPolicy implements GET /api/v1/admin/policy.
 func (s *Server) GetPolicy(_ context.Context, request api.GetPolicyRequestObject) (api.GetPolicyResponseObject, error) {
 	live := s.Policy.Live()
-	tag, notModified := etag(livepolicy.ETag(live.Version()), request.Params.IfNoneMatch)
+	tag, notModified := etag(rbac.PolicyETag(live.Version()), request.Params.IfNoneMatch)
 	if notModified {
 		return api.GetPolicy304Response{}, nil
 	}
@@ -40,7 +39,7 @@ func (s *Server) ReplacePolicy(ctx context.Context, request api.ReplacePolicyReq
 	}
 	body, err := s.policyVersion(ctx, made)
 	return api.ReplacePolicy200JSONResponse{
-		Body: body, Headers: api.ReplacePolicy200ResponseHeaders{ETag: ptr(livepolicy.ETag(made.Version))},
+		Body: body, Headers: api.ReplacePolicy200ResponseHeaders{ETag: ptr(rbac.PolicyETag(made.Version))},
 	}, err
 }
 
@@ -66,7 +65,7 @@ func (s *Server) RestorePolicyVersion(ctx context.Context, request api.RestorePo
 	}
 	body, err := s.policyVersion(ctx, made)
 	return api.RestorePolicyVersion200JSONResponse{
-		Body: body, Headers: api.RestorePolicyVersion200ResponseHeaders{ETag: ptr(livepolicy.ETag(made.Version))},
+		Body: body, Headers: api.RestorePolicyVersion200ResponseHeaders{ETag: ptr(rbac.PolicyETag(made.Version))},
 	}, err
 }
 
@@ -75,7 +74,7 @@ func (s *Server) policyVersion(ctx context.Context, v *ent.PolicyVersion) (api.P
 	return toAPIPolicyVersion(ctx, with), err
 }
 
-func toAPIPolicyVersion(ctx context.Context, v livepolicy.Version) api.PolicyVersion {
+func toAPIPolicyVersion(ctx context.Context, v rbac.PolicyVersion) api.PolicyVersion {
 	return api.PolicyVersion{
 		Version: v.Version, CreatedAt: reqctx.In(ctx, v.CreatedAt), CreatedBy: maybe(v.CreatedBy),
 		Comment: v.Comment, Diff: strings.Join(v.Diff, "\n"),
@@ -88,7 +87,7 @@ func (s *Server) ValidateAccess(ctx context.Context, request api.ValidateAccessR
 	if err := checkQuestion(in); err != nil {
 		return nil, err
 	}
-	q := role.Question{
+	q := rbac.AccessQuestion{
 		Role: deref(in.Role, ""), UserID: in.UserID, Permission: authz.Permission(in.Permission), EntityID: in.EntityID,
 		EntityType: string(deref(in.EntityType, "")),
 	}

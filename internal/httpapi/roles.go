@@ -5,7 +5,7 @@ import (
 
 	"github.com/picaspot/picaspot/api"
 	"github.com/picaspot/picaspot/internal/authz"
-	"github.com/picaspot/picaspot/internal/role"
+	"github.com/picaspot/picaspot/internal/rbac"
 	"github.com/picaspot/picaspot/internal/version"
 )
 
@@ -26,7 +26,7 @@ func (s *Server) ListRoles(ctx context.Context, request api.ListRolesRequestObje
 // CreateRole implements POST /api/v1/admin/roles.
 func (s *Server) CreateRole(ctx context.Context, request api.CreateRoleRequestObject) (api.CreateRoleResponseObject, error) {
 	in := request.Body
-	created, err := s.Roles.Create(ctx, role.Create{
+	created, err := s.Roles.Create(ctx, rbac.RoleCreate{
 		Name: in.Name, Description: deref(in.Description, ""), RequiresMFA: deref(in.RequiresMfa, false),
 		Inherits: deref(in.Inherits, nil), Grants: fromAPIGrants(deref(in.Permissions, nil)),
 	})
@@ -56,7 +56,7 @@ func (s *Server) GetRole(ctx context.Context, request api.GetRoleRequestObject) 
 
 // UpdateRole implements PATCH /api/v1/admin/roles/{role}.
 func (s *Server) UpdateRole(ctx context.Context, request api.UpdateRoleRequestObject) (api.UpdateRoleResponseObject, error) {
-	in := role.Update{
+	in := rbac.RoleUpdate{
 		Description: request.Body.Description, RequiresMFA: request.Body.RequiresMfa, Inherits: request.Body.Inherits,
 	}
 	changed, err := s.Roles.Update(ctx, request.Role, in, version.Conditions(request.Params.IfMatch, request.Params.IfNoneMatch))
@@ -101,7 +101,7 @@ func (s *Server) ListPermissions(ctx context.Context, request api.ListPermission
 	}, nil
 }
 
-func toAPIRole(_ context.Context, r role.Role) api.Role {
+func toAPIRole(_ context.Context, r rbac.Role) api.Role {
 	grants := make([]api.Grant, len(r.Grants))
 	for i, g := range r.Grants {
 		grants[i] = api.Grant{
@@ -124,7 +124,7 @@ func fromAPIGrants(grants []api.Grant) []authz.Grant {
 	return out
 }
 
-func (s *Server) toAPIPermission(_ context.Context, p role.Permission) api.Permission {
+func (s *Server) toAPIPermission(_ context.Context, p rbac.Permission) api.Permission {
 	roles := make([]api.RoleScope, len(p.Roles))
 	for i, r := range p.Roles {
 		roles[i] = api.RoleScope{Role: r.Role, Scope: api.PolicyScope(r.Scope.String())}

@@ -25,9 +25,9 @@ import (
 	"github.com/picaspot/picaspot/internal/importer"
 	"github.com/picaspot/picaspot/internal/importer/source"
 	"github.com/picaspot/picaspot/internal/importfile"
-	"github.com/picaspot/picaspot/internal/livepolicy"
 	"github.com/picaspot/picaspot/internal/page"
 	"github.com/picaspot/picaspot/internal/picture"
+	"github.com/picaspot/picaspot/internal/rbac"
 	"github.com/picaspot/picaspot/internal/storage"
 	"github.com/picaspot/picaspot/internal/store"
 )
@@ -53,7 +53,7 @@ type Parts struct {
 	Store    *store.Store
 	Files    *storage.Store
 	Pictures *picture.Gallery
-	Policy   *livepolicy.Service
+	Policy   *rbac.Policy
 	Cursors  *page.Codec
 }
 

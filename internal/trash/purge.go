@@ -33,7 +33,7 @@ var (
 // Purge removes what the deletion of this root took for good, with all that
 // hangs on it, files included. What is not in the trash is a conflict, and so is
 // something that went along with something else, which it names. An account whose role
-// is beyond the caller's ([livepolicy.Governance.RequireReach]) is forbidden.
+// is beyond the caller's ([rbac.Governance.RequireReach]) is forbidden.
 func (s *Service) Purge(ctx context.Context, kind Kind, id uuid.UUID) error {
 	t, err := tableOf(kind)
 	if err != nil {

@@ -44,7 +44,7 @@ type Restoration struct {
 // name that is taken by now, a parent that is deleted) is a conflict that names
 // all of it, and nothing is restored then; so is something that went along with
 // something else, which it names. What is not in the trash is a [fault.NotFound]. An
-// account whose role is beyond the caller's ([livepolicy.Governance.RequireReach]) is
+// account whose role is beyond the caller's ([rbac.Governance.RequireReach]) is
 // forbidden; one whose role is not in the policy any more comes back with
 // [authz.DefaultRole].
 func (s *Service) Restore(ctx context.Context, kind Kind, id uuid.UUID) (Restoration, error) {

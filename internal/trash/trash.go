@@ -17,8 +17,8 @@ import (
 
 	"github.com/picaspot/picaspot/ent/mixin"
 	"github.com/picaspot/picaspot/internal/fault"
-	"github.com/picaspot/picaspot/internal/livepolicy"
 	"github.com/picaspot/picaspot/internal/page"
+	"github.com/picaspot/picaspot/internal/rbac"
 	"github.com/picaspot/picaspot/internal/store"
 )
 
@@ -77,13 +77,13 @@ func (k Kind) notFound() error {
 // Service does what can be done with the trash.
 type Service struct {
 	store     *store.Store
-	policy    *livepolicy.Service
+	policy    *rbac.Policy
 	cursors   *page.Codec
 	retention time.Duration
 }
 
 // NewService makes the service; what was deleted stays for the retention.
-func NewService(s *store.Store, policy *livepolicy.Service, cursors *page.Codec, retention time.Duration) *Service {
+func NewService(s *store.Store, policy *rbac.Policy, cursors *page.Codec, retention time.Duration) *Service {
 	return &Service{store: s, policy: policy, cursors: cursors, retention: retention}
 }
 

@@ -1,4 +1,4 @@
-package role_test
+package rbac_test
 
 import (
 	"context"
@@ -10,8 +10,6 @@ import (
 	"github.com/picaspot/picaspot/api"
 	"github.com/picaspot/picaspot/internal/apptest"
 )
-
-func TestMain(m *testing.M) { apptest.Main(m) }
 
 func grant(permission string, scope api.PolicyScope) api.Grant {
 	return api.Grant{Permission: permission, Scope: scope, Effect: new(api.PolicyEffectAllow)}
@@ -37,7 +35,7 @@ func created(t *testing.T, by *apptest.Client, in api.RoleCreate) api.Role {
 	return *got.JSON201
 }
 
-func get(t *testing.T, by *apptest.Client, name string) (found api.Role, etag string) {
+func getRole(t *testing.T, by *apptest.Client, name string) (found api.Role, etag string) {
 	t.Helper()
 	got, err := by.GetRoleWithResponse(context.Background(), name, nil)
 	require.NoError(t, err)
@@ -56,7 +54,7 @@ func patch(t *testing.T, by *apptest.Client, name string, in api.RoleUpdate, ifM
 	return got
 }
 
-func put(t *testing.T, by *apptest.Client, name string, grants []api.Grant, ifMatch ...string) *api.ReplaceRolePermissionsResponse {
+func putGrants(t *testing.T, by *apptest.Client, name string, grants []api.Grant, ifMatch ...string) *api.ReplaceRolePermissionsResponse {
 	t.Helper()
 	params := &api.ReplaceRolePermissionsParams{}
 	if len(ifMatch) > 0 {
@@ -78,7 +76,7 @@ func remove(t *testing.T, by *apptest.Client, name string, ifMatch ...string) *a
 	return got
 }
 
-func refused(t *testing.T, status int, code string, response *http.Response, body []byte) api.Problem {
+func refusedRole(t *testing.T, status int, code string, response *http.Response, body []byte) api.Problem {
 	t.Helper()
 	p := apptest.Problem(t, status, response, body)
 	require.Equal(t, "/problems/"+code, p.Type, string(body))

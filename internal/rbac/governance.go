@@ -1,4 +1,4 @@
-package livepolicy
+package rbac
 
 import (
 	"context"
@@ -40,23 +40,23 @@ type Governance struct {
 // Govern takes the policy lock ([store.Tx.LockPolicy]) until the transaction ends, and
 // reads what its decisions go by. Rows that the transaction locks besides are locked
 // before.
-func (s *Service) Govern(ctx context.Context, tx *store.Tx) (*Governance, error) {
+func (s *Policy) Govern(ctx context.Context, tx *store.Tx) (*Governance, error) {
 	if err := tx.LockPolicy(ctx); err != nil {
 		return nil, err
 	}
 	return s.ReadGovernance(ctx, tx)
 }
 
-// ReadGovernance is [Service.Govern] without the lock, for a decision that no other
+// ReadGovernance is [Policy.Govern] without the lock, for a decision that no other
 // decision relies on.
-func (s *Service) ReadGovernance(ctx context.Context, tx *store.Tx) (*Governance, error) {
+func (s *Policy) ReadGovernance(ctx context.Context, tx *store.Tx) (*Governance, error) {
 	newest, err := tx.PolicyVersion.Query().Order(ent.Desc(policyversion.FieldVersion)).First(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read the policy: %w", err)
 	}
 	g := &Governance{newest: newest, policy: s.Live()}
 	if newest.Version != g.policy.Version() || newest.Text != g.policy.Text() {
-		// One that does not load leaves the last good one in force, as in [Service.Reload]:
+		// One that does not load leaves the last good one in force, as in [Policy.Reload]:
 		// else it could not be replaced.
 		if next, err := authz.NewSnapshot(newest.Version, policy.Model, newest.Text); err == nil {
 			g.policy = next

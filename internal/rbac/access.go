@@ -1,4 +1,4 @@
-package role
+package rbac
 
 import (
 	"context"
@@ -14,8 +14,8 @@ import (
 	"github.com/picaspot/picaspot/internal/store"
 )
 
-// Question is whether somebody may do something.
-type Question struct {
+// AccessQuestion is whether a role or a user may do something.
+type AccessQuestion struct {
 	// Role, or the user whose role it is.
 	Role   string
 	UserID *uuid.UUID
@@ -26,7 +26,7 @@ type Question struct {
 	EntityID   *uuid.UUID
 }
 
-// Access is the answer.
+// Access is the answer to an [AccessQuestion].
 type Access struct {
 	authz.Explanation
 	Allowed bool
@@ -35,7 +35,7 @@ type Access struct {
 }
 
 // Check tells whether a role or a user may do something by the live policy, and why.
-func (s *Service) Check(ctx context.Context, q Question) (Access, error) {
+func (s *Roles) Check(ctx context.Context, q AccessQuestion) (Access, error) {
 	live := s.live.Live()
 	a := Access{Role: q.Role, Version: live.Version()}
 	suspended := false
@@ -80,15 +80,15 @@ type Scope struct {
 	Scope authz.Decision
 }
 
-var permissions = page.List{
+var permissionList = page.List{
 	Name: "permissions", Default: "permission", ID: page.Column{Name: "permission", Type: page.Text},
 	SortBy: map[string]page.Column{"permission": {Name: "permission", Type: page.Text}},
 }
 
 // Permissions returns a page of the permissions that a policy may speak of.
-func (s *Service) Permissions(ctx context.Context, params page.Params) (page.Result[Permission], error) {
+func (s *Roles) Permissions(ctx context.Context, params page.Params) (page.Result[Permission], error) {
 	live, known := s.live.Live(), s.live.Known()
-	q, err := permissions.Resolve(params, s.cursors, nil)
+	q, err := permissionList.Resolve(params, s.cursors, nil)
 	if err != nil {
 		return page.Result[Permission]{}, err
 	}

@@ -1,4 +1,4 @@
-package role_test
+package rbac_test
 
 import (
 	"context"
@@ -13,7 +13,7 @@ import (
 	"github.com/picaspot/picaspot/internal/account"
 	"github.com/picaspot/picaspot/internal/apptest"
 	"github.com/picaspot/picaspot/internal/fault"
-	"github.com/picaspot/picaspot/internal/role"
+	"github.com/picaspot/picaspot/internal/rbac"
 	"github.com/picaspot/picaspot/internal/version"
 )
 
@@ -52,10 +52,10 @@ func TestRoles(t *testing.T) {
 		admin := s.As("admin")
 		for _, in := range []api.RoleCreate{{Name: "empty"}, {Name: "empty", Inherits: &[]string{}, Permissions: &[]api.Grant{}}} {
 			got := create(t, admin, in)
-			refused(t, http.StatusUnprocessableEntity, "role_empty", got.HTTPResponse, got.Body)
+			refusedRole(t, http.StatusUnprocessableEntity, "role_empty", got.HTTPResponse, got.Body)
 		}
 		got := create(t, admin, api.RoleCreate{Name: "moderator", Permissions: &[]api.Grant{grant("area:read", "any")}})
-		p := refused(t, http.StatusConflict, "role_exists", got.HTTPResponse, got.Body)
+		p := refusedRole(t, http.StatusConflict, "role_exists", got.HTTPResponse, got.Body)
 		require.Equal(t, "/name", *(*p.Errors)[0].Pointer)
 
 		for want, in := range map[string]api.RoleCreate{
@@ -66,7 +66,7 @@ func TestRoles(t *testing.T) {
 		} {
 			in.Name = "curator"
 			got := create(t, admin, in)
-			p := refused(t, http.StatusBadRequest, "invalid_policy", got.HTTPResponse, got.Body)
+			p := refusedRole(t, http.StatusBadRequest, "invalid_policy", got.HTTPResponse, got.Body)
 			code, rest, _ := strings.Cut(want, " ")
 			pointer, message, _ := strings.Cut(rest, " ")
 			require.True(t, slices.ContainsFunc(*p.Errors, func(e api.FieldError) bool {
@@ -75,7 +75,7 @@ func TestRoles(t *testing.T) {
 		}
 		// All that are unknown are named at once, by where they stand.
 		ghosts := create(t, admin, api.RoleCreate{Name: "curator", Inherits: &[]string{"ghost", "user", "spook"}, Permissions: &[]api.Grant{grant("area:read", "any")}})
-		p = refused(t, http.StatusUnprocessableEntity, "role_unknown", ghosts.HTTPResponse, ghosts.Body)
+		p = refusedRole(t, http.StatusUnprocessableEntity, "role_unknown", ghosts.HTTPResponse, ghosts.Body)
 		require.Equal(t, []api.FieldError{
 			{Pointer: new("/inherits/0"), Code: "unknown", Message: "The policy knows admin, moderator, user."},
 			{Pointer: new("/inherits/2"), Code: "unknown", Message: "The policy knows admin, moderator, user."},
@@ -84,8 +84,8 @@ func TestRoles(t *testing.T) {
 		// another line.
 		for _, parent := range []string{"user\np, user, policy, manage, any", "user, admin"} {
 			got := create(t, admin, api.RoleCreate{Name: "curator", Inherits: &[]string{parent}})
-			refused(t, http.StatusBadRequest, "invalid_request", got.HTTPResponse, got.Body)
-			_, err := s.Roles.Create(context.Background(), role.Create{Name: "curator", Inherits: []string{parent}})
+			refusedRole(t, http.StatusBadRequest, "invalid_request", got.HTTPResponse, got.Body)
+			_, err := s.Roles.Create(context.Background(), rbac.RoleCreate{Name: "curator", Inherits: []string{parent}})
 			var e *fault.Error
 			require.ErrorAs(t, err, &e)
 			require.Equal(t, "role_unknown", e.Code)
@@ -96,7 +96,7 @@ func TestRoles(t *testing.T) {
 			`{"name":"curator","permissions":[{"permission":"area:read","scope":"any","effect":"maybe"}]}`,
 		} {
 			response, data := s.Call(admin, http.MethodPost, "/api/v1/admin/roles", "application/json", strings.NewReader(body))
-			refused(t, http.StatusBadRequest, "invalid_request", response, data)
+			refusedRole(t, http.StatusBadRequest, "invalid_request", response, data)
 		}
 		ofPolicy, ofRoles := edits(t, s)
 		require.Equal(t, []int{1, 0}, []int{ofPolicy, ofRoles}, "what failed is not on record")
@@ -108,7 +108,7 @@ func TestRoles(t *testing.T) {
 		s := apptest.NewWithoutWorkers(t)
 		admin := s.As("admin")
 		s.As("moderator")
-		found, etag := get(t, admin, "moderator")
+		found, etag := getRole(t, admin, "moderator")
 		require.Equal(t, 1, found.MemberCount)
 		require.Equal(t, []string{"user"}, found.Inherits)
 		require.Contains(t, found.Permissions, grant("area:verify", "any"))
@@ -120,8 +120,8 @@ func TestRoles(t *testing.T) {
 		require.Equal(t, http.StatusNotModified, unchanged())
 		require.NotNil(t, patch(t, admin, "moderator", api.RoleUpdate{Description: new("Looks after areas.")}).JSON200)
 		require.Equal(t, http.StatusOK, unchanged(), "what is said about it counts")
-		_, etag = get(t, admin, "moderator")
-		require.NotNil(t, put(t, admin, "moderator", append(found.Permissions, grant("audit:read", "any"))).JSON200)
+		_, etag = getRole(t, admin, "moderator")
+		require.NotNil(t, putGrants(t, admin, "moderator", append(found.Permissions, grant("audit:read", "any"))).JSON200)
 		require.Equal(t, http.StatusOK, unchanged(), "what it may do counts")
 		for _, name := range []string{"ghost", "Moderator", "a b"} {
 			got, err := admin.GetRoleWithResponse(ctx, name, nil)
@@ -130,7 +130,7 @@ func TestRoles(t *testing.T) {
 		}
 		got, err := admin.GetRoleWithResponse(ctx, "ghost", nil)
 		require.NoError(t, err)
-		refused(t, http.StatusNotFound, "not_found", got.HTTPResponse, got.Body)
+		refusedRole(t, http.StatusNotFound, "not_found", got.HTTPResponse, got.Body)
 	})
 
 	t.Run("are changed by those who have seen the latest", func(t *testing.T) {
@@ -138,7 +138,7 @@ func TestRoles(t *testing.T) {
 		s := apptest.NewWithoutWorkers(t)
 		admin := s.As("admin")
 		created(t, admin, api.RoleCreate{Name: "curator", Inherits: &[]string{"user"}})
-		_, etag := get(t, admin, "curator")
+		_, etag := getRole(t, admin, "curator")
 		described := patch(t, admin, "curator", api.RoleUpdate{Description: new("Looks after museums.")}, etag)
 		require.NotNil(t, described.JSON200, string(described.Body))
 		require.Equal(t, "Looks after museums.", described.JSON200.Description)
@@ -155,35 +155,35 @@ func TestRoles(t *testing.T) {
 		require.Equal(t, int64(3), s.Policy.Live().Version())
 
 		late := patch(t, admin, "curator", api.RoleUpdate{Description: new("Late")}, next)
-		refused(t, http.StatusPreconditionFailed, "version_changed", late.HTTPResponse, late.Body)
-		latePut := put(t, admin, "curator", []api.Grant{grant("area:read", "any")}, etag)
-		refused(t, http.StatusPreconditionFailed, "version_changed", latePut.HTTPResponse, latePut.Body)
+		refusedRole(t, http.StatusPreconditionFailed, "version_changed", late.HTTPResponse, late.Body)
+		latePut := putGrants(t, admin, "curator", []api.Grant{grant("area:read", "any")}, etag)
+		refusedRole(t, http.StatusPreconditionFailed, "version_changed", latePut.HTTPResponse, latePut.Body)
 		lateDelete := remove(t, admin, "curator", etag)
-		refused(t, http.StatusPreconditionFailed, "version_changed", lateDelete.HTTPResponse, lateDelete.Body)
+		refusedRole(t, http.StatusPreconditionFailed, "version_changed", lateDelete.HTTPResponse, lateDelete.Body)
 
-		_, etag = get(t, admin, "curator")
+		_, etag = getRole(t, admin, "curator")
 		same := patch(t, admin, "curator", api.RoleUpdate{Description: new("Looks after museums."), Inherits: &[]string{"moderator"}, RequiresMfa: new(false)}, etag)
 		require.Equal(t, etag, same.HTTPResponse.Header.Get("ETag"), "nothing has changed")
 		first := patch(t, admin, "user", api.RoleUpdate{Description: new("Everybody.")})
 		require.Equal(t, "Everybody.", first.JSON200.Description)
 
 		empty := patch(t, admin, "curator", api.RoleUpdate{Inherits: &[]string{}, Description: new("Nothing.")})
-		refused(t, http.StatusUnprocessableEntity, "role_empty", empty.HTTPResponse, empty.Body)
+		refusedRole(t, http.StatusUnprocessableEntity, "role_empty", empty.HTTPResponse, empty.Body)
 		circle := patch(t, admin, "user", api.RoleUpdate{Inherits: &[]string{"curator"}})
-		p := refused(t, http.StatusBadRequest, "invalid_policy", circle.HTTPResponse, circle.Body)
+		p := refusedRole(t, http.StatusBadRequest, "invalid_policy", circle.HTTPResponse, circle.Body)
 		require.Len(t, *p.Errors, 1)
 		require.Contains(t, []string{"/inherits", "/inherits/0"}, *(*p.Errors)[0].Pointer, "whichever line closes it")
 		ghost := patch(t, admin, "curator", api.RoleUpdate{Inherits: &[]string{"user", "ghost"}, Description: new("Nothing.")})
-		p = refused(t, http.StatusUnprocessableEntity, "role_unknown", ghost.HTTPResponse, ghost.Body)
+		p = refusedRole(t, http.StatusUnprocessableEntity, "role_unknown", ghost.HTTPResponse, ghost.Body)
 		require.Len(t, *p.Errors, 1)
 		require.Equal(t, "/inherits/1", *(*p.Errors)[0].Pointer)
 		itself := patch(t, admin, "curator", api.RoleUpdate{Inherits: &[]string{"curator"}})
-		refused(t, http.StatusBadRequest, "invalid_policy", itself.HTTPResponse, itself.Body)
+		refusedRole(t, http.StatusBadRequest, "invalid_policy", itself.HTTPResponse, itself.Body)
 		unknown := patch(t, admin, "ghost", api.RoleUpdate{Description: new("Boo.")})
-		refused(t, http.StatusNotFound, "not_found", unknown.HTTPResponse, unknown.Body)
-		unknownPut := put(t, admin, "ghost", []api.Grant{grant("area:read", "any")})
-		refused(t, http.StatusNotFound, "not_found", unknownPut.HTTPResponse, unknownPut.Body)
-		found, _ := get(t, admin, "curator")
+		refusedRole(t, http.StatusNotFound, "not_found", unknown.HTTPResponse, unknown.Body)
+		unknownPut := putGrants(t, admin, "ghost", []api.Grant{grant("area:read", "any")})
+		refusedRole(t, http.StatusNotFound, "not_found", unknownPut.HTTPResponse, unknownPut.Body)
+		found, _ := getRole(t, admin, "curator")
 		require.Equal(t, "Looks after museums.", found.Description, "a change is made whole or not at all")
 		policies, _ = edits(t, s)
 		require.Equal(t, 3, policies)
@@ -200,33 +200,33 @@ func TestRoles(t *testing.T) {
 			return got
 		}
 		require.Equal(t, http.StatusOK, verify().StatusCode())
-		found, etag := get(t, admin, "moderator")
-		changed := put(t, admin, "moderator", slices.DeleteFunc(slices.Clone(found.Permissions), func(g api.Grant) bool { return g.Permission == "area:verify" }), etag)
+		found, etag := getRole(t, admin, "moderator")
+		changed := putGrants(t, admin, "moderator", slices.DeleteFunc(slices.Clone(found.Permissions), func(g api.Grant) bool { return g.Permission == "area:verify" }), etag)
 		require.NotNil(t, changed.JSON200, string(changed.Body))
 		require.Len(t, changed.JSON200.Permissions, len(found.Permissions)-1)
 		require.Equal(t, found.Inherits, changed.JSON200.Inherits)
 		got := verify()
-		refused(t, http.StatusForbidden, "forbidden", got.HTTPResponse, got.Body)
-		require.Equal(t, http.StatusOK, put(t, admin, "moderator", found.Permissions).StatusCode())
+		refusedRole(t, http.StatusForbidden, "forbidden", got.HTTPResponse, got.Body)
+		require.Equal(t, http.StatusOK, putGrants(t, admin, "moderator", found.Permissions).StatusCode())
 		require.Equal(t, http.StatusOK, verify().StatusCode())
-		require.Equal(t, http.StatusOK, put(t, admin, "user", append(mustGet(t, admin, "user").Permissions, deny("area:verify"))).StatusCode())
+		require.Equal(t, http.StatusOK, putGrants(t, admin, "user", append(mustGet(t, admin, "user").Permissions, deny("area:verify"))).StatusCode())
 		require.Equal(t, http.StatusForbidden, verify().StatusCode(), "a deny is inherited")
 
-		faulty := put(t, admin, "moderator", []api.Grant{grant("area:fly", "any"), grant("area:verify", "own")})
-		p := refused(t, http.StatusBadRequest, "invalid_policy", faulty.HTTPResponse, faulty.Body)
+		faulty := putGrants(t, admin, "moderator", []api.Grant{grant("area:fly", "any"), grant("area:verify", "own")})
+		p := refusedRole(t, http.StatusBadRequest, "invalid_policy", faulty.HTTPResponse, faulty.Body)
 		require.Equal(t, []api.FieldError{
 			{Pointer: new("/permissions/0"), Code: "unknown_permission", Message: "No operation asks for area:fly."},
 			{Pointer: new("/permissions/1"), Code: "not_ownable", Message: "The permission area:verify can't be held for own objects only; its scope has to be any."},
 		}, *p.Errors)
 		// Those who inherit from it would inherit from nobody.
-		faulty = put(t, admin, "user", nil)
-		refused(t, http.StatusBadRequest, "invalid_request", faulty.HTTPResponse, faulty.Body)
-		faulty = put(t, admin, "user", []api.Grant{})
-		p = refused(t, http.StatusBadRequest, "invalid_policy", faulty.HTTPResponse, faulty.Body)
+		faulty = putGrants(t, admin, "user", nil)
+		refusedRole(t, http.StatusBadRequest, "invalid_request", faulty.HTTPResponse, faulty.Body)
+		faulty = putGrants(t, admin, "user", []api.Grant{})
+		p = refusedRole(t, http.StatusBadRequest, "invalid_policy", faulty.HTTPResponse, faulty.Body)
 		require.Equal(t, "/permissions", *(*p.Errors)[0].Pointer, "the line is another role's: %s", faulty.Body)
 		created(t, admin, api.RoleCreate{Name: "guest", Permissions: &[]api.Grant{grant("area:read", "any")}})
-		faulty = put(t, admin, "guest", []api.Grant{})
-		refused(t, http.StatusUnprocessableEntity, "role_empty", faulty.HTTPResponse, faulty.Body)
+		faulty = putGrants(t, admin, "guest", []api.Grant{})
+		refusedRole(t, http.StatusUnprocessableEntity, "role_empty", faulty.HTTPResponse, faulty.Body)
 	})
 
 	t.Run("that require a second factor are of no use without one", func(t *testing.T) {
@@ -240,7 +240,7 @@ func TestRoles(t *testing.T) {
 			got, err := moderator.VerifyAreaWithResponse(ctx, area.ID)
 			require.NoError(t, err)
 			if requires {
-				refused(t, http.StatusForbidden, "second_factor_required", got.HTTPResponse, got.Body)
+				refusedRole(t, http.StatusForbidden, "second_factor_required", got.HTTPResponse, got.Body)
 			} else {
 				require.Equal(t, http.StatusOK, got.StatusCode())
 			}
@@ -256,22 +256,22 @@ func TestRoles(t *testing.T) {
 		created(t, admin, api.RoleCreate{Name: "curator", Description: new("Old."), RequiresMfa: new(true), Inherits: &[]string{"user"}, Permissions: &[]api.Grant{grant("area:verify", "any")}})
 		created(t, admin, api.RoleCreate{Name: "heir", Inherits: &[]string{"curator"}})
 		got := remove(t, admin, "curator")
-		p := refused(t, http.StatusConflict, "role_inherited", got.HTTPResponse, got.Body)
+		p := refusedRole(t, http.StatusConflict, "role_inherited", got.HTTPResponse, got.Body)
 		require.Contains(t, *p.Detail, "heir")
 		require.Equal(t, http.StatusNoContent, remove(t, admin, "heir").StatusCode())
 
 		curator := s.As("curator")
 		got = remove(t, admin, "curator")
-		refused(t, http.StatusConflict, "role_in_use", got.HTTPResponse, got.Body)
+		refusedRole(t, http.StatusConflict, "role_in_use", got.HTTPResponse, got.Body)
 		require.Equal(t, 1, mustGet(t, admin, "curator").MemberCount)
 		require.True(t, mustGet(t, admin, "curator").RequiresMfa, "all of it is still there")
 		_, err := s.Accounts.Manage(ctx, curator.ID, account.Change{Role: new("user")}, version.Precondition{})
 		require.NoError(t, err)
-		_, etag := get(t, admin, "curator")
+		_, etag := getRole(t, admin, "curator")
 		require.Equal(t, http.StatusNoContent, remove(t, admin, "curator", etag).StatusCode())
 		require.Equal(t, before, s.Policy.Live().Text())
 		got = remove(t, admin, "curator")
-		refused(t, http.StatusNotFound, "not_found", got.HTTPResponse, got.Body)
+		refusedRole(t, http.StatusNotFound, "not_found", got.HTTPResponse, got.Body)
 		gone, err := admin.GetRoleWithResponse(ctx, "curator", nil)
 		require.NoError(t, err)
 		require.Equal(t, http.StatusNotFound, gone.StatusCode())
@@ -290,11 +290,11 @@ func TestRoles(t *testing.T) {
 		without := slices.DeleteFunc(slices.Clone(all), func(g api.Grant) bool { return g.Permission == "policy:manage" })
 		locked := func(response *http.Response, body []byte) {
 			t.Helper()
-			p := refused(t, http.StatusBadRequest, "invalid_policy", response, body)
+			p := refusedRole(t, http.StatusBadRequest, "invalid_policy", response, body)
 			require.Equal(t, "locked_out", (*p.Errors)[0].Code)
 		}
 		for _, grants := range [][]api.Grant{{}, without, append(slices.Clone(all), deny("policy:manage"))} {
-			got := put(t, admin, "admin", grants)
+			got := putGrants(t, admin, "admin", grants)
 			locked(got.HTTPResponse, got.Body)
 		}
 		created(t, admin, api.RoleCreate{Name: "cautious", Permissions: &[]api.Grant{deny("policy:manage")}})
@@ -305,14 +305,14 @@ func TestRoles(t *testing.T) {
 
 		// A role that nobody has is nobody.
 		created(t, admin, api.RoleCreate{Name: "keeper", Permissions: &[]api.Grant{grant("policy:manage", "any")}})
-		taken := put(t, admin, "admin", without)
-		refused(t, http.StatusConflict, "last_policy_manager", taken.HTTPResponse, taken.Body)
+		taken := putGrants(t, admin, "admin", without)
+		refusedRole(t, http.StatusConflict, "last_policy_manager", taken.HTTPResponse, taken.Body)
 		got = patch(t, admin, "admin", api.RoleUpdate{Inherits: &[]string{"moderator", "cautious"}})
-		refused(t, http.StatusConflict, "last_policy_manager", got.HTTPResponse, got.Body)
+		refusedRole(t, http.StatusConflict, "last_policy_manager", got.HTTPResponse, got.Body)
 		policies, _ := edits(t, s)
 		require.Equal(t, 3, policies)
 		keeper := s.As("keeper")
-		require.Equal(t, http.StatusOK, put(t, admin, "admin", without).StatusCode())
+		require.Equal(t, http.StatusOK, putGrants(t, admin, "admin", without).StatusCode())
 		require.Equal(t, "keeper", mustGet(t, keeper, "keeper").Name)
 		lost, err := admin.GetRoleWithResponse(ctx, "keeper", nil)
 		require.NoError(t, err)
@@ -322,6 +322,6 @@ func TestRoles(t *testing.T) {
 
 func mustGet(t *testing.T, by *apptest.Client, name string) api.Role {
 	t.Helper()
-	found, _ := get(t, by, name)
+	found, _ := getRole(t, by, name)
 	return found
 }

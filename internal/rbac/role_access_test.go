@@ -1,4 +1,4 @@
-package role_test
+package rbac_test
 
 import (
 	"context"
@@ -12,7 +12,7 @@ import (
 	"github.com/picaspot/picaspot/api"
 	"github.com/picaspot/picaspot/internal/apptest"
 	"github.com/picaspot/picaspot/internal/page"
-	"github.com/picaspot/picaspot/internal/role"
+	"github.com/picaspot/picaspot/internal/rbac"
 )
 
 func TestRolesAndPolicyAreForThoseWhoManageThem(t *testing.T) {
@@ -35,7 +35,7 @@ func TestRolesAndPolicyAreForThoseWhoManageThem(t *testing.T) {
 }
 
 // What one process says about a role holds on another one within a second.
-func TestWatchTakesInWhatOthersChange(t *testing.T) {
+func TestRolesWatchTakesInWhatOthersChange(t *testing.T) {
 	t.Parallel()
 	s := apptest.NewWithoutWorkers(t)
 	admin := s.As("admin")
@@ -43,7 +43,7 @@ func TestWatchTakesInWhatOthersChange(t *testing.T) {
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	other, err := role.NewService(ctx, s.Store, s.Policy, cursors)
+	other, err := rbac.NewRoles(ctx, s.Store, s.Policy, cursors)
 	require.NoError(t, err)
 	done := make(chan struct{})
 	go func() {
@@ -62,7 +62,7 @@ func TestWatchTakesInWhatOthersChange(t *testing.T) {
 	require.True(t, other.RequiresMFA("moderator"), "what was read last holds")
 	cancel()
 	<-done
-	_, err = role.NewService(context.Background(), s.Store, s.Policy, cursors)
+	_, err = rbac.NewRoles(context.Background(), s.Store, s.Policy, cursors)
 	require.ErrorContains(t, err, "read the roles")
 }
 
@@ -75,10 +75,10 @@ func TestRolesOfABrokenPolicyAreNotEdited(t *testing.T) {
 	require.NoError(t, err)
 	in := api.RoleCreate{Name: "curator", Inherits: &[]string{"user"}}
 	made := create(t, admin, in)
-	refused(t, http.StatusBadRequest, "invalid_policy", made.HTTPResponse, made.Body)
+	refusedRole(t, http.StatusBadRequest, "invalid_policy", made.HTTPResponse, made.Body)
 	changed := patch(t, admin, "moderator", api.RoleUpdate{Inherits: &[]string{}})
-	refused(t, http.StatusBadRequest, "invalid_policy", changed.HTTPResponse, changed.Body)
+	refusedRole(t, http.StatusBadRequest, "invalid_policy", changed.HTTPResponse, changed.Body)
 	gone := remove(t, admin, "moderator")
-	refused(t, http.StatusBadRequest, "invalid_policy", gone.HTTPResponse, gone.Body)
+	refusedRole(t, http.StatusBadRequest, "invalid_policy", gone.HTTPResponse, gone.Body)
 	require.Equal(t, "moderator", mustGet(t, admin, "moderator").Name)
 }

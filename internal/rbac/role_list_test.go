@@ -1,4 +1,4 @@
-package role_test
+package rbac_test
 
 import (
 	"context"
@@ -65,7 +65,7 @@ func TestRoleLists(t *testing.T) {
 		require.Equal(t, []int{1, 2, 0}, []int{mustGet(t, admin, "admin").MemberCount, mustGet(t, admin, "user").MemberCount, mustGet(t, admin, "curator").MemberCount})
 		wrong, err := admin.ListRolesWithResponse(ctx, &api.ListRolesParams{Cursor: new("x")})
 		require.NoError(t, err)
-		refused(t, http.StatusBadRequest, "invalid_cursor", wrong.HTTPResponse, wrong.Body)
+		refusedRole(t, http.StatusBadRequest, "invalid_cursor", wrong.HTTPResponse, wrong.Body)
 	})
 
 	t.Run("have every permission, with the operations and the roles", func(t *testing.T) {
@@ -114,6 +114,6 @@ func TestRoleLists(t *testing.T) {
 		}
 		wrong, err := admin.ListPermissionsWithResponse(ctx, &api.ListPermissionsParams{Cursor: new("x")})
 		require.NoError(t, err)
-		refused(t, http.StatusBadRequest, "invalid_cursor", wrong.HTTPResponse, wrong.Body)
+		refusedRole(t, http.StatusBadRequest, "invalid_cursor", wrong.HTTPResponse, wrong.Body)
 	})
 }

@@ -1,8 +1,8 @@
-// Package livepolicy keeps the policy that is in force: versions in the database,
-// of which the newest is live. policy/policy.csv is the first one. An edit is one
-// transaction, validated and on record; every replica has it within a second, and
-// takes it whole.
-package livepolicy
+// Package rbac keeps roles and the policy that says what each may do. The policy is kept
+// in versions in the database, of which the newest is live; policy/policy.csv is the first
+// one. An edit is one transaction, validated and audited; every replica takes it whole,
+// within a second.
+package rbac
 
 import (
 	"context"
@@ -37,8 +37,8 @@ const managePolicy authz.Permission = "policy:manage"
 
 var errNoVersion = fault.New(fault.NotFound, "not_found", "The policy has no such version.")
 
-// Service keeps the live policy.
-type Service struct {
+// Policy keeps the live policy: versions in the database, of which the newest is in force.
+type Policy struct {
 	store      *store.Store
 	authorizer *authz.Authorizer
 	known      []authz.Permission
@@ -53,17 +53,17 @@ type health struct {
 	err error
 }
 
-// Open loads the live policy, and makes the built-in one the first version of a new
+// OpenPolicy loads the live policy, and makes the built-in one the first version of a new
 // installation. known are the permissions that operations ask for. Without a
 // policy that loads nothing starts.
-func Open(ctx context.Context, s *store.Store, known []authz.Permission, cursors *page.Codec) (*Service, error) {
+func OpenPolicy(ctx context.Context, s *store.Store, known []authz.Permission, cursors *page.Codec) (*Policy, error) {
 	builtIn, err := authz.NewSnapshot(0, policy.Model, policy.CSV)
 	if err != nil {
 		return nil, fmt.Errorf("built-in policy: %w", err)
 	}
 	known = slices.Concat(known, builtIn.Permissions())
 	slices.Sort(known)
-	service := &Service{store: s, authorizer: authz.New(builtIn), known: slices.Compact(known), cursors: cursors}
+	service := &Policy{store: s, authorizer: authz.New(builtIn), known: slices.Compact(known), cursors: cursors}
 	if err := service.seed(ctx); err != nil {
 		return nil, err
 	}
@@ -71,12 +71,12 @@ func Open(ctx context.Context, s *store.Store, known []authz.Permission, cursors
 }
 
 // Authorizer decides by the live policy.
-func (s *Service) Authorizer() *authz.Authorizer { return s.authorizer }
+func (s *Policy) Authorizer() *authz.Authorizer { return s.authorizer }
 
 // Known returns the permissions that a policy may speak of, sorted.
-func (s *Service) Known() []authz.Permission { return slices.Clone(s.known) }
+func (s *Policy) Known() []authz.Permission { return slices.Clone(s.known) }
 
-func (s *Service) seed(ctx context.Context) error {
+func (s *Policy) seed(ctx context.Context) error {
 	return s.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		if err := tx.LockPolicy(ctx); err != nil {
 			return err
@@ -91,7 +91,7 @@ func (s *Service) seed(ctx context.Context) error {
 }
 
 // add writes a version, with its record, and announces it.
-func (s *Service) add(ctx context.Context, tx *store.Tx, number int64, before, text, comment string) (*ent.PolicyVersion, error) {
+func (s *Policy) add(ctx context.Context, tx *store.Tx, number int64, before, text, comment string) (*ent.PolicyVersion, error) {
 	create := tx.PolicyVersion.Create().SetVersion(number).SetText(text).SetComment(comment)
 	if caller, ok := authz.CallerFrom(ctx); ok {
 		create.SetCreatedBy(caller.UserID)
@@ -115,31 +115,31 @@ func (s *Service) add(ctx context.Context, tx *store.Tx, number int64, before, t
 		return nil, err
 	}
 	// It is sent when the transaction commits, and not if it does not.
-	if _, err := tx.ExecContext(ctx, "-- name: livepolicy_announce\nSELECT pg_notify($1, $2)", channel, strconv.FormatInt(number, 10)); err != nil {
+	if _, err := tx.ExecContext(ctx, "-- name: policy_announce\nSELECT pg_notify($1, $2)", channel, strconv.FormatInt(number, 10)); err != nil {
 		return nil, fmt.Errorf("announce the policy: %w", err)
 	}
 	return added, nil
 }
 
-// ETag is the entity tag of a version of the policy.
-func ETag(number int64) string { return `"v` + strconv.FormatInt(number, 10) + `"` }
+// PolicyETag is the entity tag of a version of the policy.
+func PolicyETag(number int64) string { return `"v` + strconv.FormatInt(number, 10) + `"` }
 
 // Live returns the version that is in force here.
-func (s *Service) Live() *authz.Snapshot { return s.authorizer.Current() }
+func (s *Policy) Live() *authz.Snapshot { return s.authorizer.Current() }
 
 // Edit changes the policy: fn gets the present text and returns the next one. The
 // result is validated: syntax, unknown permissions and roles, circles, the last
 // role that may manage the policy, roles that somebody has, and the last account
 // that may change the policy again. When the precondition does not hold, because somebody else was faster, the error says
 // what they changed. An edit that changes nothing makes no version.
-func (s *Service) Edit(ctx context.Context, pre version.Precondition, comment string, fn func(text string) (string, error)) (*ent.PolicyVersion, error) {
+func (s *Policy) Edit(ctx context.Context, pre version.Precondition, comment string, fn func(text string) (string, error)) (*ent.PolicyVersion, error) {
 	return s.EditWith(ctx, pre, comment, func(_ context.Context, _ *store.Tx, text string) (string, error) { return fn(text) })
 }
 
-// EditWith is [Service.Edit] with what else belongs into the transaction. fn runs
+// EditWith is [Policy.Edit] with what else belongs into the transaction. fn runs
 // under the policy lock, and its context has the caller with the role that the database
 // has for them.
-func (s *Service) EditWith(
+func (s *Policy) EditWith(
 	ctx context.Context, pre version.Precondition, comment string,
 	fn func(ctx context.Context, tx *store.Tx, text string) (string, error),
 ) (*ent.PolicyVersion, error) {
@@ -156,7 +156,7 @@ func (s *Service) EditWith(
 			return err
 		}
 		ctx, present := g.asCaller(ctx), g.newest
-		switch err := pre.CheckETag(ETag(present.Version)); {
+		switch err := pre.CheckETag(PolicyETag(present.Version)); {
 		case errors.Is(err, version.ErrChanged):
 			return s.overtaken(ctx, tx, pre, present)
 		case err != nil:
@@ -188,7 +188,7 @@ func (s *Service) EditWith(
 const maxNamed = 50
 
 // overtaken says what changed since the version that the caller saw.
-func (s *Service) overtaken(ctx context.Context, tx *store.Tx, pre version.Precondition, present *ent.PolicyVersion) error {
+func (s *Policy) overtaken(ctx context.Context, tx *store.Tx, pre version.Precondition, present *ent.PolicyVersion) error {
 	changed := fault.New(fault.PreconditionFailed, "policy_changed", fmt.Sprintf("The policy is at version %d by now.", present.Version))
 	for _, tag := range pre.Tags() {
 		number, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimPrefix(tag, `"v`), `"`), 10, 64)
@@ -214,7 +214,7 @@ func (s *Service) overtaken(ctx context.Context, tx *store.Tx, pre version.Preco
 
 // validate holds a text against the rules for policies, and against those who live
 // by it: a role that somebody has stays, and so does an account that may change it.
-func (s *Service) validate(ctx context.Context, tx *store.Tx, text string) error {
+func (s *Policy) validate(ctx context.Context, tx *store.Tx, text string) error {
 	if err := authz.Validate(text, s.known); err != nil {
 		return err
 	}
@@ -251,12 +251,12 @@ func (s *Service) validate(ctx context.Context, tx *store.Tx, text string) error
 }
 
 // Replace takes a whole policy text.
-func (s *Service) Replace(ctx context.Context, pre version.Precondition, comment, text string) (*ent.PolicyVersion, error) {
+func (s *Policy) Replace(ctx context.Context, pre version.Precondition, comment, text string) (*ent.PolicyVersion, error) {
 	return s.Edit(ctx, pre, comment, func(string) (string, error) { return text, nil })
 }
 
 // Revert makes the text of an earlier version the newest one.
-func (s *Service) Revert(ctx context.Context, pre version.Precondition, number int64) (*ent.PolicyVersion, error) {
+func (s *Policy) Revert(ctx context.Context, pre version.Precondition, number int64) (*ent.PolicyVersion, error) {
 	return s.EditWith(ctx, pre, fmt.Sprintf("Back to version %d.", number), func(ctx context.Context, tx *store.Tx, _ string) (string, error) {
 		found, err := tx.PolicyVersion.Query().Where(policyversion.Version(number)).Only(ctx)
 		switch {
@@ -269,22 +269,22 @@ func (s *Service) Revert(ctx context.Context, pre version.Precondition, number i
 	})
 }
 
-// Version is a version with what it changed.
-type Version struct {
+// PolicyVersion is a version with what it changed.
+type PolicyVersion struct {
 	*ent.PolicyVersion
 	Diff []string
 }
 
-var list = page.List{
+var versionList = page.List{
 	Name: "policy versions", Default: "version", ID: page.Column{Name: policyversion.FieldVersion, Type: page.Integer},
 	SortBy: map[string]page.Column{"version": {Name: policyversion.FieldVersion, Type: page.Integer, Order: page.Desc}},
 }
 
 // Versions returns a page of the history.
-func (s *Service) Versions(ctx context.Context, params page.Params) (page.Result[Version], error) {
-	q, err := list.Resolve(params, s.cursors, nil)
+func (s *Policy) Versions(ctx context.Context, params page.Params) (page.Result[PolicyVersion], error) {
+	q, err := versionList.Resolve(params, s.cursors, nil)
 	if err != nil {
-		return page.Result[Version]{}, err
+		return page.Result[PolicyVersion]{}, err
 	}
 	found, err := page.Fetch(ctx, q, page.Source[*ent.PolicyVersion]{
 		List: func(ctx context.Context, limit, offset int) ([]*ent.PolicyVersion, error) {
@@ -294,25 +294,25 @@ func (s *Service) Versions(ctx context.Context, params page.Params) (page.Result
 		Key:   func(v *ent.PolicyVersion, _ string) any { return v.Version },
 	})
 	if err != nil {
-		return page.Result[Version]{}, err
+		return page.Result[PolicyVersion]{}, err
 	}
 	before, err := s.textsBefore(ctx, found.Items())
 	if err != nil {
-		return page.Result[Version]{}, err
+		return page.Result[PolicyVersion]{}, err
 	}
-	return page.Map(found, func(v *ent.PolicyVersion) Version {
-		return Version{v, authz.Diff(before[v.Version], v.Text)}
+	return page.Map(found, func(v *ent.PolicyVersion) PolicyVersion {
+		return PolicyVersion{v, authz.Diff(before[v.Version], v.Text)}
 	}), nil
 }
 
 // WithDiff returns a version with what it changed.
-func (s *Service) WithDiff(ctx context.Context, v *ent.PolicyVersion) (Version, error) {
+func (s *Policy) WithDiff(ctx context.Context, v *ent.PolicyVersion) (PolicyVersion, error) {
 	before, err := s.textsBefore(ctx, []*ent.PolicyVersion{v})
-	return Version{v, authz.Diff(before[v.Version], v.Text)}, err
+	return PolicyVersion{v, authz.Diff(before[v.Version], v.Text)}, err
 }
 
 // textsBefore returns the text of the version before each.
-func (s *Service) textsBefore(ctx context.Context, of []*ent.PolicyVersion) (map[int64]string, error) {
+func (s *Policy) textsBefore(ctx context.Context, of []*ent.PolicyVersion) (map[int64]string, error) {
 	numbers := make([]int64, len(of))
 	for i, v := range of {
 		numbers[i] = v.Version - 1
@@ -330,7 +330,7 @@ func (s *Service) textsBefore(ctx context.Context, of []*ent.PolicyVersion) (map
 
 // Owner tells whose object something is: who may do with it what they hold for
 // their own objects only. It is a [fault.NotFound] when there is none.
-func (s *Service) Owner(ctx context.Context, entityType string, id uuid.UUID) (owner uuid.UUID, err error) {
+func (s *Policy) Owner(ctx context.Context, entityType string, id uuid.UUID) (owner uuid.UUID, err error) {
 	switch entityType {
 	case "area":
 		found, e := s.store.Ent.Area.Get(ctx, id)

@@ -1,4 +1,4 @@
-package role_test
+package rbac_test
 
 import (
 	"context"
@@ -19,7 +19,7 @@ import (
 	"github.com/picaspot/picaspot/internal/version"
 )
 
-func TestAccess(t *testing.T) {
+func TestRoleAccess(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	s := apptest.New(t)
@@ -116,12 +116,12 @@ func TestAccess(t *testing.T) {
 			for _, by := range []*apptest.Client{owner, admin} {
 				for _, p := range []string{permission, string(kind) + ":polish"} {
 					missing := ask(about(by, p, uuid.New()))
-					refused(t, http.StatusNotFound, "not_found", missing.HTTPResponse, missing.Body)
+					refusedRole(t, http.StatusNotFound, "not_found", missing.HTTPResponse, missing.Body)
 				}
 			}
 		}
 		unknown := ask(api.PolicyCheck{UserID: new(uuid.New()), Permission: "area:read"})
-		refused(t, http.StatusNotFound, "not_found", unknown.HTTPResponse, unknown.Body)
+		refusedRole(t, http.StatusNotFound, "not_found", unknown.HTTPResponse, unknown.Body)
 	})
 
 	t.Run("is not asked about with what does not go together", func(t *testing.T) {
@@ -140,7 +140,7 @@ func TestAccess(t *testing.T) {
 			"several of these, all at once": {api.PolicyCheck{Permission: "area:read", EntityID: &id}, []string{"/entity_id", "/role", "/user_id"}},
 		} {
 			got := ask(test.in)
-			p := refused(t, http.StatusBadRequest, "invalid_request", got.HTTPResponse, got.Body)
+			p := refusedRole(t, http.StatusBadRequest, "invalid_request", got.HTTPResponse, got.Body)
 			var pointers []string
 			for _, e := range *p.Errors {
 				require.Equal(t, "combination", e.Code, name)
@@ -153,7 +153,7 @@ func TestAccess(t *testing.T) {
 			{UserID: &owner.ID, Permission: "user:read", EntityType: new(api.PolicyCheckEntityType("user")), EntityID: &owner.ID},
 		} {
 			got := ask(in)
-			refused(t, http.StatusBadRequest, "invalid_request", got.HTTPResponse, got.Body)
+			refusedRole(t, http.StatusBadRequest, "invalid_request", got.HTTPResponse, got.Body)
 		}
 	})
 }

@@ -1,4 +1,4 @@
-package livepolicy_test
+package rbac_test
 
 import (
 	"context"
@@ -15,8 +15,8 @@ import (
 	"github.com/picaspot/picaspot/internal/app"
 	"github.com/picaspot/picaspot/internal/apptest"
 	"github.com/picaspot/picaspot/internal/authz"
-	"github.com/picaspot/picaspot/internal/livepolicy"
 	"github.com/picaspot/picaspot/internal/page"
+	"github.com/picaspot/picaspot/internal/rbac"
 	"github.com/picaspot/picaspot/internal/version"
 	"github.com/picaspot/picaspot/policy"
 )
@@ -57,7 +57,7 @@ func TestBrokenVersion(t *testing.T) {
 
 	cursors, err := page.NewCodec(make([]byte, 32))
 	require.NoError(t, err)
-	_, err = livepolicy.Open(ctx, s.Store, nil, cursors)
+	_, err = rbac.OpenPolicy(ctx, s.Store, nil, cursors)
 	require.ErrorContains(t, err, "policy version 2")
 	_, err = app.New(ctx, s.Config)
 	require.ErrorContains(t, err, "policy version 2")
@@ -108,7 +108,7 @@ func TestReloadThatFailsLeavesThePolicyInForce(t *testing.T) {
 	require.Equal(t, authz.Any, s.Policy.Live().Decide("admin", "policy:manage"))
 	cursors, err := page.NewCodec(make([]byte, 32))
 	require.NoError(t, err)
-	_, err = livepolicy.Open(ctx, s.Store, nil, cursors)
+	_, err = rbac.OpenPolicy(ctx, s.Store, nil, cursors)
 	require.Error(t, err)
 	rename("elsewhere", "policy_versions")
 	require.NoError(t, s.Policy.Reload(ctx))
@@ -121,7 +121,7 @@ func TestReloadThatFailsLeavesThePolicyInForce(t *testing.T) {
 }
 
 // watch lets another service keep up with the policy until the test ends.
-func watch(t *testing.T, s *apptest.Server) *livepolicy.Service {
+func watch(t *testing.T, s *apptest.Server) *rbac.Policy {
 	t.Helper()
 	service := open(t, s)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -149,7 +149,7 @@ func listeners(t *testing.T, s *apptest.Server, end bool) int {
 }
 
 // arrives waits for a version.
-func arrives(t *testing.T, service *livepolicy.Service, number int64) {
+func arrives(t *testing.T, service *rbac.Policy, number int64) {
 	t.Helper()
 	began := time.Now()
 	require.Eventually(t, func() bool { return service.Live().Version() == number }, time.Minute, time.Millisecond)

@@ -1,6 +1,4 @@
-// Package role is about the roles of the live policy: what each may do, what it
-// inherits, and what is said about it beside the policy.
-package role
+package rbac
 
 import (
 	"context"
@@ -17,15 +15,14 @@ import (
 	entrole "github.com/picaspot/picaspot/ent/role"
 	"github.com/picaspot/picaspot/internal/authz"
 	"github.com/picaspot/picaspot/internal/fault"
-	"github.com/picaspot/picaspot/internal/livepolicy"
 	"github.com/picaspot/picaspot/internal/page"
 	"github.com/picaspot/picaspot/internal/store"
 	"github.com/picaspot/picaspot/internal/version"
 	"github.com/picaspot/picaspot/policy"
 )
 
-// pollInterval is within what time a change holds on every replica.
-const pollInterval = 500 * time.Millisecond
+// rolesPollInterval is within what time a change holds on every replica.
+const rolesPollInterval = 500 * time.Millisecond
 
 var (
 	errNotFound = fault.New(fault.NotFound, "not_found", "The policy knows no such role.")
@@ -36,27 +33,28 @@ var (
 	errEmpty = fault.New(fault.Unprocessable, "role_empty", "A role has at least one permission, or inherits from a role: without a line that speaks of it there is none.")
 )
 
-// Service looks after roles.
-type Service struct {
+// Roles reads and changes the roles of the live policy, and what is said about them
+// beside it.
+type Roles struct {
 	store   *store.Store
-	live    *livepolicy.Service
+	live    *Policy
 	cursors *page.Codec
 	// strict holds the names of the roles that require a second factor. It is
 	// replaced, never written to.
 	strict atomic.Pointer[[]string]
 }
 
-// NewService makes the service and reads what is set.
-func NewService(ctx context.Context, s *store.Store, p *livepolicy.Service, cursors *page.Codec) (*Service, error) {
-	service := &Service{store: s, live: p, cursors: cursors}
+// NewRoles makes the service and reads which roles require a second factor.
+func NewRoles(ctx context.Context, s *store.Store, p *Policy, cursors *page.Codec) (*Roles, error) {
+	service := &Roles{store: s, live: p, cursors: cursors}
 	return service, service.reload(ctx)
 }
 
 // RequiresMFA reports whether a role may be used only in a session that a second
 // factor has proven. It asks nobody.
-func (s *Service) RequiresMFA(name string) bool { return slices.Contains(*s.strict.Load(), name) }
+func (s *Roles) RequiresMFA(name string) bool { return slices.Contains(*s.strict.Load(), name) }
 
-func (s *Service) reload(ctx context.Context) error {
+func (s *Roles) reload(ctx context.Context) error {
 	names, err := s.store.Ent.Role.Query().Where(entrole.RequiresMfa(true)).Select(entrole.FieldName).Strings(ctx)
 	if err != nil {
 		return fmt.Errorf("read the roles: %w", err)
@@ -66,7 +64,7 @@ func (s *Service) reload(ctx context.Context) error {
 }
 
 // reloadSoon is a reload that Watch makes up for when it fails.
-func (s *Service) reloadSoon(ctx context.Context) {
+func (s *Roles) reloadSoon(ctx context.Context) {
 	if err := s.reload(ctx); err != nil {
 		slog.WarnContext(ctx, "roles not read again yet", "error", err)
 	}
@@ -74,8 +72,8 @@ func (s *Service) reloadSoon(ctx context.Context) {
 
 // Watch takes in what other replicas change, until ctx ends. While the database is
 // away what was read last holds.
-func (s *Service) Watch(ctx context.Context) {
-	tick := time.NewTicker(pollInterval)
+func (s *Roles) Watch(ctx context.Context) {
+	tick := time.NewTicker(rolesPollInterval)
 	defer tick.Stop()
 	for {
 		select {
@@ -103,7 +101,7 @@ type Role struct {
 	ETag string
 }
 
-var list = page.List{
+var roleList = page.List{
 	Name: "roles", Default: "name", ID: page.Column{Name: "name", Type: page.Text},
 	SortBy: map[string]page.Column{"name": {Name: "name", Type: page.Text}},
 }
@@ -125,9 +123,9 @@ const matching = `strpos(search_fold(name || ' ' || coalesce(r.description, ''))
 
 // List returns a page of the roles of the live policy, of those that have a text in
 // their name or description, unless it is empty.
-func (s *Service) List(ctx context.Context, search string, params page.Params) (page.Result[Role], error) {
+func (s *Roles) List(ctx context.Context, search string, params page.Params) (page.Result[Role], error) {
 	live := s.live.Live()
-	q, err := list.Resolve(params, s.cursors, search)
+	q, err := roleList.Resolve(params, s.cursors, search)
 	if err != nil {
 		return page.Result[Role]{}, err
 	}
@@ -145,7 +143,7 @@ func (s *Service) List(ctx context.Context, search string, params page.Params) (
 	})
 }
 
-func (s *Service) query(ctx context.Context, live *authz.Snapshot, names []string, statement string, args []any) ([]Role, error) {
+func (s *Roles) query(ctx context.Context, live *authz.Snapshot, names []string, statement string, args []any) ([]Role, error) {
 	rows, err := s.store.Pool.Query(ctx, statement, append([]any{names}, args...)...)
 	if err != nil {
 		return nil, fmt.Errorf("list roles: %w", err)
@@ -155,17 +153,17 @@ func (s *Service) query(ctx context.Context, live *authz.Snapshot, names []strin
 		if err := row.Scan(&r.Name, &r.Description, &r.RequiresMFA, &updatedAt, &r.Members); err != nil {
 			return r, fmt.Errorf("scan a role: %w", err)
 		}
-		r.Inherits, r.Grants, r.ETag = live.Parents(r.Name), live.Grants(r.Name), etag(live.Version(), updatedAt)
+		r.Inherits, r.Grants, r.ETag = live.Parents(r.Name), live.Grants(r.Name), roleETag(live.Version(), updatedAt)
 		return r, nil
 	})
 }
 
-func etag(policy int64, updatedAt time.Time) string {
-	return strings.TrimSuffix(livepolicy.ETag(policy), `"`) + "-" + strings.TrimPrefix(version.ETag(updatedAt), `"`)
+func roleETag(policy int64, updatedAt time.Time) string {
+	return strings.TrimSuffix(PolicyETag(policy), `"`) + "-" + strings.TrimPrefix(version.ETag(updatedAt), `"`)
 }
 
 // Get returns a role of the live policy, or [fault.NotFound].
-func (s *Service) Get(ctx context.Context, name string) (Role, error) {
+func (s *Roles) Get(ctx context.Context, name string) (Role, error) {
 	live := s.live.Live()
 	if !slices.Contains(live.Roles(), name) {
 		return Role{}, errNotFound
@@ -177,8 +175,8 @@ func (s *Service) Get(ctx context.Context, name string) (Role, error) {
 	return found[0], nil
 }
 
-// Create is a new role.
-type Create struct {
+// RoleCreate is a new role.
+type RoleCreate struct {
 	Name        string
 	Description string
 	RequiresMFA bool
@@ -189,7 +187,7 @@ type Create struct {
 // Create adds a role to the live policy. One that is there is a conflict; one of
 // which no line would speak is unprocessable, and so is one that inherits from a role
 // that is not there. What else [authz.Validate] refuses is invalid.
-func (s *Service) Create(ctx context.Context, in Create) (Role, error) {
+func (s *Roles) Create(ctx context.Context, in RoleCreate) (Role, error) {
 	if len(in.Grants) == 0 && len(in.Inherits) == 0 {
 		return Role{}, errEmpty
 	}
@@ -225,12 +223,12 @@ func (s *Service) Create(ctx context.Context, in Create) (Role, error) {
 	}
 	return Role{
 		Name: in.Name, Description: told.Description, RequiresMFA: told.RequiresMfa,
-		Inherits: written.Parents(in.Name), Grants: written.Grants(in.Name), ETag: etag(made.Version, told.UpdatedAt),
+		Inherits: written.Parents(in.Name), Grants: written.Grants(in.Name), ETag: roleETag(made.Version, told.UpdatedAt),
 	}, nil
 }
 
-// Update is a change of a role; nil leaves a field as it is.
-type Update struct {
+// RoleUpdate is a change of a role; nil leaves a field as it is.
+type RoleUpdate struct {
 	Description *string
 	RequiresMFA *bool
 	Inherits    *[]string
@@ -239,7 +237,7 @@ type Update struct {
 // Update changes a role of the live policy. To inherit from a role that is not there is
 // unprocessable. To require a second factor of the caller's own role is a conflict as
 // long as none has proven the caller's session.
-func (s *Service) Update(ctx context.Context, name string, in Update, pre version.Precondition) (Role, error) {
+func (s *Roles) Update(ctx context.Context, name string, in RoleUpdate, pre version.Precondition) (Role, error) {
 	comment := "What the role " + name + " inherits was changed."
 	sent := authz.Sent{Role: name, Rest: "/inherits"}
 	if in.Inherits != nil {
@@ -271,7 +269,7 @@ func (s *Service) Update(ctx context.Context, name string, in Update, pre versio
 }
 
 // ReplaceGrants sets all that a role may do itself.
-func (s *Service) ReplaceGrants(ctx context.Context, name string, grants []authz.Grant, pre version.Precondition) (Role, error) {
+func (s *Roles) ReplaceGrants(ctx context.Context, name string, grants []authz.Grant, pre version.Precondition) (Role, error) {
 	comment := "The permissions of the role " + name + " were changed."
 	sent := authz.Sent{Role: name, Grants: grants, Rest: "/permissions"}
 	return s.edit(ctx, sent, comment, pre, func(_ context.Context, _ *store.Tx, text string) (string, error) {
@@ -281,7 +279,7 @@ func (s *Service) ReplaceGrants(ctx context.Context, name string, grants []authz
 
 // Delete takes a role out of the live policy. One that somebody has, or that
 // another role inherits from, is a conflict.
-func (s *Service) Delete(ctx context.Context, name string, pre version.Precondition) error {
+func (s *Roles) Delete(ctx context.Context, name string, pre version.Precondition) error {
 	_, err := s.live.EditWith(ctx, version.Precondition{}, "Role "+name+" was deleted.",
 		func(ctx context.Context, tx *store.Tx, text string) (string, error) {
 			if err := s.check(ctx, tx, name, text, pre); err != nil {
@@ -307,7 +305,7 @@ func (s *Service) Delete(ctx context.Context, name string, pre version.Precondit
 
 // edit changes a role that is there, and that is the version that the caller saw, to
 // what the request sent.
-func (s *Service) edit(
+func (s *Roles) edit(
 	ctx context.Context, sent authz.Sent, comment string, pre version.Precondition,
 	fn func(context.Context, *store.Tx, string) (string, error),
 ) (Role, error) {
@@ -332,7 +330,7 @@ func (s *Service) edit(
 
 // check asks, with the policy locked, whether a role is there and the version that
 // the caller saw.
-func (s *Service) check(ctx context.Context, tx *store.Tx, name, text string, pre version.Precondition) error {
+func (s *Roles) check(ctx context.Context, tx *store.Tx, name, text string, pre version.Precondition) error {
 	known, err := rolesOf(text)
 	if err != nil {
 		return err
@@ -351,10 +349,10 @@ func (s *Service) check(ctx context.Context, tx *store.Tx, name, text string, pr
 	case !store.IsNotFound(err):
 		return fmt.Errorf("read the role: %w", err)
 	}
-	return pre.CheckETag(etag(present.Version, updatedAt))
+	return pre.CheckETag(roleETag(present.Version, updatedAt))
 }
 
-func (s *Service) after(ctx context.Context, name string, err error) (Role, error) {
+func (s *Roles) after(ctx context.Context, name string, err error) (Role, error) {
 	if err != nil {
 		return Role{}, err
 	}

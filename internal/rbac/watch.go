@@ -1,4 +1,4 @@
-package livepolicy
+package rbac
 
 import (
 	"context"
@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	// pollInterval is how often a newer version is looked for when no news comes.
-	pollInterval = 500 * time.Millisecond
+	// policyPollInterval is how often a newer version is looked for when no news comes.
+	policyPollInterval = 500 * time.Millisecond
 	// staleAfter is how long a look may fail before the policy counts as stale.
 	staleAfter = 5 * time.Second
 	// loadTimeout bounds one look.
@@ -24,7 +24,7 @@ const (
 
 // Reload takes in a newer version, if there is one. A version that does not load
 // leaves the present one in force.
-func (s *Service) Reload(ctx context.Context) error {
+func (s *Policy) Reload(ctx context.Context) error {
 	err := s.reload(ctx)
 	if err != nil && ctx.Err() != nil {
 		return err // Nobody waits for it any more; it says nothing of the policy.
@@ -45,7 +45,7 @@ func (s *Service) Reload(ctx context.Context) error {
 	return nil
 }
 
-func (s *Service) reload(ctx context.Context) error {
+func (s *Policy) reload(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
 	defer cancel()
 	newest, err := s.store.Ent.PolicyVersion.Query().
@@ -69,7 +69,7 @@ func (s *Service) reload(ctx context.Context) error {
 }
 
 // Check returns why the policy that is in force may not be the live one, or nil.
-func (s *Service) Check(context.Context) error {
+func (s *Policy) Check(context.Context) error {
 	last := s.health.Load()
 	switch {
 	case last == nil, last.err == nil, time.Since(last.at) < staleAfter && !last.at.IsZero():
@@ -80,14 +80,14 @@ func (s *Service) Check(context.Context) error {
 }
 
 // Failures returns how many looks for a newer version have failed.
-func (s *Service) Failures() int64 { return s.failures.Load() }
+func (s *Policy) Failures() int64 { return s.failures.Load() }
 
 // Watch takes in what other replicas change, until ctx ends: at once when the
 // database tells, and by looking twice a second when it does not.
-func (s *Service) Watch(ctx context.Context) {
+func (s *Policy) Watch(ctx context.Context) {
 	look := func(ctx context.Context) { _ = s.Reload(ctx) } // It says itself what is wrong.
 	store.Listener{
-		Channel: channel, Interval: pollInterval, Poll: look,
+		Channel: channel, Interval: policyPollInterval, Poll: look,
 		Notified: func(ctx context.Context, _ string) { look(ctx) },
 	}.Run(ctx, s.store.Pool.Config().ConnConfig)
 }

@@ -1,4 +1,4 @@
-package livepolicy_test
+package rbac_test
 
 import (
 	"context"
@@ -18,8 +18,8 @@ import (
 	"github.com/picaspot/picaspot/internal/apptest"
 	"github.com/picaspot/picaspot/internal/authz"
 	"github.com/picaspot/picaspot/internal/fault"
-	"github.com/picaspot/picaspot/internal/livepolicy"
 	"github.com/picaspot/picaspot/internal/page"
+	"github.com/picaspot/picaspot/internal/rbac"
 	"github.com/picaspot/picaspot/internal/version"
 	"github.com/picaspot/picaspot/policy"
 )
@@ -466,11 +466,11 @@ func TestOpenSeedsOnce(t *testing.T) {
 }
 
 // open is the policy as another service sees it that runs on the same database.
-func open(t *testing.T, s *apptest.Server, known ...authz.Permission) *livepolicy.Service {
+func open(t *testing.T, s *apptest.Server, known ...authz.Permission) *rbac.Policy {
 	t.Helper()
 	cursors, err := page.NewCodec(make([]byte, 32))
 	require.NoError(t, err)
-	service, err := livepolicy.Open(context.Background(), s.Store, known, cursors)
+	service, err := rbac.OpenPolicy(context.Background(), s.Store, known, cursors)
 	require.NoError(t, err)
 	return service
 }
