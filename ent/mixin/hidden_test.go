@@ -20,11 +20,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/picaspot/picaspot/ent"
+	"github.com/picaspot/picaspot/ent/importrun"
 	"github.com/picaspot/picaspot/ent/mailtoken"
 	"github.com/picaspot/picaspot/ent/migrate"
 	"github.com/picaspot/picaspot/ent/mixin"
 	entreport "github.com/picaspot/picaspot/ent/report"
 	"github.com/picaspot/picaspot/internal/geo"
+	"github.com/picaspot/picaspot/internal/importfile"
 	"github.com/picaspot/picaspot/internal/photo"
 	"github.com/picaspot/picaspot/internal/store"
 )
@@ -105,6 +107,8 @@ func (b bundle) world() {
 		tx.RecoveryCode.Create().SetUser(user).SetCodeHash([]byte("x")).ExecX(ctx)
 		tx.Report.Create().SetReporter(user).SetSubjectType(entreport.SubjectTypeArea).SetSubjectID(area.ID).
 			SetReason(entreport.ReasonSpam).ExecX(ctx)
+		tx.ImportRun.Create().SetUser(user).SetKind(importrun.KindLandmarks).SetOptions(importfile.Options{}).ExecX(ctx)
+		tx.Upload.Create().SetUser(user).SetBytes(1).SetExpiresAt(time.Now()).ExecX(ctx)
 	})
 }
 

@@ -3,8 +3,6 @@ package app_test
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -234,15 +232,10 @@ func TestSystem(t *testing.T) {
 		response, page := get("/docs")
 		require.Equal(t, "text/html; charset=utf-8", response.Header.Get("Content-Type"))
 		policy := response.Header.Get("Content-Security-Policy")
-		require.NotContains(t, strings.Split(policy, "style-src")[0], "unsafe-inline")
-		scripts := regexp.MustCompile(`(?s)<script>(.*?)</script>`).FindAllSubmatch(page, -1)
-		require.NotEmpty(t, scripts)
-		for _, script := range scripts {
-			digest := sha256.Sum256(script[1])
-			require.Contains(t, policy, base64.StdEncoding.EncodeToString(digest[:]))
-		}
+		require.Contains(t, policy, "script-src 'self';")
+		require.NotRegexp(t, `<script>|<script [^>]*>[^<]`, string(page), "no script stands in the page")
 		for _, match := range regexp.MustCompile(`(?:src|href)="([^"]+)"`).FindAllSubmatch(page, -1) {
-			require.True(t, strings.HasPrefix(string(match[1]), "/docs/"), "%s is from elsewhere", match[1])
+			require.Regexp(t, "^/(docs|openapi)", string(match[1]), "it is from elsewhere")
 			asset, _ := get(string(match[1]))
 			require.Equal(t, http.StatusOK, asset.StatusCode, string(match[1]))
 		}
