@@ -40,10 +40,11 @@ func TestWhichAnswersAreCompressed(t *testing.T) {
 	}, secret, "nothing under /auth is compressed")
 	slices.Sort(other)
 	require.Equal(t, []string{
-		"changePassword",               // 204
+		"addUploadPart", "changePassword", // 204
 		"confirmTotp", "createWebhook", // A secret.
 		"followAttempt", "getAreaImage", "getAttemptPhoto", // Events; pictures.
-		"getDocs", "getLandmarkImage", "getOpenAPIJSON", "getOpenAPIYAML", "getUserAvatar", // Documents; pictures.
+		"getDocs", "getLandmarkImage", "getOpenAPIJSON", "getOpenAPIYAML", // Documents; pictures.
+		"getUploadOffset", "getUserAvatar", // 204; pictures.
 		"replaceRecoveryCodes", "replaceWebhookSecret", "startTotp", // Secrets.
 	}, other)
 }

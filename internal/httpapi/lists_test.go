@@ -116,6 +116,8 @@ func world(t *testing.T, s *apptest.Server, admin *apptest.Client) map[string]st
 		require.NoError(t, err)
 		require.NotNil(t, role.JSON201, string(role.Body))
 		s.LogIn(admin.ID, admin.Username, admin.Email)
+		_, err = s.Store.Pool.Exec(ctx, "INSERT INTO import_runs (id, created_at, updated_at, finished_at, user_id, kind, status, options) VALUES (gen_random_uuid(), now(), now(), now(), $1, 'landmarks', 'succeeded', '{}')", admin.ID)
+		require.NoError(t, err)
 	}
 	return map[string]string{"area_id": area.ID.String(), "webhook_id": webhooks(t, s, admin).String()}
 }

@@ -1,7 +1,10 @@
 package idempotency_test
 
 import (
+	"bytes"
 	"context"
+	"fmt"
+	"mime/multipart"
 	"net/http"
 	"testing"
 	"time"
@@ -126,6 +129,25 @@ var creations = map[string]creation{
 		fields["accuracy_meters"] = map[string]string{"one": "5"}[variant]
 		contentType, body := apptest.Form(t, w.photo, fields)
 		got, err := by.CreateAttemptWithBodyWithResponse(context.Background(), w.landmark.ID, &api.CreateAttemptParams{IdempotencyKey: key}, contentType, body)
+		require.NoError(t, err)
+		return answered{got.HTTPResponse, got.Body}
+	}},
+	"createUpload": {"uploads", func(t *testing.T, _ *world, by *apptest.Client, key *string, variant string) answered {
+		t.Helper()
+		got, err := by.CreateUploadWithResponse(context.Background(), &api.CreateUploadParams{IdempotencyKey: key}, api.UploadCreate{Bytes: int64(len(variant)) + map[string]int64{"one": 1}[variant]})
+		require.NoError(t, err)
+		return answered{got.HTTPResponse, got.Body}
+	}},
+	"importLandmarks": {"import_runs", func(t *testing.T, _ *world, by *apptest.Client, key *string, variant string) answered {
+		t.Helper()
+		var body bytes.Buffer
+		form := multipart.NewWriter(&body)
+		part, err := form.CreateFormFile("file", "places.csv")
+		require.NoError(t, err)
+		_, err = fmt.Fprintf(part, "id,name,lat,lon\n1,%s,1,2\n", variant)
+		require.NoError(t, err)
+		require.NoError(t, form.Close())
+		got, err := by.ImportLandmarksWithBodyWithResponse(context.Background(), &api.ImportLandmarksParams{IdempotencyKey: key}, form.FormDataContentType(), &body)
 		require.NoError(t, err)
 		return answered{got.HTTPResponse, got.Body}
 	}},

@@ -438,6 +438,7 @@ func TestImages(t *testing.T) {
 		require.Equal(t, http.StatusOK, response.StatusCode, string(body))
 		_, address, _ := strings.Cut(string(body), `"url":"`)
 		address, _, _ = strings.Cut(address, `"`)
+		address = strings.ReplaceAll(address, `\u0026`, "&")
 		response, _ = s.Call(other, http.MethodGet, address, "", nil)
 		require.Equal(t, http.StatusOK, response.StatusCode)
 		require.NotEqual(t, first, response.Header.Get("ETag"))

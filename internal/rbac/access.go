@@ -93,7 +93,7 @@ func (s *Roles) Permissions(ctx context.Context, params page.Params) (page.Resul
 		return page.Result[Permission]{}, err
 	}
 	condition, after := q.Condition(4)
-	statement := fmt.Sprintf(`-- name: role_list_permissions
+	statement := fmt.Sprintf(`-- name: rbac_list_permissions
 SELECT permission FROM (SELECT unnest($1::text[]) COLLATE "C" AS permission) known WHERE %s ORDER BY %s LIMIT $2 OFFSET $3`,
 		condition, q.OrderBy())
 	return page.Fetch(ctx, q, page.Source[Permission]{

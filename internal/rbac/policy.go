@@ -115,7 +115,7 @@ func (s *Policy) add(ctx context.Context, tx *store.Tx, number int64, before, te
 		return nil, err
 	}
 	// It is sent when the transaction commits, and not if it does not.
-	if _, err := tx.ExecContext(ctx, "-- name: policy_announce\nSELECT pg_notify($1, $2)", channel, strconv.FormatInt(number, 10)); err != nil {
+	if _, err := tx.ExecContext(ctx, "-- name: rbac_announce_policy\nSELECT pg_notify($1, $2)", channel, strconv.FormatInt(number, 10)); err != nil {
 		return nil, fmt.Errorf("announce the policy: %w", err)
 	}
 	return added, nil

@@ -107,14 +107,14 @@ var roleList = page.List{
 }
 
 // listSQL counts members by user_role_created_at_id.
-const listSQL = `-- name: role_list
+const listSQL = `-- name: rbac_list_roles
 SELECT name COLLATE "C" AS name, coalesce(r.description, ''), coalesce(r.requires_mfa, false), coalesce(r.updated_at, 'epoch'),
   (SELECT count(*) FROM users u WHERE u.role = name AND u.deleted_at IS NULL)
 FROM (SELECT unnest($1::text[]) COLLATE "C" AS name) known LEFT JOIN roles r USING (name)
 WHERE %s ORDER BY %s LIMIT $2 OFFSET $3`
 
 // countSQL counts those of the roles that are there that a search leaves.
-const countSQL = `-- name: role_count
+const countSQL = `-- name: rbac_count_roles
 SELECT count(*) FROM (SELECT unnest($1::text[]) AS name) known LEFT JOIN roles r USING (name) WHERE `
 
 // matching is a condition on a role's name and description, which contain what was
