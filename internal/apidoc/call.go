@@ -140,7 +140,10 @@ func (c *call) curl() string {
 	}
 	start := "curl "
 	// With a body curl sends a POST by itself.
-	if c.method != http.MethodGet && (c.method != http.MethodPost || c.contentType == "") {
+	switch {
+	case c.method == http.MethodHead:
+		start += "--head " // With -X HEAD curl waits for a body.
+	case c.method != http.MethodGet && (c.method != http.MethodPost || c.contentType == ""):
 		start += "-X " + c.method + " "
 	}
 	return strings.Join(append([]string{start + `"$PICASPOT` + c.target() + `"`}, options...), " \\\n  ") + "\n"

@@ -104,10 +104,10 @@ func (i *inventor) between(from, to int) time.Time {
 func (i *inventor) id(at time.Time) (id uuid.UUID) {
 	ms := at.UnixMilli()
 	for b := range 6 {
-		id[b] = byte(ms >> (40 - 8*b))
+		id[b] = byte(ms >> (40 - 8*b)) //nolint:gosec // The byte is what is wanted.
 	}
 	for b := 6; b < 16; b++ {
-		id[b] = byte(i.Uint32())
+		id[b] = byte(i.Uint32()) //nolint:gosec // As above.
 	}
 	id[6] = 0x70 | id[6]&0x0f
 	id[8] = 0x80 | id[8]&0x3f

@@ -62,7 +62,8 @@ func TestAttempt(t *testing.T) {
 		submitted := s.Attempt(explorer, landmark.ID, apptest.Photo(t, lighthouse, time.Now()), lighthouse)
 		require.Equal(t, api.AttemptStatusPending, submitted.Status)
 		require.Equal(t, explorer.ID, submitted.UserID)
-		require.Equal(t, api.AttemptPhoto{ContentType: "image/jpeg", Bytes: submitted.Photo.Bytes, Width: 320, Height: 240}, submitted.Photo)
+		require.Equal(t, api.AttemptPhoto{ContentType: "image/jpeg", Bytes: submitted.Photo.Bytes, Width: 320, Height: 240, URL: submitted.Photo.URL}, submitted.Photo)
+		require.Contains(t, submitted.Photo.URL.MustGet(), "/photo?version=")
 
 		attempt := s.Decided(explorer, submitted.ID)
 		require.Equal(t, api.AttemptStatusSucceeded, attempt.Status, "%+v", attempt.Checks)
@@ -393,7 +394,8 @@ func TestWhoSeesAttemptsAndUnlocks(t *testing.T) {
 		walker := s.User()
 		for i := range 5 {
 			place := geo.Point{Latitude: lighthouse.Latitude + float64(i+1)/10, Longitude: lighthouse.Longitude}
-			s.Attempt(walker, landmark.ID, apptest.Photo(t, place, time.Now()), place)
+			attempt := s.Attempt(walker, landmark.ID, apptest.Photo(t, place, time.Now()), place)
+			s.Decided(walker, attempt.ID) // A decision changes updated_at, and with it the place in the list.
 		}
 		seen := map[uuid.UUID]bool{}
 		for cursor := new(""); cursor != nil; {

@@ -167,7 +167,6 @@ func TestAnUploadGoesOnAtAnotherServer(t *testing.T) {
 	offset := w.offset(elsewhere)
 	require.LessOrEqual(t, offset, sent)
 	require.Greater(t, offset, sent/2)
-	require.Equal(t, len(w.photo)-offset, len(w.photo[offset:]))
 
 	w.refused(http.StatusUnprocessableEntity, "upload_incomplete", w.attempt(w.user, nil, u.UploadID.String()))
 	// It also comes in pieces without a length, from its own user with a token.
