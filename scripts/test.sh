@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 profile=$1 go=${GO:-go}
-raced=(authz batch cache compress mailbox metrics middleware notify operation password ratelimit redisconn session store token)
+raced=(authz batch cache compress mailbox metrics middleware operation password ratelimit redisconn session store token)
 
 module=$("$go" list -m)
 with=("${raced[@]/#/$module/internal/}")

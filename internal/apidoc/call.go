@@ -98,7 +98,9 @@ func fields(body any) []string {
 }
 
 // isFile tells a body that is a file, of which there is no example.
-func (c *call) isFile() bool { return strings.HasPrefix(c.contentType, "image/") }
+func (c *call) isFile() bool {
+	return strings.HasPrefix(c.contentType, "image/") || strings.HasSuffix(c.contentType, "octet-stream")
+}
 
 func (c *call) curl() string {
 	var options []string
@@ -112,7 +114,11 @@ func (c *call) curl() string {
 	switch {
 	case c.contentType == "":
 	case c.isFile():
-		options = append(options, "-H 'Content-Type: image/jpeg'", "--data-binary @photo.jpg")
+		contentType := c.contentType
+		if strings.HasPrefix(contentType, "image/") {
+			contentType = "image/jpeg"
+		}
+		options = append(options, "-H 'Content-Type: "+contentType+"'", "--data-binary @photo.jpg")
 	case c.contentType == "multipart/form-data":
 		for _, name := range fields(c.body) {
 			part := fmt.Sprintf("%s=%v", name, object[name])

@@ -58,6 +58,7 @@ export type Credentials = Omit<LoginRequest, 'cookie'>
 /** A client of one server, with one session at most. Its operations are called by name or by path. */
 export interface PicaspotClient extends OperationCalls {
   GET: Call<'get'>
+  HEAD: Call<'head'>
   POST: Call<'post'>
   PUT: Call<'put'>
   PATCH: Call<'patch'>
@@ -280,6 +281,7 @@ export function createPicaspotClient(config: ClientConfig): PicaspotClient {
   return {
     ...(Object.fromEntries(named) as OperationCalls),
     GET: facade('GET') as Call<'get'>,
+    HEAD: facade('HEAD') as Call<'head'>,
     POST: facade('POST') as Call<'post'>,
     PUT: facade('PUT') as Call<'put'>,
     PATCH: facade('PATCH') as Call<'patch'>,

@@ -3,7 +3,7 @@ import type { paths } from './generated/schema.js'
 import type { RetryOptions } from './retry.js'
 import type { Progress } from './transport.js'
 
-export type Method = 'get' | 'post' | 'put' | 'patch' | 'delete'
+export type Method = 'get' | 'head' | 'post' | 'put' | 'patch' | 'delete'
 
 /** The paths that have a method. */
 export type PathFor<M extends Method> = {

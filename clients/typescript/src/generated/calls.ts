@@ -117,6 +117,8 @@ export interface OperationCalls {
   createAttempt: NamedCall<operations['createAttempt']>
   /** Begin to upload a photo. */
   createUpload: NamedCall<operations['createUpload']>
+  /** Ask how much of an upload has arrived. */
+  getUploadOffset: NamedCall<operations['getUploadOffset']>
   /** Send a part of an upload. */
   addUploadPart: NamedCall<operations['addUploadPart']>
   /** Give an upload up. */

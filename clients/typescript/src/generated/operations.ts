@@ -74,6 +74,7 @@ export const operations: Readonly<Record<string, readonly [method: string, path:
   getUnlockTile: ['GET', '/api/v1/tiles/unlocks/{z}/{x}/{y}'],
   createAttempt: ['POST', '/api/v1/landmarks/{landmark_id}/attempts', { idempotencyKey: true, contentType: 'multipart/form-data' }],
   createUpload: ['POST', '/api/v1/uploads', { idempotencyKey: true }],
+  getUploadOffset: ['HEAD', '/api/v1/uploads/{upload_id}'],
   addUploadPart: ['PATCH', '/api/v1/uploads/{upload_id}', { contentType: 'application/offset+octet-stream' }],
   deleteUpload: ['DELETE', '/api/v1/uploads/{upload_id}'],
   listAttempts: ['GET', '/api/v1/attempts'],

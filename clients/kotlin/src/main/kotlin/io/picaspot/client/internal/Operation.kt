@@ -42,8 +42,8 @@ internal class Operation(private val method: String, private val path: String, v
     }
 
     /** An Idempotency-Key that was left out is made up. */
-    fun header(name: String, value: String?) = apply {
-        val given = value ?: if (name == IDEMPOTENCY_KEY) UUID.randomUUID().toString() else return@apply
+    fun header(name: String, value: Any?) = apply {
+        val given = value?.toString() ?: if (name == IDEMPOTENCY_KEY) UUID.randomUUID().toString() else return@apply
         headers[name] = given
     }
 
