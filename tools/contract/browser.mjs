@@ -53,8 +53,7 @@ await withServer(async ({ url, folder, password }) => {
     assert.equal(landmark.status, 201)
     const attempt = await execute(page, 'createAttempt', {
       parameters: { landmark_id: landmark.body.id },
-      // Swagger UI fills in the example of upload_id, which stands in the place of the photo.
-      fields: { ...here, accuracy_meters: 8, upload_id: '' },
+      fields: { ...here, accuracy_meters: 8 },
       files: { photo: photoPath },
     })
     assert.equal(attempt.status, 202)

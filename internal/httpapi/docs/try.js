@@ -54,6 +54,12 @@ function foldedToken(Form, { React }) {
 }
 
 window.ui = SwaggerUIBundle({
+  // Swagger UI fills in the example of upload_id, which stands in the place of a photo.
+  requestInterceptor(request) {
+    const { body } = request
+    if (body instanceof FormData && body.get('photo')?.size) body.delete('upload_id')
+    return request
+  },
   url: '/openapi.json',
   dom_id: '#swagger-ui',
   deepLinking: true,
