@@ -1975,7 +1975,7 @@ type Image struct {
 	// Height Pixels.
 	Height int `json:"height"`
 
-	// URL Where anybody who knows it can fetch the image without an access token, for 6 hours at least, as
+	// URL Where a client that knows it can fetch the image without an access token, for 6 hours at least, as
 	// long as the resource shows this image. It changes with the image and each hour; the `ETag` of the
 	// resource changes with it. Without `expires` and `signature` the same address takes an access token.
 	URL string `json:"url"`

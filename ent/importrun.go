@@ -14,6 +14,7 @@ import (
 	"github.com/picaspot/picaspot/ent/importrun"
 	"github.com/picaspot/picaspot/ent/user"
 	"github.com/picaspot/picaspot/internal/importfile"
+	"github.com/picaspot/picaspot/internal/object"
 )
 
 // ImportRun is the model entity for the ImportRun schema.
@@ -34,9 +35,9 @@ type ImportRun struct {
 	// Options holds the value of the "options" field.
 	Options importfile.Options `json:"options,omitempty"`
 	// Removed once the import has ended.
-	File *importfile.File `json:"file,omitempty"`
+	File *object.Ref `json:"file,omitempty"`
 	// The rows that were rejected; removed after the retention.
-	Report *importfile.File `json:"report,omitempty"`
+	Report *object.Ref `json:"report,omitempty"`
 	// The worker that has the import. It writes updated_at every so often; one that does not any more has died.
 	Claim *uuid.UUID `json:"claim,omitempty"`
 	// BytesRead holds the value of the "bytes_read" field.

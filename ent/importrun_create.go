@@ -16,6 +16,7 @@ import (
 	"github.com/picaspot/picaspot/ent/importrun"
 	"github.com/picaspot/picaspot/ent/user"
 	"github.com/picaspot/picaspot/internal/importfile"
+	"github.com/picaspot/picaspot/internal/object"
 )
 
 // ImportRunCreate is the builder for creating a ImportRun entity.
@@ -87,13 +88,13 @@ func (_c *ImportRunCreate) SetOptions(v importfile.Options) *ImportRunCreate {
 }
 
 // SetFile sets the "file" field.
-func (_c *ImportRunCreate) SetFile(v *importfile.File) *ImportRunCreate {
+func (_c *ImportRunCreate) SetFile(v *object.Ref) *ImportRunCreate {
 	_c.mutation.SetFile(v)
 	return _c
 }
 
 // SetReport sets the "report" field.
-func (_c *ImportRunCreate) SetReport(v *importfile.File) *ImportRunCreate {
+func (_c *ImportRunCreate) SetReport(v *object.Ref) *ImportRunCreate {
 	_c.mutation.SetReport(v)
 	return _c
 }
@@ -577,7 +578,7 @@ func (u *ImportRunUpsert) UpdateStatus() *ImportRunUpsert {
 }
 
 // SetFile sets the "file" field.
-func (u *ImportRunUpsert) SetFile(v *importfile.File) *ImportRunUpsert {
+func (u *ImportRunUpsert) SetFile(v *object.Ref) *ImportRunUpsert {
 	u.Set(importrun.FieldFile, v)
 	return u
 }
@@ -595,7 +596,7 @@ func (u *ImportRunUpsert) ClearFile() *ImportRunUpsert {
 }
 
 // SetReport sets the "report" field.
-func (u *ImportRunUpsert) SetReport(v *importfile.File) *ImportRunUpsert {
+func (u *ImportRunUpsert) SetReport(v *object.Ref) *ImportRunUpsert {
 	u.Set(importrun.FieldReport, v)
 	return u
 }
@@ -857,7 +858,7 @@ func (u *ImportRunUpsertOne) UpdateStatus() *ImportRunUpsertOne {
 }
 
 // SetFile sets the "file" field.
-func (u *ImportRunUpsertOne) SetFile(v *importfile.File) *ImportRunUpsertOne {
+func (u *ImportRunUpsertOne) SetFile(v *object.Ref) *ImportRunUpsertOne {
 	return u.Update(func(s *ImportRunUpsert) {
 		s.SetFile(v)
 	})
@@ -878,7 +879,7 @@ func (u *ImportRunUpsertOne) ClearFile() *ImportRunUpsertOne {
 }
 
 // SetReport sets the "report" field.
-func (u *ImportRunUpsertOne) SetReport(v *importfile.File) *ImportRunUpsertOne {
+func (u *ImportRunUpsertOne) SetReport(v *object.Ref) *ImportRunUpsertOne {
 	return u.Update(func(s *ImportRunUpsert) {
 		s.SetReport(v)
 	})
@@ -1336,7 +1337,7 @@ func (u *ImportRunUpsertBulk) UpdateStatus() *ImportRunUpsertBulk {
 }
 
 // SetFile sets the "file" field.
-func (u *ImportRunUpsertBulk) SetFile(v *importfile.File) *ImportRunUpsertBulk {
+func (u *ImportRunUpsertBulk) SetFile(v *object.Ref) *ImportRunUpsertBulk {
 	return u.Update(func(s *ImportRunUpsert) {
 		s.SetFile(v)
 	})
@@ -1357,7 +1358,7 @@ func (u *ImportRunUpsertBulk) ClearFile() *ImportRunUpsertBulk {
 }
 
 // SetReport sets the "report" field.
-func (u *ImportRunUpsertBulk) SetReport(v *importfile.File) *ImportRunUpsertBulk {
+func (u *ImportRunUpsertBulk) SetReport(v *object.Ref) *ImportRunUpsertBulk {
 	return u.Update(func(s *ImportRunUpsert) {
 		s.SetReport(v)
 	})

@@ -14,7 +14,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/picaspot/picaspot/ent/importrun"
 	"github.com/picaspot/picaspot/ent/predicate"
-	"github.com/picaspot/picaspot/internal/importfile"
+	"github.com/picaspot/picaspot/internal/object"
 )
 
 // ImportRunUpdate is the builder for updating ImportRun entities.
@@ -52,7 +52,7 @@ func (_u *ImportRunUpdate) SetNillableStatus(v *importrun.Status) *ImportRunUpda
 }
 
 // SetFile sets the "file" field.
-func (_u *ImportRunUpdate) SetFile(v *importfile.File) *ImportRunUpdate {
+func (_u *ImportRunUpdate) SetFile(v *object.Ref) *ImportRunUpdate {
 	_u.mutation.SetFile(v)
 	return _u
 }
@@ -64,7 +64,7 @@ func (_u *ImportRunUpdate) ClearFile() *ImportRunUpdate {
 }
 
 // SetReport sets the "report" field.
-func (_u *ImportRunUpdate) SetReport(v *importfile.File) *ImportRunUpdate {
+func (_u *ImportRunUpdate) SetReport(v *object.Ref) *ImportRunUpdate {
 	_u.mutation.SetReport(v)
 	return _u
 }
@@ -444,7 +444,7 @@ func (_u *ImportRunUpdateOne) SetNillableStatus(v *importrun.Status) *ImportRunU
 }
 
 // SetFile sets the "file" field.
-func (_u *ImportRunUpdateOne) SetFile(v *importfile.File) *ImportRunUpdateOne {
+func (_u *ImportRunUpdateOne) SetFile(v *object.Ref) *ImportRunUpdateOne {
 	_u.mutation.SetFile(v)
 	return _u
 }
@@ -456,7 +456,7 @@ func (_u *ImportRunUpdateOne) ClearFile() *ImportRunUpdateOne {
 }
 
 // SetReport sets the "report" field.
-func (_u *ImportRunUpdateOne) SetReport(v *importfile.File) *ImportRunUpdateOne {
+func (_u *ImportRunUpdateOne) SetReport(v *object.Ref) *ImportRunUpdateOne {
 	_u.mutation.SetReport(v)
 	return _u
 }

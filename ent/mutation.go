@@ -33,6 +33,7 @@ import (
 	"github.com/picaspot/picaspot/ent/webhookdelivery"
 	"github.com/picaspot/picaspot/internal/geo"
 	"github.com/picaspot/picaspot/internal/importfile"
+	"github.com/picaspot/picaspot/internal/object"
 	"github.com/picaspot/picaspot/internal/photo"
 	"github.com/picaspot/picaspot/internal/verify"
 )
@@ -3566,8 +3567,8 @@ type ImportRunMutation struct {
 	kind          *importrun.Kind
 	status        *importrun.Status
 	options       *importfile.Options
-	file          **importfile.File
-	report        **importfile.File
+	file          **object.Ref
+	report        **object.Ref
 	claim         *uuid.UUID
 	bytes_read    *int64
 	addbytes_read *int64
@@ -3912,12 +3913,12 @@ func (m *ImportRunMutation) ResetOptions() {
 }
 
 // SetFile sets the "file" field.
-func (m *ImportRunMutation) SetFile(i *importfile.File) {
-	m.file = &i
+func (m *ImportRunMutation) SetFile(o *object.Ref) {
+	m.file = &o
 }
 
 // File returns the value of the "file" field in the mutation.
-func (m *ImportRunMutation) File() (r *importfile.File, exists bool) {
+func (m *ImportRunMutation) File() (r *object.Ref, exists bool) {
 	v := m.file
 	if v == nil {
 		return
@@ -3928,7 +3929,7 @@ func (m *ImportRunMutation) File() (r *importfile.File, exists bool) {
 // OldFile returns the old "file" field's value of the ImportRun entity.
 // If the ImportRun object wasn't provided to the builder, the object is fetched from the database.
 // An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *ImportRunMutation) OldFile(ctx context.Context) (v *importfile.File, err error) {
+func (m *ImportRunMutation) OldFile(ctx context.Context) (v *object.Ref, err error) {
 	if !m.op.Is(OpUpdateOne) {
 		return v, errors.New("OldFile is only allowed on UpdateOne operations")
 	}
@@ -3961,12 +3962,12 @@ func (m *ImportRunMutation) ResetFile() {
 }
 
 // SetReport sets the "report" field.
-func (m *ImportRunMutation) SetReport(i *importfile.File) {
-	m.report = &i
+func (m *ImportRunMutation) SetReport(o *object.Ref) {
+	m.report = &o
 }
 
 // Report returns the value of the "report" field in the mutation.
-func (m *ImportRunMutation) Report() (r *importfile.File, exists bool) {
+func (m *ImportRunMutation) Report() (r *object.Ref, exists bool) {
 	v := m.report
 	if v == nil {
 		return
@@ -3977,7 +3978,7 @@ func (m *ImportRunMutation) Report() (r *importfile.File, exists bool) {
 // OldReport returns the old "report" field's value of the ImportRun entity.
 // If the ImportRun object wasn't provided to the builder, the object is fetched from the database.
 // An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *ImportRunMutation) OldReport(ctx context.Context) (v *importfile.File, err error) {
+func (m *ImportRunMutation) OldReport(ctx context.Context) (v *object.Ref, err error) {
 	if !m.op.Is(OpUpdateOne) {
 		return v, errors.New("OldReport is only allowed on UpdateOne operations")
 	}
@@ -4729,14 +4730,14 @@ func (m *ImportRunMutation) SetField(name string, value ent.Value) error {
 		m.SetOptions(v)
 		return nil
 	case importrun.FieldFile:
-		v, ok := value.(*importfile.File)
+		v, ok := value.(*object.Ref)
 		if !ok {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetFile(v)
 		return nil
 	case importrun.FieldReport:
-		v, ok := value.(*importfile.File)
+		v, ok := value.(*object.Ref)
 		if !ok {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
@@ -14357,7 +14358,7 @@ type UploadPartMutation struct {
 	id            *uuid.UUID
 	position      *int64
 	addposition   *int64
-	file          **importfile.File
+	file          **object.Ref
 	clearedFields map[string]struct{}
 	upload        *uuid.UUID
 	clearedupload bool
@@ -14563,12 +14564,12 @@ func (m *UploadPartMutation) ResetPosition() {
 }
 
 // SetFile sets the "file" field.
-func (m *UploadPartMutation) SetFile(i *importfile.File) {
-	m.file = &i
+func (m *UploadPartMutation) SetFile(o *object.Ref) {
+	m.file = &o
 }
 
 // File returns the value of the "file" field in the mutation.
-func (m *UploadPartMutation) File() (r *importfile.File, exists bool) {
+func (m *UploadPartMutation) File() (r *object.Ref, exists bool) {
 	v := m.file
 	if v == nil {
 		return
@@ -14579,7 +14580,7 @@ func (m *UploadPartMutation) File() (r *importfile.File, exists bool) {
 // OldFile returns the old "file" field's value of the UploadPart entity.
 // If the UploadPart object wasn't provided to the builder, the object is fetched from the database.
 // An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *UploadPartMutation) OldFile(ctx context.Context) (v *importfile.File, err error) {
+func (m *UploadPartMutation) OldFile(ctx context.Context) (v *object.Ref, err error) {
 	if !m.op.Is(OpUpdateOne) {
 		return v, errors.New("OldFile is only allowed on UpdateOne operations")
 	}
@@ -14722,7 +14723,7 @@ func (m *UploadPartMutation) SetField(name string, value ent.Value) error {
 		m.SetPosition(v)
 		return nil
 	case uploadpart.FieldFile:
-		v, ok := value.(*importfile.File)
+		v, ok := value.(*object.Ref)
 		if !ok {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}

@@ -12,7 +12,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/picaspot/picaspot/ent/upload"
 	"github.com/picaspot/picaspot/ent/uploadpart"
-	"github.com/picaspot/picaspot/internal/importfile"
+	"github.com/picaspot/picaspot/internal/object"
 )
 
 // UploadPart is the model entity for the UploadPart schema.
@@ -25,7 +25,7 @@ type UploadPart struct {
 	// Where in the file the part begins, in bytes.
 	Position int64 `json:"position,omitempty"`
 	// File holds the value of the "file" field.
-	File *importfile.File `json:"file,omitempty"`
+	File *object.Ref `json:"file,omitempty"`
 	// Edges holds the relations/edges for other nodes in the graph.
 	// The values are being populated by the UploadPartQuery when eager-loading is set.
 	Edges        UploadPartEdges `json:"edges"`

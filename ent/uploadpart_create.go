@@ -14,7 +14,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/picaspot/picaspot/ent/upload"
 	"github.com/picaspot/picaspot/ent/uploadpart"
-	"github.com/picaspot/picaspot/internal/importfile"
+	"github.com/picaspot/picaspot/internal/object"
 )
 
 // UploadPartCreate is the builder for creating a UploadPart entity.
@@ -38,7 +38,7 @@ func (_c *UploadPartCreate) SetPosition(v int64) *UploadPartCreate {
 }
 
 // SetFile sets the "file" field.
-func (_c *UploadPartCreate) SetFile(v *importfile.File) *UploadPartCreate {
+func (_c *UploadPartCreate) SetFile(v *object.Ref) *UploadPartCreate {
 	_c.mutation.SetFile(v)
 	return _c
 }

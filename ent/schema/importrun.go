@@ -10,6 +10,7 @@ import (
 
 	"github.com/picaspot/picaspot/ent/mixin"
 	"github.com/picaspot/picaspot/internal/importfile"
+	"github.com/picaspot/picaspot/internal/object"
 )
 
 // ImportRun is a file that a user has handed in to be imported, and what became of it.
@@ -28,9 +29,9 @@ func (ImportRun) Fields() []ent.Field {
 		field.Enum("kind").Values("landmarks", "areas").Immutable(),
 		field.Enum("status").Values("pending", "running", "succeeded", "failed", "cancelled").Default("pending"),
 		field.JSON("options", importfile.Options{}).Immutable(),
-		field.JSON("file", &importfile.File{}).Optional().
+		field.JSON("file", &object.Ref{}).Optional().
 			Comment("Removed once the import has ended."),
-		field.JSON("report", &importfile.File{}).Optional().
+		field.JSON("report", &object.Ref{}).Optional().
 			Comment("The rows that were rejected; removed after the retention."),
 		field.UUID("claim", uuid.UUID{}).Optional().Nillable().
 			Comment("The worker that has the import. It writes updated_at every so often; one that does not any more has died."),

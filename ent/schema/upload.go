@@ -9,7 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/picaspot/picaspot/ent/mixin"
-	"github.com/picaspot/picaspot/internal/importfile"
+	"github.com/picaspot/picaspot/internal/object"
 )
 
 // Upload is a file that a user sends in parts, for an attempt that names it later.
@@ -64,7 +64,7 @@ func (UploadPart) Fields() []ent.Field {
 		field.UUID("upload_id", uuid.UUID{}).Immutable(),
 		field.Int64("position").NonNegative().Immutable().
 			Comment("Where in the file the part begins, in bytes."),
-		field.JSON("file", &importfile.File{}).Immutable(),
+		field.JSON("file", &object.Ref{}).Immutable(),
 	}
 }
 

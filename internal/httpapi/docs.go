@@ -94,7 +94,7 @@ func (s served) write(w http.ResponseWriter) error {
 	return nil
 }
 
-// documentCache lets everybody keep what is new with each version of the server only.
+// documentCache lets shared caches keep documents, which change only with the version of the server.
 const documentCache = "public, max-age=300"
 
 // VisitGetDocsResponse implements api.GetDocsResponseObject.

@@ -1,12 +1,6 @@
-// Package importfile has what an import keeps of the file that was handed in: where it
-// is and how it is read.
+// Package importfile has what an import keeps of how the file that was handed in is read,
+// and where its rows go.
 package importfile
-
-// File is a file of the storage.
-type File struct {
-	Key   string `json:"key"`
-	Bytes int64  `json:"bytes"`
-}
 
 // Options say how a file is read, and where its rows go.
 type Options struct {

@@ -25,6 +25,7 @@ import (
 	"github.com/picaspot/picaspot/internal/importer"
 	"github.com/picaspot/picaspot/internal/importer/source"
 	"github.com/picaspot/picaspot/internal/importfile"
+	"github.com/picaspot/picaspot/internal/object"
 	"github.com/picaspot/picaspot/internal/page"
 	"github.com/picaspot/picaspot/internal/picture"
 	"github.com/picaspot/picaspot/internal/rbac"
@@ -112,7 +113,7 @@ func (s *Service) Submit(ctx context.Context, in Submit) (*ent.ImportRun, error)
 		return nil, fmt.Errorf("rewind the file: %w", err)
 	}
 	id := mixin.NewID()
-	file := &importfile.File{Key: folder(caller.UserID, id) + "/file", Bytes: opts.Bytes}
+	file := &object.Ref{Key: folder(caller.UserID, id) + "/file", Bytes: opts.Bytes}
 	if err := s.Files.Put(ctx, file.Key, in.File, fileType); err != nil {
 		return nil, err
 	}
@@ -202,8 +203,8 @@ func (s *Service) get(ctx context.Context, client *ent.Client, id uuid.UUID) (*e
 	return found, authz.RequireOwner(ctx, found.UserID, false)
 }
 
-// Cancel ends an import. What was taken by then stays. One that has ended is a conflict,
-// unless it was cancelled.
+// Cancel ends an import. What was taken by then stays. One that has ended, or was
+// cancelled before, is a conflict.
 func (s *Service) Cancel(ctx context.Context, id uuid.UUID) (run *ent.ImportRun, err error) {
 	err = s.Store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		if run, err = s.get(ctx, tx.Client, id); err != nil {

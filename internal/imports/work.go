@@ -23,7 +23,7 @@ import (
 	"github.com/picaspot/picaspot/internal/authz"
 	"github.com/picaspot/picaspot/internal/fault"
 	"github.com/picaspot/picaspot/internal/importer"
-	"github.com/picaspot/picaspot/internal/importfile"
+	"github.com/picaspot/picaspot/internal/object"
 	"github.com/picaspot/picaspot/internal/store"
 )
 
@@ -262,7 +262,7 @@ func isPassing(ctx context.Context, err error) bool {
 
 // finish writes the end of an import.
 func (s *Service) finish(ctx context.Context, run *ent.ImportRun, p *progress, report *rejects, cause error) error {
-	var file *importfile.File
+	var file *object.Ref
 	if report != nil && report.rows > 0 {
 		var err error
 		if file, err = s.keep(ctx, run, report); err != nil {
@@ -304,12 +304,12 @@ func (s *Service) finish(ctx context.Context, run *ent.ImportRun, p *progress, r
 }
 
 // keep stores the report of an import under a key that no other try has.
-func (s *Service) keep(ctx context.Context, run *ent.ImportRun, report *rejects) (*importfile.File, error) {
+func (s *Service) keep(ctx context.Context, run *ent.ImportRun, report *rejects) (*object.Ref, error) {
 	size, err := report.rewind()
 	if err != nil {
 		return nil, err
 	}
-	file := &importfile.File{Key: folder(run.UserID, run.ID) + "/report-" + run.Claim.String(), Bytes: size}
+	file := &object.Ref{Key: folder(run.UserID, run.ID) + "/report-" + run.Claim.String(), Bytes: size}
 	return file, s.Files.Put(ctx, file.Key, report.file, reportType)
 }
 

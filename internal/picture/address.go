@@ -31,7 +31,7 @@ var (
 )
 
 // Addresses makes the addresses at which pictures can be fetched, and photos uploaded,
-// without a token, and checks them. Who knows one may use it until it expires, as long as
+// without a token, and checks them. A client that knows one may use it until it expires, as long as
 // the object shows that picture or the upload is open.
 type Addresses struct {
 	key []byte

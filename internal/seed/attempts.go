@@ -95,7 +95,7 @@ func (h *history) attempt() (attemptRow, *unlockRow, error) {
 	user, at := h.users[h.skewed(len(h.users))], h.spots[h.skewed(len(h.spots))]
 	pair := [2]uuid.UUID{user.ID, at.id}
 	created, outcome := h.between(200, 0), h.Number(1, 100)
-	// Nobody attempts what they have unlocked: this one was before, and in vain.
+	// A user attempts no landmark that they have unlocked: this attempt was before, and failed.
 	if since, ok := h.unlocked[pair]; ok {
 		created, outcome = since.Add(-time.Duration(h.Number(10, 5*24*60))*time.Minute), 100
 	}

@@ -76,7 +76,7 @@ func TestWorldIsConsistent(t *testing.T) {
 		"SELECT count(*) FROM attempts WHERE status = 'pending'":                                         0,
 		"SELECT count(*) FROM audit_logs WHERE entity_type = 'world'":                                    1,
 		"SELECT count(*) FROM audit_logs WHERE entity_type IN ('area', 'landmark', 'attempt', 'unlock')": 0,
-		// A succeeded attempt has its unlock, and nobody attempts what is unlocked.
+		// A succeeded attempt has its unlock, and no user attempts what they have unlocked.
 		"SELECT count(*) FROM attempts t LEFT JOIN unlocks u ON u.attempt_id = t.id WHERE (t.status = 'succeeded') <> (u.id IS NOT NULL)":                                     0,
 		"SELECT count(*) FROM attempts t JOIN unlocks u USING (user_id, landmark_id) WHERE t.created_at > u.created_at":                                                       0,
 		"SELECT count(*) FROM attempts t JOIN landmarks l ON l.id = t.landmark_id JOIN users u ON u.id = t.user_id WHERE t.created_at < greatest(l.created_at, u.created_at)": 0,

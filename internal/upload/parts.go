@@ -16,7 +16,7 @@ import (
 	entpart "github.com/picaspot/picaspot/ent/uploadpart"
 	"github.com/picaspot/picaspot/internal/authz"
 	"github.com/picaspot/picaspot/internal/fault"
-	"github.com/picaspot/picaspot/internal/importfile"
+	"github.com/picaspot/picaspot/internal/object"
 	"github.com/picaspot/picaspot/internal/picture"
 	"github.com/picaspot/picaspot/internal/store"
 )
@@ -86,7 +86,7 @@ func (s *Service) keep(ctx context.Context, u *ent.Upload, data []byte) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keepTimeout)
 	defer cancel()
 	size := int64(len(data))
-	file := &importfile.File{Key: fmt.Sprintf("%s/uploads/%s/%s", picture.UserPrefix(u.UserID), u.ID, mixin.NewID()), Bytes: size}
+	file := &object.Ref{Key: fmt.Sprintf("%s/uploads/%s/%s", picture.UserPrefix(u.UserID), u.ID, mixin.NewID()), Bytes: size}
 	if err := s.files.Put(ctx, file.Key, bytes.NewReader(data), partType); err != nil {
 		return err
 	}
@@ -138,7 +138,7 @@ func (s *Service) Open(ctx context.Context, id uuid.UUID) (io.ReadCloser, error)
 		return nil, asField(err)
 	}
 	if found.Received != found.Bytes {
-		return nil, errUnwhole
+		return nil, errIncomplete
 	}
 	parts, err := s.store.Ent.UploadPart.Query().Where(entpart.UploadID(id)).Order(ent.Asc(entpart.FieldPosition)).All(ctx)
 	if err != nil {

@@ -41,13 +41,13 @@ var (
 	errUsed     = fault.New(fault.Conflict, "upload_used", "An attempt has used the upload.")
 	errLimit    = fault.New(fault.Conflict, "upload_limit",
 		fmt.Sprintf("You have %d uploads, which is as many as there can be. Use one, give one up, or wait until one expires.", MaxOpen))
-	errOffset   = fault.New(fault.Conflict, "upload_offset", "The part does not begin where the upload ends. Ask with HEAD where that is.")
-	errParts    = fault.New(fault.Conflict, "upload_parts", fmt.Sprintf("The upload has %d parts, which is as many as it can have. Begin another one.", maxParts))
-	errTooLong  = fault.New(fault.TooLarge, "upload_too_long", "The part goes beyond the size that the upload was begun with.")
-	errUnknown  = named(fault.New(fault.Unprocessable, "upload_unknown", "You have no such upload, or it has expired."))
-	errUnwhole  = named(fault.New(fault.Unprocessable, "upload_incomplete", "The whole file has not arrived yet."))
-	errUsedUp   = named(errUsed)
-	errCutShort = errors.New("a part of the upload is shorter than its row says")
+	errOffset     = fault.New(fault.Conflict, "upload_offset", "The part does not begin where the upload ends. Ask with HEAD where that is.")
+	errParts      = fault.New(fault.Conflict, "upload_parts", fmt.Sprintf("The upload has %d parts, which is as many as it can have. Begin another one.", maxParts))
+	errTooLong    = fault.New(fault.TooLarge, "upload_too_long", "The part goes beyond the size that the upload was begun with.")
+	errUnknown    = named(fault.New(fault.Unprocessable, "upload_unknown", "You have no such upload, or it has expired."))
+	errIncomplete = named(fault.New(fault.Unprocessable, "upload_incomplete", "The whole file has not arrived yet."))
+	errUsedUp     = named(errUsed)
+	errCutShort   = errors.New("a part of the upload is shorter than its row says")
 )
 
 // named points at the field of an attempt that names an upload.
@@ -103,11 +103,15 @@ func (s *Service) Create(ctx context.Context, bytes int64) (made *ent.Upload, er
 	return made, err
 }
 
-// Get returns an upload that is open: a [fault.NotFound] if it has expired, or is not
-// the user's; a conflict if it was used. The user is nil where the address of the upload
+// Get returns an upload that is open: a [fault.NotFound] if it has expired, is not the
+// user's, or its user is suspended or gone; a conflict if it was used. The user is nil where the address of the upload
 // was signed.
 func (s *Service) Get(ctx context.Context, id uuid.UUID, user *uuid.UUID) (*ent.Upload, error) {
-	found, err := s.store.Ent.Upload.Query().Where(entupload.ID(id), entupload.ExpiresAtGT(mixin.Now())).Only(ctx)
+	found, err := s.store.Ent.Upload.Query().Where(
+		entupload.ID(id), entupload.ExpiresAtGT(mixin.Now()),
+		// A signed address ends with the account, as a session does.
+		entupload.HasUserWith(entuser.StatusEQ(entuser.StatusActive), entuser.DeletedAtIsNil()),
+	).Only(ctx)
 	switch {
 	case store.IsNotFound(err) || err == nil && user != nil && *user != found.UserID:
 		return nil, errNotFound

@@ -333,3 +333,20 @@ func TestPartsAreBounded(t *testing.T) {
 	response, body := w.patch(u.URL, 0, []byte("x"))
 	require.True(t, strings.HasSuffix(apptest.Problem(t, http.StatusConflict, response, body).Type, "/upload_parts"))
 }
+
+func TestASignedAddressEndsWithTheAccount(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	u := w.begin(w.user, len(w.photo))
+	response, body := w.patch(u.URL, 0, w.photo[:1000])
+	require.Equal(t, http.StatusNoContent, response.StatusCode, string(body))
+	suspended := api.UserStatusSuspended
+	got, err := w.As("admin").UpdateUserWithApplicationMergePatchPlusJSONBodyWithResponse(ctx, w.user.ID, nil, api.AdminUserUpdate{Status: &suspended})
+	require.NoError(t, err)
+	require.NotNil(t, got.JSON200, string(got.Body))
+	response, body = w.patch(u.URL, 1000, w.photo[1000:])
+	apptest.Problem(t, http.StatusNotFound, response, body)
+	response, _, err = w.send(http.MethodHead, u.URL, "", 0, nil, 0)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusNotFound, response.StatusCode)
+}

@@ -2888,7 +2888,7 @@ export interface components {
         /** @description A picture. */
         Image: {
             /**
-             * @description Where anybody who knows it can fetch the image without an access token, for 6 hours at least, as
+             * @description Where a client that knows it can fetch the image without an access token, for 6 hours at least, as
              *     long as the resource shows this image. It changes with the image and each hour; the `ETag` of the
              *     resource changes with it. Without `expires` and `signature` the same address takes an access token.
              */

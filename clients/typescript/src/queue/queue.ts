@@ -230,7 +230,7 @@ class Queue implements AttemptQueue {
     return undefined
   }
 
-  /** Nobody is to hand in what another one photographed. A small request also tells whether the network is there. */
+  /** An account hands in only the photos that were queued under it. The request also tells whether the network is there. */
   async #checkAccount(signal: AbortSignal): Promise<void> {
     const { data: me } = await this.#client.getMe({ retry: false, signal })
     if (me.id !== this.#config.userId) throw new Error('Another account is logged in.')

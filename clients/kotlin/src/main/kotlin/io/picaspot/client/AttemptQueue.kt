@@ -194,7 +194,7 @@ public class AttemptQueue(
         }
     }
 
-    /** Nobody is to hand in what another one photographed. A small request also tells whether the network is there. */
+    /** An account hands in only the photos that were queued under it. The request also tells whether the network is there. */
     private suspend fun checkAccount() {
         check(once.me.getMe().data.id == userId) { "Another account is logged in." }
     }

@@ -16,7 +16,7 @@ import kotlinx.serialization.UseSerializers
 /**
  * A picture.
  *
- * @property url Where anybody who knows it can fetch the image without an access token, for 6 hours at least, as long as the resource shows this image. It changes with the image and each hour; the `ETag` of the resource changes with it. Without `expires` and `signature` the same address takes an access token. 
+ * @property url Where a client that knows it can fetch the image without an access token, for 6 hours at least, as long as the resource shows this image. It changes with the image and each hour; the `ETag` of the resource changes with it. Without `expires` and `signature` the same address takes an access token. 
  * @property contentType Media type of the file.
  * @property bytes Size of the file in bytes.
  * @property width Pixels.
