@@ -899,7 +899,8 @@ type ClientInterface interface {
 	// feature a line), JSON arrays of objects and objects a line, the JSON of Overpass, GPX waypoints, KML and
 	// KMZ, CSV and TSV, with gzip or zip around any of them; up to 100 MiB unless the server is set otherwise.
 	//
-	// The landmarks are created by the caller, and verified at once if the caller may verify landmarks. A
+	// The landmarks are created by the caller, and verified at once if the caller may verify landmarks, unless
+	// their row says otherwise. A
 	// second import of the same file changes nothing; of one that has changed, what has changed in it wins,
 	// and what people have edited since stays. Imports of the same `namespace` are about the same
 	// landmarks; those of a caller who may not update other people's have a namespace of the caller's own. A
@@ -3099,7 +3100,8 @@ func (c *Client) ExportLandmarks(ctx context.Context, params *ExportLandmarksPar
 // feature a line), JSON arrays of objects and objects a line, the JSON of Overpass, GPX waypoints, KML and
 // KMZ, CSV and TSV, with gzip or zip around any of them; up to 100 MiB unless the server is set otherwise.
 //
-// The landmarks are created by the caller, and verified at once if the caller may verify landmarks. A
+// The landmarks are created by the caller, and verified at once if the caller may verify landmarks, unless
+// their row says otherwise. A
 // second import of the same file changes nothing; of one that has changed, what has changed in it wins,
 // and what people have edited since stays. Imports of the same `namespace` are about the same
 // landmarks; those of a caller who may not update other people's have a namespace of the caller's own. A
@@ -12434,7 +12436,8 @@ type ClientWithResponsesInterface interface {
 	// feature a line), JSON arrays of objects and objects a line, the JSON of Overpass, GPX waypoints, KML and
 	// KMZ, CSV and TSV, with gzip or zip around any of them; up to 100 MiB unless the server is set otherwise.
 	//
-	// The landmarks are created by the caller, and verified at once if the caller may verify landmarks. A
+	// The landmarks are created by the caller, and verified at once if the caller may verify landmarks, unless
+	// their row says otherwise. A
 	// second import of the same file changes nothing; of one that has changed, what has changed in it wins,
 	// and what people have edited since stays. Imports of the same `namespace` are about the same
 	// landmarks; those of a caller who may not update other people's have a namespace of the caller's own. A
@@ -27833,7 +27836,8 @@ func (c *ClientWithResponses) ExportLandmarksWithResponse(ctx context.Context, p
 // feature a line), JSON arrays of objects and objects a line, the JSON of Overpass, GPX waypoints, KML and
 // KMZ, CSV and TSV, with gzip or zip around any of them; up to 100 MiB unless the server is set otherwise.
 //
-// The landmarks are created by the caller, and verified at once if the caller may verify landmarks. A
+// The landmarks are created by the caller, and verified at once if the caller may verify landmarks, unless
+// their row says otherwise. A
 // second import of the same file changes nothing; of one that has changed, what has changed in it wins,
 // and what people have edited since stays. Imports of the same `namespace` are about the same
 // landmarks; those of a caller who may not update other people's have a namespace of the caller's own. A

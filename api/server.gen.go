@@ -2055,25 +2055,40 @@ type ImportKind string
 
 // ImportCreate defines model for ImportCreate.
 type ImportCreate struct {
-	// Area The area at the top that takes the landmarks; the file's name by default.
+	// Area The area at the top that takes the landmarks; the file's name by default. Without it, paths of areas begin at the top.
 	//
 	// Example: Castles of Bavaria
 	Area *string `json:"area,omitempty"`
 
-	// AreaField Column or property of the area's name; the usual names by default.
+	// AreaField Column or property of the area's name; the usual names by default, and `-` for none.
 	//
-	// Example: district
+	// Example:
 	AreaField *string `json:"area_field,omitempty"`
+
+	// AreaPathField Column or property of the names of the areas from the top down, an array; the usual names by default, and `-` for none.
+	//
+	// Example:
+	AreaPathField *string `json:"area_path_field,omitempty"`
 
 	// Columns Names of the columns of a CSV or TSV file without a header, with commas between them.
 	//
-	// Example: id,name,latitude,longitude
+	// Example:
 	Columns *string `json:"columns,omitempty"`
 
-	// DescriptionField Column or property of the description; the usual names by default.
+	// CreatedAtField Column or property of the time of the creation (RFC 3339); the usual names by default, and `-` for none.
 	//
-	// Example: summary
+	// Example:
+	CreatedAtField *string `json:"created_at_field,omitempty"`
+
+	// DescriptionField Column or property of the description; the usual names by default, and `-` for none.
+	//
+	// Example:
 	DescriptionField *string `json:"description_field,omitempty"`
+
+	// DifficultyField Column or property of the difficulty, from 1 to 5; the usual names by default, and `-` for none.
+	//
+	// Example:
+	DifficultyField *string `json:"difficulty_field,omitempty"`
 
 	// DryRun Counts and reports as an import would, and writes nothing.
 	//
@@ -2082,12 +2097,12 @@ type ImportCreate struct {
 
 	// Encoding Encoding of the file, as shift_jis; by default that of its byte order mark, or UTF-8.
 	//
-	// Example: utf-8
+	// Example:
 	Encoding *string `json:"encoding,omitempty"`
 
 	// Entry The file to read within a zip archive that has several.
 	//
-	// Example: data/castles.csv
+	// Example:
 	Entry *string `json:"entry,omitempty"`
 
 	// File The file. Its name tells the format where its content does not.
@@ -2096,35 +2111,50 @@ type ImportCreate struct {
 	// Format The file's format; `auto` looks at its content.
 	Format *ImportCreateFormat `json:"format,omitempty"`
 
-	// HintField Column or property of the hint; the usual names by default.
+	// HintField Column or property of the hint; the usual names by default, and `-` for none.
 	//
-	// Example: hint
+	// Example:
 	HintField *string `json:"hint_field,omitempty"`
 
-	// IDField Column or property of the id; the usual names by default.
+	// IDField Column or property of the id; the usual names by default, and `-` for none.
 	//
-	// Example: wikidata
+	// Example:
 	IDField *string `json:"id_field,omitempty"`
 
-	// LatitudeField Column or property of the latitude; the usual names by default.
+	// LatitudeField Column or property of the latitude; the usual names by default, and `-` for none.
 	//
-	// Example: lat
+	// Example:
 	LatitudeField *string `json:"latitude_field,omitempty"`
 
-	// LongitudeField Column or property of the longitude; the usual names by default.
+	// LongitudeField Column or property of the longitude; the usual names by default, and `-` for none.
 	//
-	// Example: lon
+	// Example:
 	LongitudeField *string `json:"longitude_field,omitempty"`
 
-	// NameField Column or property of the name; the usual names by default.
+	// NameField Column or property of the name; the usual names by default, and `-` for none.
 	//
-	// Example: name_en
+	// Example:
 	NameField *string `json:"name_field,omitempty"`
 
 	// Namespace Keeps the ids of different sources apart; the file's name by default.
 	//
 	// Example: castles
 	Namespace *string `json:"namespace,omitempty"`
+
+	// PhotoLatitudeField Column or property of the latitude of the photo's spot; the usual names by default, and `-` for none.
+	//
+	// Example:
+	PhotoLatitudeField *string `json:"photo_latitude_field,omitempty"`
+
+	// PhotoLongitudeField Column or property of the longitude of the photo's spot; the usual names by default, and `-` for none.
+	//
+	// Example:
+	PhotoLongitudeField *string `json:"photo_longitude_field,omitempty"`
+
+	// PhotoRadiusField Column or property of the radius of the photo's spot in metres; the usual names by default, and `-` for none.
+	//
+	// Example:
+	PhotoRadiusField *string `json:"photo_radius_field,omitempty"`
 
 	// Polygons Takes the middle of polygons, which are rejected otherwise.
 	//
@@ -2135,6 +2165,21 @@ type ImportCreate struct {
 	//
 	// Example: false
 	Strict *bool `json:"strict,omitempty"`
+
+	// UnlockRadiusField Column or property of the unlock radius in metres; the usual names by default, and `-` for none.
+	//
+	// Example:
+	UnlockRadiusField *string `json:"unlock_radius_field,omitempty"`
+
+	// UpdatedAtField Column or property of the time of the last change (RFC 3339); the usual names by default, and `-` for none.
+	//
+	// Example:
+	UpdatedAtField *string `json:"updated_at_field,omitempty"`
+
+	// VerifiedField Column or property of the verification; the usual names by default, and `-` for none.
+	//
+	// Example:
+	VerifiedField *string `json:"verified_field,omitempty"`
 }
 
 // ImportCreateFormat The file's format; `auto` looks at its content.

@@ -121,6 +121,9 @@ var importTexts = map[string]int{
 	"area": 100, "namespace": 100, "entry": 500, "columns": 1000, "encoding": 40, "format": 20,
 	"id_field": 200, "name_field": 200, "description_field": 200, "hint_field": 200, "area_field": 200,
 	"latitude_field": 200, "longitude_field": 200,
+	"area_path_field": 200, "difficulty_field": 200, "unlock_radius_field": 200,
+	"photo_latitude_field": 200, "photo_longitude_field": 200, "photo_radius_field": 200,
+	"verified_field": 200, "created_at_field": 200, "updated_at_field": 200,
 }
 
 // readImportForm reads a form and names all its faults at once. The caller closes the

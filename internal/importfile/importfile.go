@@ -18,7 +18,7 @@ type Options struct {
 	Columns  []string `json:"columns,omitempty"`
 	Encoding string   `json:"encoding,omitempty"`
 	Polygons bool     `json:"polygons,omitempty"`
-	// Fields are the columns of a name that is not usual, by what they mean: id, name,
-	// description, hint, area, latitude, longitude.
+	// Fields are the columns of a name that is not usual, by what they mean: the fields of
+	// the form without _field, as id, name and difficulty.
 	Fields map[string]string `json:"fields,omitempty"`
 }

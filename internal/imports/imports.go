@@ -174,6 +174,9 @@ func (s *Service) sourceOptions(o importfile.Options) importer.SourceOptions {
 		Mapping: importer.Mapping{
 			ID: f["id"], Name: f["name"], Description: f["description"], Hint: f["hint"], Area: f["area"],
 			Latitude: f["latitude"], Longitude: f["longitude"],
+			AreaPath: f["area_path"], Difficulty: f["difficulty"], UnlockRadius: f["unlock_radius"],
+			PhotoLatitude: f["photo_latitude"], PhotoLongitude: f["photo_longitude"], PhotoRadius: f["photo_radius"],
+			Verified: f["verified"], CreatedAt: f["created_at"], UpdatedAt: f["updated_at"],
 		},
 	}
 }

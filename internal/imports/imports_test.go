@@ -2,6 +2,7 @@ package imports_test
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"fmt"
 	"io"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/picaspot/picaspot/api"
 	"github.com/picaspot/picaspot/internal/apptest"
+	"github.com/picaspot/picaspot/internal/config"
 	"github.com/picaspot/picaspot/internal/imports"
 )
 
@@ -271,4 +273,82 @@ func TestAnExportIsTakenIn(t *testing.T) {
 	var tops []string
 	require.NoError(t, s.Store.Pool.QueryRow(ctx, "SELECT array_agg(name ORDER BY name) FROM areas WHERE parent_area_id IS NULL").Scan(&tops))
 	require.Equal(t, []string{"Bavaria", "Castles"}, tops)
+}
+
+// Each property can have a column of another name.
+func TestColumnsCanBeNamed(t *testing.T) {
+	t.Parallel()
+	s := apptest.New(t)
+	moderator := s.As("moderator")
+	const header = "a,b,c,d,e,f,g,h,i,j,k,l,m,n,o\n"
+	const row = `7,Keep,Old.,Look up.,48.1,11.1,"[""Bavaria""]",4,250,48.2,11.2,30,false,2026-01-02T03:04:05Z,2026-01-03T03:04:05Z` + "\n"
+	fields := map[string]string{
+		"id_field": "a", "name_field": "b", "description_field": "c", "hint_field": "d", "latitude_field": "e", "longitude_field": "f",
+		"area_path_field": "g", "difficulty_field": "h", "unlock_radius_field": "i", "photo_latitude_field": "j", "photo_longitude_field": "k",
+		"photo_radius_field": "l", "verified_field": "m", "created_at_field": "n", "updated_at_field": "o", "area_field": "-",
+		// As Swagger UI sends what was left empty.
+		"entry": "", "columns": "", "encoding": "",
+	}
+	spec, err := api.GetSpec()
+	require.NoError(t, err)
+	for name := range spec.Components.Schemas["ImportCreate"].Value.Properties {
+		if strings.HasSuffix(name, "_field") {
+			require.Contains(t, fields, name, "this test names the column of each property")
+		}
+	}
+	run := finished(t, moderator, taken(t, send(t, moderator, nil, "x.csv", header+row, fields)).ID)
+	require.Equal(t, "succeeded read 1 created 1 updated 0 unchanged 0 rejected 0", counts(run))
+	listed, err := moderator.ListLandmarksWithResponse(ctx, nil)
+	require.NoError(t, err)
+	require.Len(t, listed.JSON200.Items, 1)
+	got := listed.JSON200.Items[0]
+	require.Equal(t, "Keep 4 250 30 false 2026-01-02T03:04:05Z", fmt.Sprint(got.Name, " ", got.Difficulty, " ", got.UnlockRadiusMeters, " ",
+		got.PhotoRadiusMeters, " ", got.IsVerified, " ", got.CreatedAt.Format(time.RFC3339)))
+}
+
+func TestTwoImportsAtOnce(t *testing.T) {
+	t.Parallel()
+	s := apptest.NewWithoutWorkers(t)
+	moderator := s.As("moderator")
+	status := make(chan int, 8)
+	for range cap(status) {
+		go func() {
+			contentType, body := form(t, "castles.csv", castles, nil)
+			got, err := moderator.ImportLandmarksWithBodyWithResponse(ctx, nil, contentType, body)
+			if err != nil {
+				t.Error(err)
+				status <- 0
+				return
+			}
+			status <- got.StatusCode()
+		}()
+	}
+	seen := map[int]int{}
+	for range cap(status) {
+		seen[<-status]++
+	}
+	require.Equal(t, map[int]int{http.StatusAccepted: 1, http.StatusConflict: cap(status) - 1}, seen)
+}
+
+func TestFilesThatAreTooLarge(t *testing.T) {
+	t.Parallel()
+	s := apptest.New(t, func(c *config.Config) { c.ImportMaxSize = 1 })
+	moderator := s.As("moderator")
+	got := send(t, moderator, nil, "stones.csv", many(50_000), nil)
+	apptest.Problem(t, http.StatusRequestEntityTooLarge, got.HTTPResponse, got.Body)
+
+	// 50 MB of one character become some 50 kB.
+	var bomb bytes.Buffer
+	w := gzip.NewWriter(&bomb)
+	_, err := io.WriteString(w, "id,name,latitude,longitude\n")
+	require.NoError(t, err)
+	for range 50 {
+		_, err := w.Write(bytes.Repeat([]byte("\n"), 1_000_000))
+		require.NoError(t, err)
+	}
+	require.NoError(t, w.Close())
+	require.Less(t, bomb.Len(), 1<<20)
+	run := finished(t, moderator, taken(t, send(t, moderator, nil, "bomb.csv.gz", bomb.String(), nil)).ID)
+	require.Equal(t, api.ImportStatusFailed, run.Status)
+	require.Contains(t, run.Error.MustGet(), "unpacks to more than 20971520 bytes")
 }

@@ -58,6 +58,17 @@ await withServer(async ({ url, folder, password }) => {
     })
     assert.equal(attempt.status, 202)
 
+    // One click is enough: what is filled in by itself fits most files.
+    const places = join(folder, 'places.csv')
+    writeFileSync(places, 'id,name,latitude,longitude\n1,Quay,53.9,8.7\n')
+    const imported = await execute(page, 'importLandmarks', { files: { file: places } })
+    assert.equal(imported.status, 202, JSON.stringify(imported.body))
+    for (let tries = 0; tries < 20 && !imported.end?.body.finished_at; tries++) {
+      imported.end = await execute(page, 'getImport', { parameters: { import_id: imported.body.id } })
+      if (!imported.end.body.finished_at) await pause(500)
+    }
+    assert.equal(imported.end.body.created, 1, JSON.stringify(imported.end.body))
+
     // What is filled in by itself must not make this the same creation once more.
     const second = await execute(page, 'createArea', { body: { name: 'Quays' } })
     assert.equal(second.status, 201, JSON.stringify(second.body))

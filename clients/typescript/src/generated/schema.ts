@@ -704,7 +704,8 @@ export interface paths {
          *     feature a line), JSON arrays of objects and objects a line, the JSON of Overpass, GPX waypoints, KML and
          *     KMZ, CSV and TSV, with gzip or zip around any of them; up to 100 MiB unless the server is set otherwise.
          *
-         *     The landmarks are created by the caller, and verified at once if the caller may verify landmarks. A
+         *     The landmarks are created by the caller, and verified at once if the caller may verify landmarks, unless
+         *     their row says otherwise. A
          *     second import of the same file changes nothing; of one that has changed, what has changed in it wins,
          *     and what people have edited since stays. Imports of the same `namespace` are about the same
          *     landmarks; those of a caller who may not update other people's have a namespace of the caller's own. A
@@ -2446,7 +2447,7 @@ export interface components {
              */
             file: Blob;
             /**
-             * @description The area at the top that takes the landmarks; the file's name by default.
+             * @description The area at the top that takes the landmarks; the file's name by default. Without it, paths of areas begin at the top.
              * @example Castles of Bavaria
              */
             area?: string;
@@ -2475,17 +2476,17 @@ export interface components {
             format?: "auto" | "geojson" | "geojsonseq" | "json" | "overpass" | "gpx" | "kml" | "csv" | "tsv";
             /**
              * @description The file to read within a zip archive that has several.
-             * @example data/castles.csv
+             * @example
              */
             entry?: string;
             /**
              * @description Names of the columns of a CSV or TSV file without a header, with commas between them.
-             * @example id,name,latitude,longitude
+             * @example
              */
             columns?: string;
             /**
              * @description Encoding of the file, as shift_jis; by default that of its byte order mark, or UTF-8.
-             * @example utf-8
+             * @example
              */
             encoding?: string;
             /**
@@ -2495,40 +2496,85 @@ export interface components {
              */
             polygons?: boolean;
             /**
-             * @description Column or property of the id; the usual names by default.
-             * @example wikidata
+             * @description Column or property of the id; the usual names by default, and `-` for none.
+             * @example
              */
             id_field?: string;
             /**
-             * @description Column or property of the name; the usual names by default.
-             * @example name_en
+             * @description Column or property of the name; the usual names by default, and `-` for none.
+             * @example
              */
             name_field?: string;
             /**
-             * @description Column or property of the description; the usual names by default.
-             * @example summary
+             * @description Column or property of the description; the usual names by default, and `-` for none.
+             * @example
              */
             description_field?: string;
             /**
-             * @description Column or property of the hint; the usual names by default.
-             * @example hint
+             * @description Column or property of the hint; the usual names by default, and `-` for none.
+             * @example
              */
             hint_field?: string;
             /**
-             * @description Column or property of the area's name; the usual names by default.
-             * @example district
+             * @description Column or property of the area's name; the usual names by default, and `-` for none.
+             * @example
              */
             area_field?: string;
             /**
-             * @description Column or property of the latitude; the usual names by default.
-             * @example lat
+             * @description Column or property of the latitude; the usual names by default, and `-` for none.
+             * @example
              */
             latitude_field?: string;
             /**
-             * @description Column or property of the longitude; the usual names by default.
-             * @example lon
+             * @description Column or property of the longitude; the usual names by default, and `-` for none.
+             * @example
              */
             longitude_field?: string;
+            /**
+             * @description Column or property of the names of the areas from the top down, an array; the usual names by default, and `-` for none.
+             * @example
+             */
+            area_path_field?: string;
+            /**
+             * @description Column or property of the difficulty, from 1 to 5; the usual names by default, and `-` for none.
+             * @example
+             */
+            difficulty_field?: string;
+            /**
+             * @description Column or property of the unlock radius in metres; the usual names by default, and `-` for none.
+             * @example
+             */
+            unlock_radius_field?: string;
+            /**
+             * @description Column or property of the latitude of the photo's spot; the usual names by default, and `-` for none.
+             * @example
+             */
+            photo_latitude_field?: string;
+            /**
+             * @description Column or property of the longitude of the photo's spot; the usual names by default, and `-` for none.
+             * @example
+             */
+            photo_longitude_field?: string;
+            /**
+             * @description Column or property of the radius of the photo's spot in metres; the usual names by default, and `-` for none.
+             * @example
+             */
+            photo_radius_field?: string;
+            /**
+             * @description Column or property of the verification; the usual names by default, and `-` for none.
+             * @example
+             */
+            verified_field?: string;
+            /**
+             * @description Column or property of the time of the creation (RFC 3339); the usual names by default, and `-` for none.
+             * @example
+             */
+            created_at_field?: string;
+            /**
+             * @description Column or property of the time of the last change (RFC 3339); the usual names by default, and `-` for none.
+             * @example
+             */
+            updated_at_field?: string;
         };
         /**
          * @description `pending` waits for a worker. What was taken stays also when an import has `failed` or was `cancelled`.

@@ -59,11 +59,11 @@ public class ImportsApi internal constructor(private val caller: Caller) {
     /**
      * Import landmarks from a file: `POST /api/v1/landmarks/import`.
      *
-     * Takes a file of landmarks, of which a job makes landmarks as `picaspot import` does: follow it (`GET /api/v1/imports/{import_id}`). Formats are GeoJSON (RFC 7946) and its sequences (RFC 8142, or a feature a line), JSON arrays of objects and objects a line, the JSON of Overpass, GPX waypoints, KML and KMZ, CSV and TSV, with gzip or zip around any of them; up to 100 MiB unless the server is set otherwise.  The landmarks are created by the caller, and verified at once if the caller may verify landmarks. A second import of the same file changes nothing; of one that has changed, what has changed in it wins, and what people have edited since stays. Imports of the same `namespace` are about the same landmarks; those of a caller who may not update other people's have a namespace of the caller's own. A user has one import at a time. If the server dies on the way the import goes on by itself. 
+     * Takes a file of landmarks, of which a job makes landmarks as `picaspot import` does: follow it (`GET /api/v1/imports/{import_id}`). Formats are GeoJSON (RFC 7946) and its sequences (RFC 8142, or a feature a line), JSON arrays of objects and objects a line, the JSON of Overpass, GPX waypoints, KML and KMZ, CSV and TSV, with gzip or zip around any of them; up to 100 MiB unless the server is set otherwise.  The landmarks are created by the caller, and verified at once if the caller may verify landmarks, unless their row says otherwise. A second import of the same file changes nothing; of one that has changed, what has changed in it wins, and what people have edited since stays. Imports of the same `namespace` are about the same landmarks; those of a caller who may not update other people's have a namespace of the caller's own. A user has one import at a time. If the server dies on the way the import goes on by itself. 
      *
      * @param file The file. Its name tells the format where its content does not.
      * @param idempotencyKey A key of the client's own for this request, as a random UUID: 1 to 255 visible ASCII characters, also in double quotes. Sent again under it, the request creates nothing more.
-     * @param area The area at the top that takes the landmarks; the file's name by default.
+     * @param area The area at the top that takes the landmarks; the file's name by default. Without it, paths of areas begin at the top.
      * @param namespace Keeps the ids of different sources apart; the file's name by default.
      * @param strict Ends the import at the first row that can't be taken. The batches of 1000 rows before its own stay.
      * @param dryRun Counts and reports as an import would, and writes nothing.
@@ -72,13 +72,22 @@ public class ImportsApi internal constructor(private val caller: Caller) {
      * @param columns Names of the columns of a CSV or TSV file without a header, with commas between them.
      * @param encoding Encoding of the file, as shift_jis; by default that of its byte order mark, or UTF-8.
      * @param polygons Takes the middle of polygons, which are rejected otherwise.
-     * @param idField Column or property of the id; the usual names by default.
-     * @param nameField Column or property of the name; the usual names by default.
-     * @param descriptionField Column or property of the description; the usual names by default.
-     * @param hintField Column or property of the hint; the usual names by default.
-     * @param areaField Column or property of the area's name; the usual names by default.
-     * @param latitudeField Column or property of the latitude; the usual names by default.
-     * @param longitudeField Column or property of the longitude; the usual names by default.
+     * @param idField Column or property of the id; the usual names by default, and `-` for none.
+     * @param nameField Column or property of the name; the usual names by default, and `-` for none.
+     * @param descriptionField Column or property of the description; the usual names by default, and `-` for none.
+     * @param hintField Column or property of the hint; the usual names by default, and `-` for none.
+     * @param areaField Column or property of the area's name; the usual names by default, and `-` for none.
+     * @param latitudeField Column or property of the latitude; the usual names by default, and `-` for none.
+     * @param longitudeField Column or property of the longitude; the usual names by default, and `-` for none.
+     * @param areaPathField Column or property of the names of the areas from the top down, an array; the usual names by default, and `-` for none.
+     * @param difficultyField Column or property of the difficulty, from 1 to 5; the usual names by default, and `-` for none.
+     * @param unlockRadiusField Column or property of the unlock radius in metres; the usual names by default, and `-` for none.
+     * @param photoLatitudeField Column or property of the latitude of the photo's spot; the usual names by default, and `-` for none.
+     * @param photoLongitudeField Column or property of the longitude of the photo's spot; the usual names by default, and `-` for none.
+     * @param photoRadiusField Column or property of the radius of the photo's spot in metres; the usual names by default, and `-` for none.
+     * @param verifiedField Column or property of the verification; the usual names by default, and `-` for none.
+     * @param createdAtField Column or property of the time of the creation (RFC 3339); the usual names by default, and `-` for none.
+     * @param updatedAtField Column or property of the time of the last change (RFC 3339); the usual names by default, and `-` for none.
      */
     public suspend fun importLandmarks(
         file: okhttp3.RequestBody,
@@ -99,6 +108,15 @@ public class ImportsApi internal constructor(private val caller: Caller) {
         areaField: kotlin.String? = null,
         latitudeField: kotlin.String? = null,
         longitudeField: kotlin.String? = null,
+        areaPathField: kotlin.String? = null,
+        difficultyField: kotlin.String? = null,
+        unlockRadiusField: kotlin.String? = null,
+        photoLatitudeField: kotlin.String? = null,
+        photoLongitudeField: kotlin.String? = null,
+        photoRadiusField: kotlin.String? = null,
+        verifiedField: kotlin.String? = null,
+        createdAtField: kotlin.String? = null,
+        updatedAtField: kotlin.String? = null,
     ): Answer<Import> = caller.call(
         Operation("POST", "/api/v1/landmarks/import")
             .header("Idempotency-Key", idempotencyKey)
@@ -119,6 +137,15 @@ public class ImportsApi internal constructor(private val caller: Caller) {
             .part("area_field", areaField)
             .part("latitude_field", latitudeField)
             .part("longitude_field", longitudeField)
+            .part("area_path_field", areaPathField)
+            .part("difficulty_field", difficultyField)
+            .part("unlock_radius_field", unlockRadiusField)
+            .part("photo_latitude_field", photoLatitudeField)
+            .part("photo_longitude_field", photoLongitudeField)
+            .part("photo_radius_field", photoRadiusField)
+            .part("verified_field", verifiedField)
+            .part("created_at_field", createdAtField)
+            .part("updated_at_field", updatedAtField)
     )
 
     /**
