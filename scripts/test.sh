@@ -5,7 +5,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 profile=$1 go=${GO:-go}
-raced=(authz batch cache compress mailbox metrics middleware operation password ratelimit redisconn session store token)
+raced=(authz batch cache compress idempotency imports mailbox metrics middleware operation password photo ratelimit
+  redisconn session storage store token unlock upload)
 
 module=$("$go" list -m)
 with=("${raced[@]/#/$module/internal/}")
